@@ -1,0 +1,249 @@
+#include "bindings/arrays.h"
+
+#include <algorithm>
+
+namespace gdfast {
+
+namespace {
+
+template <class T>
+const char* type_name();
+template <>
+const char* type_name<float>() { return "float32"; }
+template <>
+const char* type_name<double>() { return "float64"; }
+template <>
+const char* type_name<int32_t>() { return "int32"; }
+template <>
+const char* type_name<int64_t>() { return "int64"; }
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+    std::string text = "(";
+    for (size_t i = 0; i < shape.size(); ++i) {
+        if (i) text += ", ";
+        text += shape[i] == kAny ? "any" : std::to_string(shape[i]);
+    }
+    return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+std::vector<int64_t> shape_of(const py::array& a) { return {a.shape(), a.shape() + a.ndim()}; }
+
+std::string kind_of(py::handle object) { return py::cast<std::string>(py::str(py::type::of(object).attr("__name__"))); }
+
+py::array as_array(py::handle object, const std::string& name) {
+    if (!py::isinstance<py::array>(object))
+        throw py::type_error(name + " must be a NumPy array, got " + kind_of(object));
+    return py::reinterpret_borrow<py::array>(object);
+}
+
+template <class T>
+bool has_type(const py::array& a) {
+    const py::dtype type = a.dtype(), wanted = py::dtype::of<T>();
+    return type.is(wanted) || type.equal(wanted);
+}
+
+template <class Index>
+void check_csr(const py::array& indices, const py::array& indptr, int64_t rows, int64_t columns, int64_t stored,
+               const std::string& name) {
+    const Index* column = static_cast<const Index*>(indices.data());
+    const Index* start = static_cast<const Index*>(indptr.data());
+    bool good = start[0] >= 0 && static_cast<int64_t>(start[rows]) <= stored;
+    for (int64_t i = 0; good && i < rows; ++i) good = start[i] <= start[i + 1];
+    if (!good) throw py::value_error(name + ": indptr must rise from 0 to at most the length of data");
+    for (int64_t e = start[0]; good && e < start[rows]; ++e) good = column[e] >= 0 && column[e] < columns;
+    if (!good)
+        throw py::value_error(name + ": every index must be at least 0 and below " + std::to_string(columns));
+}
+
+template <class Name>
+[[noreturn]] void unknown(const std::string& what, const std::string& name, const Name& options) {
+    std::string text;
+    for (const auto& option : options) text += (text.empty() ? "'" : ", '") + std::string(option.first) + "'";
+    throw py::value_error(what + " must be one of " + text + "; got '" + name + "'");
+}
+
+template <class Value, size_t n>
+Value named(const std::string& what, const std::string& name, const std::pair<const char*, Value> (&options)[n]) {
+    for (const auto& option : options)
+        if (name == option.first) return option.second;
+    unknown(what, name, options);
+}
+
+}  // namespace
+
+template <class T>
+py::array checked_array(py::handle object, const std::string& name, Access access) {
+    py::array a = as_array(object, name);
+    if (!has_type<T>(a))
+        throw py::type_error(name + " must have dtype " + type_name<T>() + ", got " +
+                             py::cast<std::string>(py::str(a.dtype())));
+    constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if (!(a.flags() & py::array::c_style) || !(a.flags() & aligned))
+        throw py::value_error(name + " must be C-contiguous and aligned; np.ascontiguousarray makes it so");
+    if (access == Access::write && !a.writeable()) throw py::value_error(name + " is read-only, but is written to");
+    return a;
+}
+
+template <class T>
+T* checked(py::handle object, const std::string& name, const std::vector<int64_t>& shape, Access access) {
+    const py::array a = checked_array<T>(object, name, access);
+    bool fits = a.ndim() == static_cast<py::ssize_t>(shape.size());
+    for (size_t i = 0; fits && i < shape.size(); ++i)
+        fits = shape[i] == kAny || a.shape(static_cast<py::ssize_t>(i)) == shape[i];
+    if (!fits)
+        throw py::value_error(name + " must have shape " + shape_text(shape) + ", got " + shape_text(shape_of(a)));
+    return static_cast<T*>(const_cast<void*>(a.data()));
+}
+
+bool is_float32(py::handle object, const std::string& name) {
+    const py::array a = as_array(object, name);
+    if (has_type<float>(a)) return true;
+    if (has_type<double>(a)) return false;
+    throw py::type_error(name + " must have dtype float32 or float64, got " +
+                         py::cast<std::string>(py::str(a.dtype())));
+}
+
+template <class T>
+Rows<T> checked_rows(py::handle object, const std::string& name, int64_t columns) {
+    Rows<T> rows;
+    rows.columns = columns;
+    if (!py::isinstance<py::tuple>(object)) {
+        rows.dense = checked<T>(object, name, {kAny, columns}, Access::read);
+        rows.rows = py::reinterpret_borrow<py::array>(object).shape(0);
+        return rows;
+    }
+    const auto triple = py::reinterpret_borrow<py::tuple>(object);
+    if (triple.size() != 3) throw py::value_error(name + " as a tuple must be CSR's (data, indices, indptr)");
+    rows.data = checked<T>(triple[0], name + ".data", {kAny}, Access::read);
+    const int64_t stored = py::reinterpret_borrow<py::array>(triple[0]).size();
+    const py::array indices = as_array(triple[1], name + ".indices");
+    const py::array indptr = as_array(triple[2], name + ".indptr");
+    rows.rows = indptr.size() - 1;
+    if (rows.rows < 0) throw py::value_error(name + ".indptr must not be empty");
+    if (has_type<int32_t>(indices)) {
+        rows.indices32 = checked<int32_t>(indices, name + ".indices", {stored}, Access::read);
+        rows.indptr32 = checked<int32_t>(indptr, name + ".indptr", {kAny}, Access::read);
+        check_csr<int32_t>(indices, indptr, rows.rows, columns, stored, name);
+    } else {
+        rows.indices64 = checked<int64_t>(indices, name + ".indices", {stored}, Access::read);
+        rows.indptr64 = checked<int64_t>(indptr, name + ".indptr", {kAny}, Access::read);
+        check_csr<int64_t>(indices, indptr, rows.rows, columns, stored, name);
+    }
+    return rows;
+}
+
+const int64_t* checked_order(py::handle object, const std::string& name, int64_t rows, int64_t& count) {
+    count = rows;
+    if (object.is_none()) return nullptr;
+    const int64_t* order = checked<int64_t>(object, name, {kAny}, Access::read);
+    count = py::reinterpret_borrow<py::array>(object).size();
+    int64_t low = 0, high = -1;
+    for (int64_t i = 0; i < count; ++i) {
+        low = std::min(low, order[i]);
+        high = std::max(high, order[i]);
+    }
+    if (low < 0 || high >= rows)
+        throw py::value_error(name + " must hold row numbers from 0 to " + std::to_string(rows - 1) + ", got " +
+                              std::to_string(low < 0 ? low : high));
+    return order;
+}
+
+template <class T>
+Network<T> checked_network(const py::sequence& coefs, const py::sequence& intercepts, const std::string& coefs_name,
+                           const std::string& intercepts_name, Access access) {
+    const size_t layers = coefs.size();
+    if (layers == 0) throw py::value_error(coefs_name + " must hold at least one array");
+    if (intercepts.size() != layers)
+        throw py::value_error(intercepts_name + " must hold as many arrays as " + coefs_name + " (" +
+                              std::to_string(layers) + "), got " + std::to_string(intercepts.size()));
+    Network<T> network;
+    for (size_t i = 0; i < layers; ++i) {
+        const std::string index = "[" + std::to_string(i) + "]";
+        const int64_t in = network.units.empty() ? kAny : network.units.back();
+        const py::object coef = coefs[i], intercept = intercepts[i];
+        network.arrays.coefs.push_back(checked<T>(coef, coefs_name + index, {in, kAny}, access));
+        const auto shape = py::reinterpret_borrow<py::array>(coef);
+        if (shape.shape(0) == 0 || shape.shape(1) == 0)
+            throw py::value_error(coefs_name + index + " must not be empty, got shape " + shape_text(shape_of(shape)));
+        if (i == 0) network.units.push_back(shape.shape(0));
+        network.units.push_back(shape.shape(1));
+        network.arrays.intercepts.push_back(
+            checked<T>(intercept, intercepts_name + index, {network.units.back()}, access));
+    }
+    return network;
+}
+
+template <class T>
+Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t outputs) {
+    Targets<T> targets;
+    if (loss == Loss::cross_entropy) {
+        targets.label = checked<int32_t>(y, "y", {rows}, Access::read);
+        if (outputs < 2) throw py::value_error("loss 'cross_entropy' needs at least two outputs, got 1");
+        int32_t low = 0, high = 0;
+        for (int64_t i = 0; i < rows; ++i) {
+            low = std::min(low, targets.label[i]);
+            high = std::max(high, targets.label[i]);
+        }
+        if (low < 0 || high >= outputs)
+            throw py::value_error("y must hold classes from 0 to " + std::to_string(outputs - 1) + ", got " +
+                                  std::to_string(low < 0 ? low : high));
+        return targets;
+    }
+    targets.values.dense = checked<T>(y, "y", {rows, outputs}, Access::read);
+    targets.values.rows = rows;
+    targets.values.columns = outputs;
+    return targets;
+}
+
+void check_apart(py::handle written, const std::string& name, py::handle read, const std::string& other) {
+    if (!py::isinstance<py::array>(read)) return;
+    const auto a = py::reinterpret_borrow<py::array>(written), b = py::reinterpret_borrow<py::array>(read);
+    const char *a_first = static_cast<const char*>(a.data()), *b_first = static_cast<const char*>(b.data());
+    if (a_first < b_first + b.nbytes() && b_first < a_first + a.nbytes())
+        throw py::value_error(name + " must not share memory with " + other);
+}
+
+Activation activation_named(const std::string& name) {
+    return named<Activation>("activation", name,
+                             {{"identity", Activation::identity},
+                              {"logistic", Activation::logistic},
+                              {"tanh", Activation::tanh},
+                              {"relu", Activation::relu}});
+}
+
+std::vector<Activation> activations_named(const py::sequence& names, size_t hidden) {
+    if (names.size() != hidden)
+        throw py::value_error("activations must name one function for each of the " + std::to_string(hidden) +
+                              " hidden layers, got " + std::to_string(names.size()));
+    std::vector<Activation> activations;
+    for (const py::handle name : names) activations.push_back(activation_named(py::cast<std::string>(name)));
+    return activations;
+}
+
+Output output_named(const std::string& name) {
+    return named<Output>("output", name,
+                         {{"identity", Output::identity},
+                          {"softmax", Output::softmax},
+                          {"logistic", Output::logistic},
+                          {"exp", Output::exp}});
+}
+
+Loss loss_named(const std::string& name) {
+    return named<Loss>("loss", name,
+                       {{"cross_entropy", Loss::cross_entropy},
+                        {"binary_cross_entropy", Loss::binary_cross_entropy},
+                        {"squared_error", Loss::squared_error},
+                        {"poisson", Loss::poisson}});
+}
+
+#define GDFAST_INSTANTIATE(T)                                                                                     \
+    template py::array checked_array<T>(py::handle, const std::string&, Access);                                   \
+    template T* checked<T>(py::handle, const std::string&, const std::vector<int64_t>&, Access);                   \
+    template Rows<T> checked_rows(py::handle, const std::string&, int64_t);                                        \
+    template Network<T> checked_network(const py::sequence&, const py::sequence&, const std::string&,              \
+                                        const std::string&, Access);                                               \
+    template Targets<T> checked_targets(py::handle, Loss, int64_t, int64_t);
+GDFAST_INSTANTIATE(float)
+GDFAST_INSTANTIATE(double)
+
+}  // namespace gdfast

@@ -1,0 +1,69 @@
+// NumPy arrays to pointers, checked: whatever a caller passes, the kernels see memory that is there.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "network/parameters.h"
+#include "network/rows.h"
+#include "training/batch.h"
+
+namespace gdfast {
+
+namespace py = pybind11;
+
+// The size of a dimension that is not prescribed.
+constexpr int64_t kAny = -1;
+
+enum class Access { read, write };
+
+// `object` as a C-contiguous, aligned array of exactly this type; never converts, never copies. Raises TypeError or
+// ValueError that name the argument.
+template <class T>
+py::array checked_array(py::handle object, const std::string& name, Access access);
+
+// Likewise, of this shape.
+template <class T>
+T* checked(py::handle object, const std::string& name, const std::vector<int64_t>& shape, Access access);
+
+// float32 or float64, the type of all arrays of one call: that of `object`.
+bool is_float32(py::handle object, const std::string& name);
+
+// A matrix of rows: a dense array, or the triple (data, indices, indptr) of a CSR matrix of `columns`.
+template <class T>
+Rows<T> checked_rows(py::handle object, const std::string& name, int64_t columns);
+
+// Row numbers, each in [0, rows); None gives null. `count` receives how many rows there are to take.
+const int64_t* checked_order(py::handle object, const std::string& name, int64_t rows, int64_t& count);
+
+// Weights and biases that fit one another, and the sizes of the layers they make.
+template <class T>
+struct Network {
+    PlainArrays<T> arrays;
+    std::vector<int64_t> units;
+};
+template <class T>
+Network<T> checked_network(const py::sequence& coefs, const py::sequence& intercepts, const std::string& coefs_name,
+                           const std::string& intercepts_name, Access access);
+
+template <class T>
+Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t outputs);
+
+// Raises ValueError where an array that is written shares memory with one that is read.
+void check_apart(py::handle written, const std::string& name, py::handle read, const std::string& other);
+
+Activation activation_named(const std::string& name);
+// One for each of `hidden` layers.
+std::vector<Activation> activations_named(const py::sequence& names, size_t hidden);
+Output output_named(const std::string& name);
+Loss loss_named(const std::string& name);
+
+void register_module_functions(py::module_& m);
+void register_kernels(py::module_& m);
+void register_trainer(py::module_& m);
+
+}  // namespace gdfast

@@ -1,0 +1,65 @@
+// gdfast._core
+#include <omp.h>
+
+#include <numeric>
+#include <thread>
+
+#include "bindings/arrays.h"
+#include "kernels/dispatch.h"
+
+#define GDFAST_TEXT_OF(x) #x
+#define GDFAST_TEXT(x) GDFAST_TEXT_OF(x)
+
+namespace gdfast {
+
+namespace {
+
+double fma_peak_of(int n_threads, double seconds) {
+    if (n_threads < 1) throw py::value_error("n_threads must be at least 1, got " + std::to_string(n_threads));
+    py::gil_scoped_release released;
+    std::vector<double> peaks(static_cast<size_t>(n_threads));
+    std::vector<std::thread> threads;
+    for (double& peak : peaks) threads.emplace_back([&peak, seconds] { peak = fma_peak(seconds); });
+    for (std::thread& thread : threads) thread.join();
+    return std::accumulate(peaks.begin(), peaks.end(), 0.0);
+}
+
+py::dict build_info() {
+    py::dict info;
+#if defined(__clang__)
+    info["compiler"] = "clang " __clang_version__;
+#elif defined(__GNUC__)
+    info["compiler"] = "gcc " __VERSION__;
+#else
+    info["compiler"] = "unknown";
+#endif
+    info["c++"] = GDFAST_TEXT(__cplusplus);
+    info["openmp"] = GDFAST_TEXT(_OPENMP);
+    info["pybind11"] = GDFAST_TEXT(PYBIND11_VERSION_MAJOR) "." GDFAST_TEXT(PYBIND11_VERSION_MINOR) "." GDFAST_TEXT(
+        PYBIND11_VERSION_PATCH);
+    return info;
+}
+
+}  // namespace
+
+void register_module_functions(py::module_& m) {
+    m.def("active_isa", active_isa);
+    m.def("available_isas", [] {
+        py::list names;
+        for (const std::string& name : available_isas()) names.append(name);
+        return names;
+    });
+    m.def("max_threads", omp_get_max_threads);
+    m.def("build_info", build_info);
+    m.def("fma_peak", fma_peak_of, py::arg("n_threads"), py::arg("seconds"));
+}
+
+}  // namespace gdfast
+
+PYBIND11_MODULE(_core, m) {
+    gdfast::choose_isa();
+    m.attr("__version__") = GDFAST_VERSION;
+    gdfast::register_module_functions(m);
+    gdfast::register_kernels(m);
+    gdfast::register_trainer(m);
+}

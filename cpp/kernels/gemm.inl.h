@@ -1,0 +1,230 @@
+// The three matrix products of a training step, on panels, and the column sums that go with them.
+//
+// A tile is a few rows by one or two vectors of columns, held in registers while the loop runs over what is
+// summed. The number of rows is a template parameter, so that a remainder costs what it is worth; rows are
+// divided evenly, for a lone last row would wait for its own multiply-adds.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+
+namespace gdfast {
+namespace {
+
+template <class T, int R, int NV, bool kPlain>
+void product_tile(const Product<T>& p, int64_t row) {
+    using V = Vec<T>;
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    V acc[R][NV];
+    const int last = p.columns - (NV - 1) * L;  // columns in the last vector
+    const auto load_b = [&](const T* b, V* v) {
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; ++j) v[j] = kPlain && j == NV - 1 && last < L ? load_part(b + j * L, last) : load(b + j * L);
+    };
+
+    if (p.start == Start::output) {
+#pragma GCC unroll 32
+        for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+            for (int j = 0; j < NV; ++j) acc[i][j] = load(p.c + (row + i) * P + j * L);
+    } else {
+        V start[NV];
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; ++j) start[j] = V{};
+        if (p.start == Start::bias) load_b(p.bias, start);
+#pragma GCC unroll 32
+        for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+            for (int j = 0; j < NV; ++j) acc[i][j] = start[j];
+    }
+
+    const int64_t b_stride = kPlain ? p.b_stride : P;
+    const T* a = p.a + row * P;
+    const T* b = p.b;
+    const auto add = [&](int k) __attribute__((always_inline)) {
+        V v[NV];
+        load_b(b + k * b_stride, v);
+#pragma GCC unroll 32
+        for (int i = 0; i < R; ++i) {
+            const V x = broadcast(a[i * P + k]);
+#pragma GCC unroll 2
+            for (int j = 0; j < NV; ++j) acc[i][j] = fma(x, v[j], acc[i][j]);
+        }
+    };
+    for (int64_t left = p.depth; left > 0; left -= P) {
+        if (left >= P) {
+#pragma GCC unroll 4
+            for (int k = 0; k < P; ++k) add(k);
+        } else {
+            for (int k = 0; k < static_cast<int>(left); ++k) add(k);
+        }
+        a += p.a_stride;
+        b += P * b_stride;
+    }
+
+    T* c = p.c + row * P;
+    const T* activated = p.activated + row * P;
+#pragma GCC unroll 32
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; ++j) {
+            V v = acc[i][j];
+            if (p.epilogue == Epilogue::relu) v = max(V{}, v);
+            if (p.epilogue == Epilogue::relu_derivative) v = load(activated + i * P + j * L) > V{} ? v : V{};
+            store(c + i * P + j * L, v);
+        }
+}
+
+template <class T, int R, int NV>
+void outer_tile(const Outer<T>& o, int first) {
+    using V = Vec<T>;
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    V acc[R][NV];
+    T* g = o.g + first * P;
+#pragma GCC unroll 32
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; ++j) acc[i][j] = o.accumulate ? load(g + i * P + j * L) : V{};
+    const T* a = o.a + first;
+    const T* b = o.b;
+#pragma GCC unroll 4
+    for (int64_t m = 0; m < o.rows; ++m) {
+        V v[NV];
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; ++j) v[j] = load(b + j * L);
+#pragma GCC unroll 32
+        for (int i = 0; i < R; ++i) {
+            const V x = broadcast(a[i]);
+#pragma GCC unroll 2
+            for (int j = 0; j < NV; ++j) acc[i][j] = fma(x, v[j], acc[i][j]);
+        }
+        a += P;
+        b += P;
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) store(g + i * P + j * L, j < NV ? acc[i][j < NV ? j : 0] : V{});
+}
+
+// Tables of tiles by their number of rows, filled by recursion: the standard library stays outside (see
+// docs/architecture.md on ISA files).
+template <class Argument, class Index>
+struct TileTable {
+    void (*tile[kNarrowTileRows + 1])(const Argument&, Index);
+};
+
+template <class T, int NV, bool kPlain, int R>
+struct FillProduct {
+    static constexpr void fill(TileTable<Product<T>, int64_t>& t) {
+        t.tile[R] = product_tile<T, R, NV, kPlain>;
+        FillProduct<T, NV, kPlain, R - 1>::fill(t);
+    }
+};
+template <class T, int NV, bool kPlain>
+struct FillProduct<T, NV, kPlain, 0> {
+    static constexpr void fill(TileTable<Product<T>, int64_t>&) {}
+};
+template <class T, int NV, int R>
+struct FillOuter {
+    static constexpr void fill(TileTable<Outer<T>, int>& t) {
+        t.tile[R] = outer_tile<T, R, NV>;
+        FillOuter<T, NV, R - 1>::fill(t);
+    }
+};
+template <class T, int NV>
+struct FillOuter<T, NV, 0> {
+    static constexpr void fill(TileTable<Outer<T>, int>&) {}
+};
+
+template <class Argument, class Index, class Fill>
+constexpr TileTable<Argument, Index> filled() {
+    TileTable<Argument, Index> t{};
+    Fill::fill(t);
+    return t;
+}
+
+// Calls tile[r](argument, first row) over `rows` rows in as few, and as even, tiles as there can be.
+template <class Argument, class Index>
+inline void in_tiles(const TileTable<Argument, Index>& table, const Argument& argument, Index rows, Index most) {
+    const Index tiles = (rows + most - 1) / most;
+    Index row = 0;
+    for (Index t = 0; t < tiles; ++t) {
+        const Index r = rows / tiles + (t < rows % tiles ? 1 : 0);
+        table.tile[r](argument, row);
+        row += r;
+    }
+}
+
+template <class T, bool kPlain>
+void product(const Product<T>& p) {
+    static constexpr auto wide = filled<Product<T>, int64_t, FillProduct<T, 2, kPlain, kTileRows>>();
+    static constexpr auto narrow = filled<Product<T>, int64_t, FillProduct<T, 1, kPlain, kNarrowTileRows>>();
+    if (p.columns > Simd<T>::lanes)
+        in_tiles<Product<T>, int64_t>(wide, p, p.rows, kTileRows);
+    else
+        in_tiles<Product<T>, int64_t>(narrow, p, p.rows, kNarrowTileRows);
+}
+
+template <class T>
+void outer(const Outer<T>& o) {
+    static constexpr auto wide = filled<Outer<T>, int, FillOuter<T, 2, kTileRows>>();
+    static constexpr auto narrow = filled<Outer<T>, int, FillOuter<T, 1, kNarrowTileRows>>();
+    if (o.columns > Simd<T>::lanes)
+        in_tiles<Outer<T>, int>(wide, o, o.height, kTileRows);
+    else
+        in_tiles<Outer<T>, int>(narrow, o, o.height, kNarrowTileRows);
+}
+
+// Lane by lane over the inputs, then the lanes' tree.
+template <class T, int N>
+void dots_columns(const Dots<T>& d, int first) {
+    using V = Vec<T>;
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    for (int64_t i = 0; i < d.rows; ++i) {
+        V acc[N][2];
+        for (int n = 0; n < N; ++n) acc[n][0] = acc[n][1] = V{};
+        const T* a = d.a + i * P;
+        const T* w = d.w + first * P;
+        for (int64_t k = 0; k < d.depth; k += P) {
+            const V x0 = load(a), x1 = load(a + L);
+#pragma GCC unroll 4
+            for (int n = 0; n < N; ++n) {
+                acc[n][0] = fma(x0, load(w + n * P), acc[n][0]);
+                acc[n][1] = fma(x1, load(w + n * P + L), acc[n][1]);
+            }
+            a += d.a_stride;
+            w += d.w_stride;
+        }
+        for (int n = 0; n < N; ++n) d.c[i * P + first + n] = d.bias[first + n] + sum_lanes<T>(acc[n][0] + acc[n][1]);
+    }
+}
+
+template <class T>
+void dots(const Dots<T>& d) {
+    int n = 0;
+    for (; n + 4 <= d.columns; n += 4) dots_columns<T, 4>(d, n);
+    if (d.columns - n == 3) dots_columns<T, 3>(d, n);
+    if (d.columns - n == 2) dots_columns<T, 2>(d, n);
+    if (d.columns - n == 1) dots_columns<T, 1>(d, n);
+}
+
+// Four interleaved partial sums, so that additions need not wait for one another.
+template <class T>
+void column_sums(int64_t rows, const T* b, T* g, bool accumulate) {
+    using V = Vec<T>;
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    for (int j = 0; j < P; j += L) {
+        V s[4] = {};
+        int64_t m = 0;
+        for (; m + 4 <= rows; m += 4)
+            for (int i = 0; i < 4; ++i) s[i] += load(b + (m + i) * P + j);
+        for (; m < rows; ++m) s[0] += load(b + m * P + j);
+        V sum = (s[0] + s[1]) + (s[2] + s[3]);
+        if (accumulate) sum += load(g + j);
+        store(g + j, sum);
+    }
+}
+
+}  // namespace
+}  // namespace gdfast

@@ -1,0 +1,4 @@
+// AVX-512 F, DQ, BW and VL: called only where the CPU and the operating system have them.
+#define GDFAST_TABLE kAvx512Tables
+#define GDFAST_VECTOR_BYTES 64
+#include "kernels/table.inl.h"

@@ -1,0 +1,135 @@
+// The contract between the arithmetic and everything above it: one table of functions per element type and
+// instruction set. A kernel sees raw pointers; it knows no thread, no network and no Python.
+//
+// Matrices live in *panels*: P columns side by side, row after row (P = KernelTable::panel, two vectors).
+//
+//   activations, deltas   (rows, n)  ->  ceil(n / P) panels of (capacity, P), `stride` elements apart
+//   weights W             (in, out)  ->  ceil(out / P) panels of (in rounded up to P, P)
+//   weights transposed    (out, in)  ->  ceil(in / P) panels of (out rounded up to P, P)
+//
+// so that every inner loop walks memory in steps known to the compiler, whatever the size of a layer, and the
+// block of P x P weights that one gradient tile updates is contiguous in both orientations.
+//
+// Every sum over a layer's inputs starts from the bias and adds one fused product after another in the order
+// of the inputs; every sum over a batch adds rows in their order. Tile sizes, threads and chunks of rows
+// therefore cannot change a bit of any result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gdfast {
+
+enum class Activation : int { identity, logistic, tanh, relu };
+constexpr int kActivations = 4;
+
+enum class Output : int { identity, softmax, logistic, exp };
+
+enum class Loss : int { cross_entropy, binary_cross_entropy, squared_error, poisson };
+
+enum class Rule : int { sgd, momentum, nesterov, adam };
+constexpr int kRules = 4;
+
+// What a sum starts from.
+enum class Start : int { zero, bias, output };
+// What happens to a finished sum before it is stored; other activations are a pass of their own over the
+// panel, which is still in the first cache.
+enum class Epilogue : int { none, relu, relu_derivative };
+
+// One panel of outputs for a range of rows: c = epilogue(start + a . b)
+template <class T>
+struct Product {
+    const T* a;          // inputs: element (i, k) at a[(k / P) * a_stride + i * P + k % P]
+    int64_t a_stride;    // elements from one input panel to the next
+    const T* b;          // (depth, >= columns), b_stride elements from row to row
+    int64_t b_stride;    // P for panels; the row length for plain row-major weights
+    T* c;                // (rows, P)
+    const T* bias;       // (P) or, for plain weights, (columns)
+    const T* activated;  // (rows, P): what the forward pass stored, for relu_derivative
+    int64_t rows, depth;
+    int columns;  // 1 .. P
+    Start start;
+    Epilogue epilogue;
+};
+
+// One block of a weight gradient over a range of rows: g (+)= a^T . b
+template <class T>
+struct Outer {
+    const T* a;  // (rows, P): one panel of the layer's inputs
+    const T* b;  // (rows, P): one panel of its deltas
+    T* g;        // (height, P)
+    int64_t rows;
+    int height;   // 1 .. P inputs
+    int columns;  // 1 .. P outputs
+    bool accumulate;
+};
+
+// A narrow layer's outputs, whose weights are kept transposed only: c[i, n] = bias[n] + a[i, :] . w[n, :]
+template <class T>
+struct Dots {
+    const T* a;        // inputs, in panels
+    int64_t a_stride;
+    const T* w;        // transposed panels: element (n, k) at w[(k / P) * w_stride + n * P + k % P]
+    int64_t w_stride;
+    const T* bias;     // (columns)
+    T* c;              // (rows, P)
+    int64_t rows, depth;  // depth is rounded up to P: padding is zero on both sides
+    int columns;
+};
+
+// The scalars of one optimizer step; what each rule does with them stands in update.inl.h.
+template <class T>
+struct RuleStep {
+    T decay;                      // gradient += decay * weight (L2)
+    T momentum;                   // SGD
+    T gradient_scale;             // SGD: the gradient's factor inside the velocity
+    T step;                       // factor of the final move
+    T beta_1, one_minus_beta_1;   // Adam
+    T beta_2, one_minus_beta_2;
+    T v_scale, eps_inside, eps_outside;  // denominator sqrt(v * v_scale + eps_inside) + eps_outside
+};
+
+// The loss of a batch's rows. In: the output layer's sums. Out: their deltas, and each row's loss.
+template <class T>
+struct LossRows {
+    T* z;              // (rows, columns) in panels
+    int64_t z_stride;
+    const T* target;   // (rows, columns) in panels, z_stride apart; not for cross_entropy
+    const int32_t* label;  // (rows), for cross_entropy
+    const T* weight;   // (rows) or null: each row's factor in loss and gradient
+    T scale;           // every delta's factor: 1 / the sum of the batch's weights
+    T* row_loss;       // (rows)
+    int64_t rows, columns;
+};
+
+template <class T>
+struct KernelTable {
+    int lanes;  // elements in a vector
+    int panel;  // P
+
+    void (*product)(const Product<T>&);
+    void (*product_plain)(const Product<T>&);  // b is row-major weights
+    void (*outer)(const Outer<T>&);
+    void (*dots)(const Dots<T>&);
+    // (rows, P) -> (P): the bias's gradient
+    void (*column_sums)(int64_t rows, const T* b, T* g, bool accumulate);
+
+    // In place over n contiguous elements; a null entry is the identity.
+    void (*activate[kActivations])(int64_t n, T* z);
+    // delta *= f'(z), told by the stored f(z)
+    void (*differentiate[kActivations])(int64_t n, const T* activated, T* delta);
+    void (*exponential)(int64_t n, T* z);
+    void (*softmax)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
+    void (*loss[4])(const LossRows<T>&);
+
+    void (*update[kRules])(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>&);
+    double (*sum_squares)(int64_t n, const T* w);
+
+    // One P x P block from one orientation to the other.
+    void (*transpose)(const T* block, T* transposed);
+    // Rows of a row-major matrix into panels; order may be null (0, 1, ...).
+    void (*gather)(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const int64_t* order, T* panels,
+                   int64_t stride);
+};
+
+}  // namespace gdfast

@@ -1,0 +1,122 @@
+// exp, log, tanh and the logistic function on vectors. The largest errors, in units of the last place, are
+// tested and written down in docs/performance.md. NaN passes through all of them.
+#pragma once
+
+#include "kernels/simd.h"
+
+namespace gdfast {
+namespace {
+
+// Coefficients interpolate (e^r - 1 - r) / r^2 at the Chebyshev nodes of |r| <= ln(2) / 2.
+template <class T>
+struct ExpConstants;
+template <>
+struct ExpConstants<float> {
+    static constexpr int degree = 4;
+    static constexpr float c[degree + 1] = {0.5f, 0.16666576989698775f, 0.041666554617204574f, 0.008363179052722578f,
+                                            0.0013926183587713553f};
+    // ln 2 in two parts, the first with so few bits that its product with a whole exponent is exact.
+    static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+    static constexpr float log2e = 1.44269504088896341f;
+    static constexpr float lowest = -87.33654f, highest = 88.02969f;  // 2^-126, 2^127
+};
+template <>
+struct ExpConstants<double> {
+    static constexpr int degree = 10;
+    static constexpr double c[degree + 1] = {
+        0.5, 0.1666666666666667, 0.041666666666666664, 0.008333333333326125, 0.001388888888888659,
+        0.0001984126987487792, 2.4801587321732222e-05, 2.7557255317104088e-06, 2.755727509586761e-07,
+        2.510525342751565e-08, 2.091484139640383e-09};
+    static constexpr double ln2_high = 0.693147180369123816490, ln2_low = 1.90821492927058770002e-10;
+    static constexpr double log2e = 1.44269504088896341;
+    static constexpr double lowest = -708.3964185322641, highest = 708.7;
+};
+
+// e^x = 2^n (1 + p), |p| < 0.42
+template <class T>
+struct ExpParts {
+    Int<T> n;
+    Vec<T> p;
+};
+
+template <class T>
+inline ExpParts<T> exp_parts(Vec<T> x) {
+    using C = ExpConstants<T>;
+    const Vec<T> magic = broadcast(Simd<T>::round_magic);
+    const Vec<T> shifted = fma(x, broadcast(C::log2e), magic);
+    const Vec<T> whole = shifted - magic;
+    Vec<T> r = fma(whole, broadcast(-C::ln2_high), x);
+    r = fma(whole, broadcast(-C::ln2_low), r);
+    Vec<T> q = broadcast(C::c[C::degree]);
+#pragma GCC unroll 16
+    for (int i = C::degree - 1; i >= 0; --i) q = fma(q, r, broadcast(C::c[i]));
+    // The low bits of `shifted` are the whole number itself, for the magic's own are zero.
+    const Int<T> n = (Int<T>)shifted - (Int<T>)magic;
+    return {n, fma(q * r, r, r)};
+}
+
+// Over the whole range: 0 below, infinity above; two factors, so that neither overflows on its own.
+template <class T>
+inline Vec<T> exp(Vec<T> x) {
+    using C = ExpConstants<T>;
+    x = min(broadcast(2 * C::highest), max(broadcast(2 * C::lowest), x));
+    const ExpParts<T> e = exp_parts<T>(x);
+    const Int<T> half = e.n >> 1;
+    const Vec<T> scale = power_of_two<T>(half);
+    return fma(scale, e.p, scale) * power_of_two<T>(e.n - half);
+}
+
+// For arguments that are never large: saturates at the smallest and largest normal powers of two.
+template <class T>
+inline Vec<T> exp_saturating(Vec<T> x) {
+    using C = ExpConstants<T>;
+    const ExpParts<T> e = exp_parts<T>(min(broadcast(C::highest), max(broadcast(C::lowest), x)));
+    const Vec<T> scale = power_of_two<T>(e.n);
+    return fma(scale, e.p, scale);
+}
+
+template <class T>
+inline Vec<T> logistic(Vec<T> x) {
+    const Vec<T> one = broadcast(T(1));
+    return one / (one + exp_saturating<T>(-x));
+}
+
+// tanh |x| = e / (e + 2) with e = exp(2 |x|) - 1, which keeps its relative accuracy down to zero.
+template <class T>
+inline Vec<T> tanh(Vec<T> x) {
+    const Int<T> sign_bit = (Int<T>)broadcast(T(-0.0));
+    const Int<T> sign = (Int<T>)x & sign_bit;
+    const Vec<T> size = (Vec<T>)((Int<T>)x & ~sign_bit);
+    const Vec<T> twice = min(broadcast(T(sizeof(T) == 4 ? 40 : 80)), size + size);  // 1 from there on
+    const ExpParts<T> e = exp_parts<T>(twice);
+    const Vec<T> scale = power_of_two<T>(e.n);
+    const Vec<T> expm1 = fma(scale, e.p, scale - broadcast(T(1)));
+    const Vec<T> t = expm1 / (expm1 + broadcast(T(2)));
+    return (Vec<T>)((Int<T>)t | sign);
+}
+
+// For positive normal x: x = 2^n m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m - 1) / (m + 1).
+template <class T>
+inline Vec<T> log(Vec<T> x) {
+    using C = ExpConstants<T>;
+    constexpr int bits = Simd<T>::mantissa_bits;
+    const Int<T> root_half = (Int<T>)broadcast(T(0.70710678118654752));
+    const Int<T> offset = (Int<T>)x - root_half;
+    const Int<T> n = offset >> bits;  // arithmetic: negative for x below sqrt(1/2)
+    const Vec<T> m = (Vec<T>)((Int<T>)x - (n << bits));
+    const Vec<T> f = m - broadcast(T(1));
+    const Vec<T> s = f / (f + broadcast(T(2)));
+    const Vec<T> z = s * s;
+    constexpr int terms = sizeof(T) == 4 ? 4 : 10;  // z < 0.0295: the next term is under half a unit
+    Vec<T> r = broadcast(T(1) / T(2 * terms + 1));
+#pragma GCC unroll 16
+    for (int i = terms - 1; i >= 1; --i) r = fma(r, z, broadcast(T(1) / T(2 * i + 1)));
+    const Vec<T> whole = __builtin_convertvector(n, Vec<T>);
+    const Vec<T> twice_s = s + s;
+    const Vec<T> tail = fma(twice_s * z, r, whole * broadcast(C::ln2_low));
+    const Vec<T> result = fma(whole, broadcast(C::ln2_high), twice_s + tail);
+    return x < broadcast(T(__builtin_huge_val())) ? result : x;  // infinity and NaN are their own
+}
+
+}  // namespace
+}  // namespace gdfast

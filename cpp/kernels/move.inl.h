@@ -1,0 +1,36 @@
+// Data on the move: rows into panels, blocks of weights from one orientation to the other.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+
+namespace gdfast {
+namespace {
+
+template <class T>
+void transpose(const T* block, T* transposed) {
+    constexpr int P = kPanel<T>, S = kSquareBytes / sizeof(T);
+    for (int i = 0; i < P; i += S)
+        for (int j = 0; j < P; j += S) transpose_square(block + i * P + j, P, transposed + j * P + i, P);
+}
+
+template <class T>
+void gather(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const int64_t* order, T* panels,
+            int64_t stride) {
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    for (int64_t i = 0; i < rows; ++i) {
+        const T* from = x + (order ? order[i] : i) * x_stride;
+        T* to = panels + i * P;
+        int64_t left = columns;
+        for (; left >= P; left -= P, from += P, to += stride) {
+            store(to, load(from));
+            store(to + L, load(from + L));
+        }
+        if (left > L) store(to, load(from));
+        const int done = left > L ? L : 0;
+        if (left > 0) store(to + done, load_part(from + done, static_cast<int>(left) - done));
+    }
+}
+
+}  // namespace
+}  // namespace gdfast

@@ -1,0 +1,224 @@
+// The vector type of each ISA: the only file with intrinsics. Included by isa_*.cpp alone, which define
+// GDFAST_VECTOR_BYTES; everything here has internal linkage, so that no copy compiled for one ISA can reach
+// callers of another.
+//
+// Arithmetic and comparisons are the compiler's own on vector types. What it has no portable word for (fused
+// multiply-add, square root, partial loads) is a function with one body per ISA.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+typedef float VecF __attribute__((vector_size(GDFAST_VECTOR_BYTES)));
+typedef double VecD __attribute__((vector_size(GDFAST_VECTOR_BYTES)));
+typedef int32_t IntF __attribute__((vector_size(GDFAST_VECTOR_BYTES)));
+typedef int64_t IntD __attribute__((vector_size(GDFAST_VECTOR_BYTES)));
+typedef float VecFAny __attribute__((vector_size(GDFAST_VECTOR_BYTES), aligned(4), may_alias));
+typedef double VecDAny __attribute__((vector_size(GDFAST_VECTOR_BYTES), aligned(8), may_alias));
+
+template <class T>
+struct Simd;
+
+template <>
+struct Simd<float> {
+    using V = VecF;
+    using I = IntF;
+    static constexpr int lanes = GDFAST_VECTOR_BYTES / 4;
+    static constexpr int mantissa_bits = 23, exponent_bias = 127;
+    static constexpr float round_magic = 12582912.0f;  // 1.5 * 2^23: adding it leaves no fraction
+};
+
+template <>
+struct Simd<double> {
+    using V = VecD;
+    using I = IntD;
+    static constexpr int lanes = GDFAST_VECTOR_BYTES / 8;
+    static constexpr int mantissa_bits = 52, exponent_bias = 1023;
+    static constexpr double round_magic = 6755399441055744.0;  // 1.5 * 2^52
+};
+
+template <class T>
+using Vec = typename Simd<T>::V;
+template <class T>
+using Int = typename Simd<T>::I;
+
+// Two vectors side by side: a tile of 6 x 2 of them, or 14 x 2 where there are 32 registers, leaves just room
+// for the operands.
+template <class T>
+constexpr int kPanel = 2 * Simd<T>::lanes;
+#if defined(__AVX512F__)
+constexpr int kTileRows = 14, kNarrowTileRows = 24;
+#else
+constexpr int kTileRows = 6, kNarrowTileRows = 12;
+#endif
+
+inline VecF load(const float* p) { return *reinterpret_cast<const VecFAny*>(p); }
+inline VecD load(const double* p) { return *reinterpret_cast<const VecDAny*>(p); }
+inline void store(float* p, VecF v) { *reinterpret_cast<VecFAny*>(p) = v; }
+inline void store(double* p, VecD v) { *reinterpret_cast<VecDAny*>(p) = v; }
+
+#if defined(__AVX512F__) && GDFAST_VECTOR_BYTES == 64
+
+inline VecF broadcast(float x) { return (VecF)_mm512_set1_ps(x); }
+inline VecD broadcast(double x) { return (VecD)_mm512_set1_pd(x); }
+inline VecF fma(VecF a, VecF b, VecF c) { return (VecF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+inline VecD fma(VecD a, VecD b, VecD c) { return (VecD)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
+inline VecF sqrt(VecF a) { return (VecF)_mm512_sqrt_ps((__m512)a); }
+inline VecD sqrt(VecD a) { return (VecD)_mm512_sqrt_pd((__m512d)a); }
+// The second operand where either is NaN.
+inline VecF max(VecF a, VecF b) { return (VecF)_mm512_max_ps((__m512)a, (__m512)b); }
+inline VecD max(VecD a, VecD b) { return (VecD)_mm512_max_pd((__m512d)a, (__m512d)b); }
+inline VecF min(VecF a, VecF b) { return (VecF)_mm512_min_ps((__m512)a, (__m512)b); }
+inline VecD min(VecD a, VecD b) { return (VecD)_mm512_min_pd((__m512d)a, (__m512d)b); }
+inline VecF load_part(const float* p, int n) { return (VecF)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
+inline VecD load_part(const double* p, int n) { return (VecD)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1u), p); }
+inline void store_part(float* p, VecF v, int n) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)v);
+}
+inline void store_part(double* p, VecD v, int n) {
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1u), (__m512d)v);
+}
+
+#elif defined(__AVX2__) && GDFAST_VECTOR_BYTES == 32
+
+inline VecF broadcast(float x) { return (VecF)_mm256_set1_ps(x); }
+inline VecD broadcast(double x) { return (VecD)_mm256_set1_pd(x); }
+inline VecF fma(VecF a, VecF b, VecF c) { return (VecF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+inline VecD fma(VecD a, VecD b, VecD c) { return (VecD)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+inline VecF sqrt(VecF a) { return (VecF)_mm256_sqrt_ps((__m256)a); }
+inline VecD sqrt(VecD a) { return (VecD)_mm256_sqrt_pd((__m256d)a); }
+// The second operand where either is NaN.
+inline VecF max(VecF a, VecF b) { return (VecF)_mm256_max_ps((__m256)a, (__m256)b); }
+inline VecD max(VecD a, VecD b) { return (VecD)_mm256_max_pd((__m256d)a, (__m256d)b); }
+inline VecF min(VecF a, VecF b) { return (VecF)_mm256_min_ps((__m256)a, (__m256)b); }
+inline VecD min(VecD a, VecD b) { return (VecD)_mm256_min_pd((__m256d)a, (__m256d)b); }
+inline __m256i first_lanes(const float*, int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline __m256i first_lanes(const double*, int n) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+inline VecF load_part(const float* p, int n) { return (VecF)_mm256_maskload_ps(p, first_lanes(p, n)); }
+inline VecD load_part(const double* p, int n) { return (VecD)_mm256_maskload_pd(p, first_lanes(p, n)); }
+inline void store_part(float* p, VecF v, int n) { _mm256_maskstore_ps(p, first_lanes(p, n), (__m256)v); }
+inline void store_part(double* p, VecD v, int n) { _mm256_maskstore_pd(p, first_lanes(p, n), (__m256d)v); }
+
+#else  // any CPU: no fused multiply-add, the compiler's vectors only
+
+inline VecF broadcast(float x) { return x - VecF{}; }
+inline VecD broadcast(double x) { return x - VecD{}; }
+inline VecF fma(VecF a, VecF b, VecF c) { return a * b + c; }
+inline VecD fma(VecD a, VecD b, VecD c) { return a * b + c; }
+inline VecF max(VecF a, VecF b) { return a > b ? a : b; }
+inline VecD max(VecD a, VecD b) { return a > b ? a : b; }
+inline VecF min(VecF a, VecF b) { return a < b ? a : b; }
+inline VecD min(VecD a, VecD b) { return a < b ? a : b; }
+inline VecF sqrt(VecF a) {
+    for (int i = 0; i < Simd<float>::lanes; ++i) a[i] = __builtin_sqrtf(a[i]);
+    return a;
+}
+inline VecD sqrt(VecD a) {
+    for (int i = 0; i < Simd<double>::lanes; ++i) a[i] = __builtin_sqrt(a[i]);
+    return a;
+}
+inline VecF load_part(const float* p, int n) {
+    VecF v{};
+    memcpy(&v, p, sizeof(float) * static_cast<size_t>(n));
+    return v;
+}
+inline VecD load_part(const double* p, int n) {
+    VecD v{};
+    memcpy(&v, p, sizeof(double) * static_cast<size_t>(n));
+    return v;
+}
+inline void store_part(float* p, VecF v, int n) { memcpy(p, &v, sizeof(float) * static_cast<size_t>(n)); }
+inline void store_part(double* p, VecD v, int n) { memcpy(p, &v, sizeof(double) * static_cast<size_t>(n)); }
+
+#endif
+
+// Sums and maxima across lanes, always by the same tree.
+template <class T>
+inline T sum_lanes(Vec<T> v) {
+    T x[Simd<T>::lanes];
+    store(x, v);
+    for (int half = Simd<T>::lanes / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) x[i] += x[i + half];
+    return x[0];
+}
+
+template <class T>
+inline T max_lanes(Vec<T> v) {
+    T x[Simd<T>::lanes];
+    store(x, v);
+    for (int half = Simd<T>::lanes / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
+    return x[0];
+}
+
+// All ones in the first n lanes.
+template <class T>
+inline Int<T> lanes_below(int64_t n) {
+    Int<T> index{};
+    for (int i = 0; i < Simd<T>::lanes; ++i) index[i] = i;
+    return index < (Int<T>{} + static_cast<decltype(index[0] + 0)>(n > Simd<T>::lanes ? Simd<T>::lanes : n));
+}
+
+// 2^n for whole n within the exponent's range.
+template <class T>
+inline Vec<T> power_of_two(Int<T> n) {
+    return (Vec<T>)((n + Simd<T>::exponent_bias) << Simd<T>::mantissa_bits);
+}
+
+#if defined(__AVX2__)
+
+// Eight by eight floats, four by four doubles: rows `from` apart become columns, rows `to` apart.
+inline void transpose_square(const float* a, int64_t from, float* b, int64_t to) {
+    __m256 r[8], t[8];
+    for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(a + i * from);
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; ++j) {
+            r[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0x44);
+            r[i + 2 * j + 1] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0xEE);
+        }
+    for (int i = 0; i < 4; ++i) {
+        _mm256_storeu_ps(b + i * to, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(b + (i + 4) * to, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+inline void transpose_square(const double* a, int64_t from, double* b, int64_t to) {
+    __m256d r[4], t[4];
+    for (int i = 0; i < 4; ++i) r[i] = _mm256_loadu_pd(a + i * from);
+    for (int i = 0; i < 4; i += 2) {
+        t[i] = _mm256_unpacklo_pd(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 2; ++i) {
+        _mm256_storeu_pd(b + i * to, _mm256_permute2f128_pd(t[i], t[i + 2], 0x20));
+        _mm256_storeu_pd(b + (i + 2) * to, _mm256_permute2f128_pd(t[i], t[i + 2], 0x31));
+    }
+}
+constexpr int kSquareBytes = 32;
+
+#else
+
+template <class T>
+inline void transpose_square(const T* a, int64_t from, T* b, int64_t to) {
+    for (int i = 0; i < Simd<T>::lanes; ++i)
+        for (int j = 0; j < Simd<T>::lanes; ++j) b[j * to + i] = a[i * from + j];
+}
+constexpr int kSquareBytes = GDFAST_VECTOR_BYTES;
+
+#endif
+
+}  // namespace

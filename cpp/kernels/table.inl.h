@@ -1,0 +1,71 @@
+// Assembles one ISA's tables from the kernels, which are written once. An isa_*.cpp defines GDFAST_TABLE (the name
+// its tables go by) and GDFAST_VECTOR_BYTES, and includes this.
+#pragma once
+
+#include "kernels/activation.inl.h"
+#include "kernels/gemm.inl.h"
+#include "kernels/isa.h"
+#include "kernels/kernels.h"
+#include "kernels/loss.inl.h"
+#include "kernels/move.inl.h"
+#include "kernels/update.inl.h"
+
+namespace gdfast {
+namespace {
+
+template <class T>
+constexpr KernelTable<T> make_table() {
+    KernelTable<T> t{};
+    t.lanes = Simd<T>::lanes;
+    t.panel = kPanel<T>;
+    t.product = product<T, false>;
+    t.product_plain = product<T, true>;
+    t.outer = outer<T>;
+    t.dots = dots<T>;
+    t.column_sums = column_sums<T>;
+    t.activate[static_cast<int>(Activation::logistic)] = map<T, logistic<T>>;
+    t.activate[static_cast<int>(Activation::tanh)] = map<T, tanh<T>>;
+    t.activate[static_cast<int>(Activation::relu)] = map<T, relu<T>>;
+    t.differentiate[static_cast<int>(Activation::logistic)] = differentiate_logistic<T>;
+    t.differentiate[static_cast<int>(Activation::tanh)] = differentiate_tanh<T>;
+    t.differentiate[static_cast<int>(Activation::relu)] = differentiate_relu<T>;
+    t.exponential = map<T, exp<T>>;
+    t.softmax = softmax<T>;
+    t.loss[static_cast<int>(Loss::cross_entropy)] = cross_entropy<T>;
+    t.loss[static_cast<int>(Loss::binary_cross_entropy)] = separable_loss<T, BinaryCrossEntropy<T>>;
+    t.loss[static_cast<int>(Loss::squared_error)] = separable_loss<T, SquaredError<T>>;
+    t.loss[static_cast<int>(Loss::poisson)] = separable_loss<T, Poisson<T>>;
+    t.update[static_cast<int>(Rule::sgd)] = update<T, Sgd<T>>;
+    t.update[static_cast<int>(Rule::momentum)] = update<T, Momentum<T>>;
+    t.update[static_cast<int>(Rule::nesterov)] = update<T, Nesterov<T>>;
+    t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
+    t.sum_squares = sum_squares<T>;
+    t.transpose = transpose<T>;
+    t.gather = gather<T>;
+    return t;
+}
+
+constexpr KernelTable<float> table_f32 = make_table<float>();
+constexpr KernelTable<double> table_f64 = make_table<double>();
+
+// Enough independent chains to hide the latency of a fused multiply-add; returns operations done.
+double fma_burst(int64_t repeats) {
+    constexpr int chains = 12;
+    VecF acc[chains];
+    const VecF x = broadcast(0.999999f), y = broadcast(1e-6f);
+    for (int i = 0; i < chains; ++i) acc[i] = broadcast(1.0f + static_cast<float>(i));
+    for (int64_t r = 0; r < repeats; ++r)
+#pragma GCC unroll 16
+        for (int i = 0; i < chains; ++i) acc[i] = fma(acc[i], x, y);
+    VecF sum{};
+    for (int i = 0; i < chains; ++i) sum += acc[i];
+    volatile float sink = sum_lanes<float>(sum);
+    (void)sink;
+    return 2.0 * chains * Simd<float>::lanes * static_cast<double>(repeats);
+}
+
+}  // namespace
+
+const IsaTables GDFAST_TABLE = {&table_f32, &table_f64, fma_burst};
+
+}  // namespace gdfast

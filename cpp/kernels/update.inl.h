@@ -1,0 +1,114 @@
+// The optimizer rules. Each is written once and serves the fused step, where a block's gradient has just been
+// summed, and the public functions on a caller's arrays. RuleStep's scalars tell the published variants of one rule
+// apart (training/rule.cpp says how); vectors and tail run the same operations, so that bits do not depend on where in an array an
+// element lies.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+
+namespace gdfast {
+namespace {
+
+// w, s0 and s1 in place; Move::move(g, w, s0, s1, step) works on vectors.
+template <class T, class Move>
+void update(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>& r) {
+    using V = Vec<T>;
+    constexpr int L = Simd<T>::lanes;
+    const Move move(r);
+    const V decay = broadcast(r.decay);
+    int64_t i = 0;
+    for (; i + L <= n; i += L) {
+        V weight = load(w + i), a{}, b{};
+        if (Move::states > 0) a = load(s0 + i);
+        if (Move::states > 1) b = load(s1 + i);
+        weight = move(fma(decay, weight, load(g + i)), weight, a, b);
+        store(w + i, weight);
+        if (Move::states > 0) store(s0 + i, a);
+        if (Move::states > 1) store(s1 + i, b);
+    }
+    const int rest = static_cast<int>(n - i);
+    if (rest) {
+        V weight = load_part(w + i, rest), a{}, b{};
+        if (Move::states > 0) a = load_part(s0 + i, rest);
+        if (Move::states > 1) b = load_part(s1 + i, rest);
+        weight = move(fma(decay, weight, load_part(g + i, rest)), weight, a, b);
+        store_part(w + i, weight, rest);
+        if (Move::states > 0) store_part(s0 + i, a, rest);
+        if (Move::states > 1) store_part(s1 + i, b, rest);
+    }
+}
+
+template <class T>
+struct Sgd {
+    static constexpr int states = 0;
+    Vec<T> step;
+    explicit Sgd(const RuleStep<T>& r) : step(broadcast(r.step * r.gradient_scale)) {}
+    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>&, Vec<T>&) const { return fma(step, g, w); }
+};
+
+template <class T>
+struct Momentum {
+    static constexpr int states = 1;
+    Vec<T> step, scale, momentum;
+    explicit Momentum(const RuleStep<T>& r)
+        : step(broadcast(r.step)), scale(broadcast(r.gradient_scale)), momentum(broadcast(r.momentum)) {}
+    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>& velocity, Vec<T>&) const {
+        velocity = fma(momentum, velocity, scale * g);
+        return fma(step, velocity, w);
+    }
+};
+
+template <class T>
+struct Nesterov {
+    static constexpr int states = 1;
+    Vec<T> step, scale, momentum;
+    explicit Nesterov(const RuleStep<T>& r)
+        : step(broadcast(r.step)), scale(broadcast(r.gradient_scale)), momentum(broadcast(r.momentum)) {}
+    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>& velocity, Vec<T>&) const {
+        const Vec<T> scaled = scale * g;
+        velocity = fma(momentum, velocity, scaled);
+        return fma(step, fma(momentum, velocity, scaled), w);
+    }
+};
+
+template <class T>
+struct Adam {
+    static constexpr int states = 2;
+    Vec<T> step, beta_1, rest_1, beta_2, rest_2, v_scale, inside, outside;
+    explicit Adam(const RuleStep<T>& r)
+        : step(broadcast(r.step)),
+          beta_1(broadcast(r.beta_1)),
+          rest_1(broadcast(r.one_minus_beta_1)),
+          beta_2(broadcast(r.beta_2)),
+          rest_2(broadcast(r.one_minus_beta_2)),
+          v_scale(broadcast(r.v_scale)),
+          inside(broadcast(r.eps_inside)),
+          outside(broadcast(r.eps_outside)) {}
+    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>& m, Vec<T>& v) const {
+        m = fma(beta_1, m, rest_1 * g);
+        v = fma(beta_2, v, rest_2 * (g * g));
+        return fma(step, m / (sqrt(fma(v, v_scale, inside)) + outside), w);
+    }
+};
+
+// In double for both types, by lanes and then their tree: this only ever enters a reported loss.
+template <class T>
+double sum_squares(int64_t n, const T* w) {
+    using V = Vec<T>;
+    constexpr int L = Simd<T>::lanes;
+    V sum{};
+    int64_t i = 0;
+    for (; i + L <= n; i += L) {
+        const V x = load(w + i);
+        sum = fma(x, x, sum);
+    }
+    if (i < n) {
+        const V x = load_part(w + i, static_cast<int>(n - i));
+        sum = fma(x, x, sum);
+    }
+    return static_cast<double>(sum_lanes<T>(sum));
+}
+
+}  // namespace
+}  // namespace gdfast

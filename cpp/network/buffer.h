@@ -1,0 +1,66 @@
+// Zeroed memory that begins on a cache line.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <stdexcept>
+#include <utility>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace gdfast {
+
+// a * b, or an error that names the cause: sizes come from the user.
+inline int64_t checked_product(int64_t a, int64_t b) {
+    int64_t result;
+    if (__builtin_mul_overflow(a, b, &result) || result > std::numeric_limits<int64_t>::max() / 64)
+        throw std::length_error("these sizes need more memory than can be addressed");
+    return result;
+}
+
+template <class T>
+class Buffer {
+public:
+    Buffer() = default;
+    explicit Buffer(int64_t size) : size_(size) {
+        if (size == 0) return;
+        const size_t huge_page = size_t{1} << 21;
+        const size_t wanted = static_cast<size_t>(checked_product(size, sizeof(T)));
+        const size_t line = wanted >= huge_page ? huge_page : 64;
+        const size_t bytes = (wanted + line - 1) / line * line;
+        data_ = static_cast<T*>(std::aligned_alloc(line, bytes));
+        if (!data_) throw std::bad_alloc();
+#if defined(__linux__)
+        // Panels of wide layers are far apart: fewer, larger pages keep the address translation cached.
+        if (line == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);
+#endif
+        std::memset(static_cast<void*>(data_), 0, bytes);
+    }
+    ~Buffer() { std::free(data_); }
+    Buffer(Buffer&& other) noexcept { swap(other); }
+    Buffer& operator=(Buffer&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+
+    T* data() const { return data_; }
+    int64_t size() const { return size_; }
+
+private:
+    void swap(Buffer& other) {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+    }
+    T* data_ = nullptr;
+    int64_t size_ = 0;
+};
+
+}  // namespace gdfast

@@ -1,0 +1,96 @@
+#include "network/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/dispatch.h"
+
+namespace gdfast {
+
+namespace {
+
+// Calls visit(plain row-major pointer, panel pointer, how many) for every run that is contiguous in both.
+template <class Plain, class T, class Visit>
+void for_runs(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit) {
+    const int P = spec.panel;
+    for (int64_t j = 0; j < l.out_panels; ++j) {
+        const int64_t first = j * P, count = std::min<int64_t>(P, l.out - first);
+        T* panel = panels + j * l.weight_panel(P);
+        for (int64_t k = 0; k < l.in; ++k) visit(plain + k * l.out + first, panel + k * P, count);
+    }
+}
+
+template <class Plain, class T, class Visit>
+void for_narrow(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit) {
+    const int P = spec.panel;
+    for (int64_t k = 0; k < l.in; ++k) {
+        T* column = panels + k / P * l.transposed_panel(P) + k % P;
+        for (int64_t n = 0; n < l.out; ++n) visit(plain + k * l.out + n, column + n * P, 1);
+    }
+}
+
+template <class Plain, class T, class Visit>
+void for_weights(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit) {
+    if (l.narrow)
+        for_narrow(spec, l, plain, panels, visit);
+    else
+        for_runs(spec, l, plain, panels, visit);
+}
+
+}  // namespace
+
+template <class T>
+void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to) {
+    for (size_t i = 0; i < spec.layers.size(); ++i) {
+        const Layer& l = spec.layers[i];
+        std::copy_n(from.intercepts[i], l.out, to + l.bias);
+        for_weights(spec, l, from.coefs[i], to + l.weights,
+                    [](const T* plain, T* panel, int64_t n) { std::copy_n(plain, n, panel); });
+    }
+}
+
+template <class T>
+void unpack(const Spec& spec, const T* from, const PlainArrays<T>& to) {
+    for (size_t i = 0; i < spec.layers.size(); ++i) {
+        const Layer& l = spec.layers[i];
+        std::copy_n(from + l.bias, l.out, to.intercepts[i]);
+        for_weights(spec, l, to.coefs[i], from + l.weights,
+                    [](T* plain, const T* panel, int64_t n) { std::copy_n(panel, n, plain); });
+    }
+}
+
+template <class T>
+bool all_finite(const T* values, int64_t n) {
+    // Zero times anything finite is zero, times infinity or NaN it is NaN: a sum that the compiler can split.
+    T sums[16] = {};
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int j = 0; j < 16; ++j) sums[j] += values[i + j] * T(0);
+    for (; i < n; ++i) sums[0] += values[i] * T(0);
+    return std::all_of(sums, sums + 16, [](T s) { return s == T(0); });
+}
+
+template <class T>
+void Parameters<T>::load(const ConstPlainArrays<T>& arrays) {
+    pack(spec_, arrays, values.data());
+    const KernelTable<T>& table = kernels<T>();
+    const int P = spec_.panel;
+    for (size_t i = 1; i < spec_.layers.size(); ++i) {
+        const Layer& l = spec_.layers[i];
+        if (l.narrow) continue;
+        for (int64_t j = 0; j < l.out_panels; ++j)
+            for (int64_t p = 0; p < l.in_panels; ++p)
+                table.transpose(weight_panel(l, j) + p * P * P, transposed_panel(l, p) + j * P * P);
+    }
+}
+
+template void pack(const Spec&, const ConstPlainArrays<float>&, float*);
+template void pack(const Spec&, const ConstPlainArrays<double>&, double*);
+template void unpack(const Spec&, const float*, const PlainArrays<float>&);
+template void unpack(const Spec&, const double*, const PlainArrays<double>&);
+template bool all_finite(const float*, int64_t);
+template bool all_finite(const double*, int64_t);
+template class Parameters<float>;
+template class Parameters<double>;
+
+}  // namespace gdfast

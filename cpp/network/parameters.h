@@ -1,0 +1,55 @@
+// A network's weights in panels, and the way between panels and plain row-major arrays.
+#pragma once
+
+#include <vector>
+
+#include "network/spec.h"
+
+namespace gdfast {
+
+// The caller's arrays: coefs[i] is (in, out) row-major, intercepts[i] is (out,). The one truth outside of fit.
+template <class T>
+struct PlainArrays {
+    std::vector<T*> coefs, intercepts;
+};
+template <class T>
+struct ConstPlainArrays {
+    std::vector<const T*> coefs, intercepts;
+    ConstPlainArrays() = default;
+    ConstPlainArrays(const PlainArrays<T>& a)
+        : coefs(a.coefs.begin(), a.coefs.end()), intercepts(a.intercepts.begin(), a.intercepts.end()) {}
+};
+
+// One array of Spec::parameters elements from or to plain arrays: weights, or a slot of an optimizer's state.
+template <class T>
+void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to);
+template <class T>
+void unpack(const Spec& spec, const T* from, const PlainArrays<T>& to);
+template <class T>
+bool all_finite(const T* values, int64_t n);
+
+template <class T>
+class Parameters {
+public:
+    explicit Parameters(const Spec& spec) : values(spec.parameters), transposed(spec.transposed), spec_(spec) {}
+
+    void load(const ConstPlainArrays<T>& arrays);
+
+    const T* bias(const Layer& l) const { return values.data() + l.bias; }
+    // Panel j of W, as the forward pass and the update read it.
+    T* weight_panel(const Layer& l, int64_t j) const {
+        return values.data() + l.weights + j * l.weight_panel(spec_.panel);
+    }
+    // Panel p of W transposed, as the backward pass reads it.
+    T* transposed_panel(const Layer& l, int64_t p) const {
+        return (l.narrow ? values : transposed).data() + l.transposed + p * l.transposed_panel(spec_.panel);
+    }
+
+    Buffer<T> values;      // biases and weights, Spec::parameters
+    Buffer<T> transposed;  // Spec::transposed
+
+private:
+    const Spec& spec_;
+};
+
+}  // namespace gdfast

@@ -1,0 +1,116 @@
+#include "network/passes.h"
+
+#include <algorithm>
+
+namespace gdfast {
+
+namespace {
+
+// What is summed is taken in slices of this many, so that a slice of a weight panel stays in the first cache
+// while all rows of the block pass by it.
+constexpr int64_t kSliceBytes = 16 * 1024;
+
+// c = a . panels for every panel of outputs: a (rows, depth) and c (rows, columns) in panels `stride` apart.
+template <class T, class PanelOf, class Finish>
+void multiply(const KernelTable<T>& table, Product<T> p, int64_t stride, int64_t depth, int64_t columns,
+              PanelOf panel_of, T* c, Finish finish) {
+    const int P = table.panel;
+    const int64_t slice = kSliceBytes / static_cast<int64_t>(sizeof(T)) / P / P * P;
+    const T* a = p.a;
+    const Start start = p.start;
+    const Epilogue epilogue = p.epilogue;
+    const T* bias = p.bias;
+    const T* activated = p.activated;
+    p.a_stride = stride;
+    p.b_stride = P;
+    for (int64_t first = 0; first < depth; first += slice) {
+        const bool last = first + slice >= depth;
+        p.a = a + first / P * stride;
+        p.depth = last ? depth - first : slice;
+        p.start = first == 0 ? start : Start::output;
+        p.epilogue = last ? epilogue : Epilogue::none;
+        for (int64_t j = 0; j * P < columns; ++j) {
+            p.b = panel_of(j) + first * P;
+            p.c = c + j * stride;
+            p.bias = bias ? bias + j * P : nullptr;
+            p.activated = activated ? activated + j * stride : nullptr;
+            p.columns = static_cast<int>(std::min<int64_t>(P, columns - j * P));
+            table.product(p);
+            if (last) finish(j, p.c);
+        }
+    }
+}
+
+}  // namespace
+
+template <class T>
+void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows) {
+    const KernelTable<T>& table = kernels<T>();
+    const int P = spec.panel;
+    const int64_t offset = rows.first * P;
+    for (size_t i = 0; i < spec.layers.size(); ++i) {
+        const Layer& l = spec.layers[i];
+        const bool hidden = i + 1 < spec.layers.size();
+        const T* a = work.activations[i].data() + offset;
+        T* c = (hidden ? work.activations[i + 1] : work.deltas[i]).data() + offset;
+        const auto activate = hidden ? table.activate[static_cast<int>(l.activation)] : nullptr;
+        if (l.narrow) {
+            Dots<T> d{};
+            d.a = a;
+            d.a_stride = work.stride;
+            d.w = parameters.transposed_panel(l, 0);
+            d.w_stride = l.transposed_panel(P);
+            d.bias = parameters.bias(l);
+            d.c = c;
+            d.rows = rows.count();
+            d.depth = l.in;
+            d.columns = static_cast<int>(l.out);
+            table.dots(d);
+            if (activate) activate(rows.count() * P, c);
+            continue;
+        }
+        Product<T> p{};
+        p.a = a;
+        p.bias = parameters.bias(l);
+        p.start = Start::bias;
+        p.rows = rows.count();
+        const bool fused = hidden && l.activation == Activation::relu;
+        p.epilogue = fused ? Epilogue::relu : Epilogue::none;
+        multiply(table, p, work.stride, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); }, c,
+                 [&](int64_t, T* panel) {
+                     if (activate && !fused) activate(rows.count() * P, panel);
+                 });
+    }
+}
+
+template <class T>
+void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows) {
+    const KernelTable<T>& table = kernels<T>();
+    const int P = spec.panel;
+    const int64_t offset = rows.first * P;
+    for (size_t i = spec.layers.size() - 1; i > 0; --i) {
+        const Layer& l = spec.layers[i];
+        const Activation below = spec.layers[i - 1].activation;
+        const auto differentiate = table.differentiate[static_cast<int>(below)];
+        const T* activated = work.activations[i].data() + offset;
+        Product<T> p{};
+        p.a = work.deltas[i].data() + offset;
+        p.activated = activated;
+        p.start = Start::zero;
+        p.rows = rows.count();
+        const bool fused = below == Activation::relu;
+        p.epilogue = fused ? Epilogue::relu_derivative : Epilogue::none;
+        multiply(table, p, work.stride, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
+                 work.deltas[i - 1].data() + offset, [&](int64_t j, T* panel) {
+                     if (differentiate && !fused)
+                         differentiate(rows.count() * P, activated + j * work.stride, panel);
+                 });
+    }
+}
+
+template void forward(const Spec&, const Parameters<float>&, Workspace<float>&, Range);
+template void forward(const Spec&, const Parameters<double>&, Workspace<double>&, Range);
+template void backward(const Spec&, const Parameters<float>&, Workspace<float>&, Range);
+template void backward(const Spec&, const Parameters<double>&, Workspace<double>&, Range);
+
+}  // namespace gdfast

@@ -1,0 +1,72 @@
+// What a network is, before it has weights: its layers' sizes and functions, and where each lies in panels.
+#pragma once
+
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "network/buffer.h"
+
+namespace gdfast {
+
+struct Layer {
+    int64_t in, out;
+    Activation activation;  // of a hidden layer; the last layer's is told by the loss or the output
+    // Derived by Spec: panels and offsets into one array of parameters (in elements).
+    int64_t in_panels, out_panels;
+    int64_t bias, weights, transposed;
+    bool narrow;  // so few outputs that the weights are kept transposed only, see Spec
+
+    int64_t elements(int panel) const { return in_panels * out_panels * panel * panel; }
+    int64_t weight_panel(int panel) const { return in_panels * panel * panel; }  // elements in one panel of W
+    int64_t transposed_panel(int panel) const { return out_panels * panel * panel; }
+};
+
+// In a narrow layer the outputs would fill a fraction of a vector. There the inputs are the columns: the
+// transposed weights are the ones that are trained, the backward pass reads them as they are, and the forward
+// pass takes dot products.
+struct Spec {
+    std::vector<Layer> layers;
+    int panel;
+    int64_t parameters = 0;  // elements of all weights and biases in panels
+    int64_t transposed = 0;  // elements of the second copies of weights that the backward pass reads
+
+    Spec(const std::vector<int64_t>& units, const std::vector<Activation>& activations, int panel, int lanes)
+        : panel(panel) {
+        const auto panels = [&](int64_t n) { return n / panel + (n % panel != 0); };
+        for (size_t i = 0; i + 1 < units.size(); ++i) {
+            Layer layer{};
+            layer.in = units[i];
+            layer.out = units[i + 1];
+            layer.activation = i < activations.size() ? activations[i] : Activation::identity;
+            layer.in_panels = panels(layer.in);
+            layer.out_panels = panels(layer.out);
+            layer.narrow = layer.out <= lanes / 2 && layer.in > 2 * lanes;
+            const int64_t elements = checked_product(checked_product(layer.in_panels, layer.out_panels), panel * panel);
+            layer.bias = parameters;
+            parameters += layer.out_panels * panel;
+            layer.weights = parameters;
+            if (layer.narrow) {
+                layer.transposed = layer.weights;
+                parameters += elements;
+            } else {
+                parameters += elements;
+                layer.transposed = transposed;
+                if (i > 0) transposed += elements;  // nothing flows back into the data
+            }
+            checked_product(parameters, 8);
+            layers.push_back(layer);
+        }
+    }
+
+    int64_t inputs() const { return layers.front().in; }
+    int64_t outputs() const { return layers.back().out; }
+
+    // Multiply-adds of one row, forward only.
+    double work_per_row() const {
+        double work = 0;
+        for (const Layer& l : layers) work += static_cast<double>(l.in) * static_cast<double>(l.out);
+        return work;
+    }
+};
+
+}  // namespace gdfast

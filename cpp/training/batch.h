@@ -1,0 +1,46 @@
+// The first phase of a step: rows -> batch -> forward -> loss -> backward.
+#pragma once
+
+#include "network/parameters.h"
+#include "network/passes.h"
+#include "network/rows.h"
+#include "network/workspace.h"
+
+namespace gdfast {
+
+template <class T>
+struct Targets {
+    const int32_t* label = nullptr;  // (rows), for cross-entropy
+    Rows<T> values;                  // (rows, outputs), for the other losses
+};
+
+// The caller's data, in the order in which it is to be taken.
+template <class T>
+struct Data {
+    Rows<T> x;
+    Targets<T> y;
+    const T* weight = nullptr;       // by row number, or null
+    const int64_t* order = nullptr;  // row numbers, or null for 0, 1, ...
+    int64_t count = 0;               // how many
+
+    int64_t row(int64_t i) const { return order ? order[i] : i; }
+    double weight_sum(int64_t first, int64_t n) const;
+};
+
+// Consecutive rows of Data; their weights' sum divides the loss.
+struct Batch {
+    int64_t first, count;
+    double weight_sum;
+};
+
+// Leaves in the workspace, for rows `rows` of the batch, the activations, each row's loss and the deltas of
+// every layer.
+template <class T>
+void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Loss loss,
+               const Data<T>& data, const Batch& batch, Range rows);
+
+// The sum of the batch's row losses, in the order of its rows.
+template <class T>
+double sum_losses(const Workspace<T>& work, const Batch& batch);
+
+}  // namespace gdfast

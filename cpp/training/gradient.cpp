@@ -1,0 +1,69 @@
+#include "training/gradient.h"
+
+#include "network/team.h"
+#include "training/tiles.h"
+
+namespace gdfast {
+
+namespace {
+
+// Rows whose activations are in memory at once; the sums over rows go on from one batch to the next.
+constexpr int64_t kBatchRows = 1024;
+
+}  // namespace
+
+template <class T>
+double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, Loss loss,
+                         double alpha, const PlainArrays<T>& gradient, int thread_limit) {
+    const int64_t batch_rows = std::min(kBatchRows, std::max<int64_t>(data.count, 1));
+    const Tiling tiling(spec, batch_rows);
+    const double work_per_batch = 3 * spec.work_per_row() * static_cast<double>(batch_rows);
+    const int threads = threads_for(work_per_batch, batch_rows, thread_limit);
+    const double weight_sum = data.weight_sum(0, data.count);
+    Parameters<T> parameters(spec);
+    parameters.load(arrays);
+    Workspace<T> work(spec, batch_rows, true);
+    Buffer<T> sums(spec.parameters);
+    std::vector<Buffer<T>> scratch;
+    for (int i = 0; i < threads; ++i) scratch.emplace_back(tiling.scratch());
+
+    const KernelTable<T>& table = kernels<T>();
+    const auto add = [&](const GradientPiece<T>& piece) {
+        T* sum = sums.data() + piece.offset;
+        for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
+    };
+    Meeting meeting;
+    double total = 0;
+    in_team(threads, [&](int thread, int members) {
+        const Range strips = tiling.strips_of(thread, members);
+        for (int64_t first = 0; first < data.count; first += batch_rows) {
+            const Batch batch{first, std::min(batch_rows, data.count - first), weight_sum};
+            pass_rows(spec, parameters, work, loss, data, batch, share(batch.count, thread, members));
+            meeting.wait(members);
+            if (thread == 0) total += sum_losses(work, batch);
+            for (int64_t i = strips.first; i < strips.last; ++i)
+                sum_strip(spec, parameters, work, tiling[i], batch.count, scratch[static_cast<size_t>(thread)].data(),
+                          add);
+            meeting.wait(members);
+        }
+    });
+
+    double squares = 0;
+    const T decay = static_cast<T>(alpha / weight_sum);
+    for (const Layer& l : spec.layers) {
+        const T* w = parameters.values.data() + l.weights;
+        T* sum = sums.data() + l.weights;
+        if (!(alpha > 0)) continue;
+        squares += table.sum_squares(l.elements(spec.panel), w);
+        for (int64_t e = 0; e < l.elements(spec.panel); ++e) sum[e] += decay * w[e];
+    }
+    unpack(spec, sums.data(), gradient);
+    return (total + 0.5 * alpha * squares) / weight_sum;
+}
+
+template double loss_and_gradient(const Spec&, const ConstPlainArrays<float>&, const Data<float>&, Loss, double,
+                                  const PlainArrays<float>&, int);
+template double loss_and_gradient(const Spec&, const ConstPlainArrays<double>&, const Data<double>&, Loss, double,
+                                  const PlainArrays<double>&, int);
+
+}  // namespace gdfast

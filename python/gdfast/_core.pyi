@@ -1,0 +1,99 @@
+"""Types of the compiled core. The arrays of a call are C-contiguous and share a dtype, float32 or float64."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+_Indices: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
+_Rows: TypeAlias = NDArray[np.int64]
+_Matrix: TypeAlias = _Floats | tuple[_Floats, _Indices, _Indices]  # dense, or CSR: data, indices, indptr
+
+class _TrainerState(TypedDict):
+    step: int
+    slots: dict[str, list[NDArray[Any]]]  # "velocity", or "m" and "v": coefs' first, then intercepts'
+
+__version__: str
+
+def active_isa() -> Literal["generic", "avx2", "avx512"]: ...
+def available_isas() -> list[str]: ...
+def max_threads() -> int: ...
+def build_info() -> dict[str, str]: ...
+
+class Trainer:
+    def __init__(
+        self,
+        coefs: Sequence[_Floats],
+        intercepts: Sequence[_Floats],
+        activations: Sequence[str],
+        loss: str,
+        *,
+        alpha: float = 0.0,
+        batch_size: int,
+        rule: str,
+        rule_params: dict[str, float],
+        n_threads: int = 0,
+    ) -> None: ...
+    def run_epoch(
+        self,
+        X: _Matrix,
+        y: _Floats | NDArray[np.int32],
+        order: _Rows | None = None,
+        sample_weight: _Floats | None = None,
+        *,
+        learning_rate: float,
+    ) -> tuple[float, bool]: ...
+    def load(self) -> None: ...
+    def state_dict(self) -> _TrainerState: ...
+    def load_state_dict(self, d: _TrainerState) -> None: ...
+    @property
+    def n_threads(self) -> int: ...
+
+def forward(
+    X: _Matrix,
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[str],
+    output: str,
+    rows: _Rows | None = None,
+    out: _Floats | None = None,
+    n_threads: int = 0,
+) -> NDArray[Any]: ...
+def loss_and_grad(
+    X: _Matrix,
+    y: _Floats | NDArray[np.int32],
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[str],
+    loss: str,
+    alpha: float,
+    sample_weight: _Floats | None,
+    coef_grads: Sequence[_Floats],
+    intercept_grads: Sequence[_Floats],
+    n_threads: int = 0,
+) -> float: ...
+def sgd_update(
+    param: _Floats,
+    grad: _Floats,
+    velocity: _Floats | None,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+    lr_in_velocity: bool,
+) -> None: ...
+def adam_update(
+    param: _Floats,
+    grad: _Floats,
+    m: _Floats,
+    v: _Floats,
+    step: int,
+    lr: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    eps_mode: str,
+    weight_decay: float,
+) -> None: ...

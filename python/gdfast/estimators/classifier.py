@@ -1,0 +1,365 @@
+"""MLPClassifier: class labels, one or several for a sample, from the outputs of a network."""
+
+# scikit-learn ships no types.
+# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.validation import validate_data
+
+from gdfast.estimators._base import BaseMLP, dense_targets
+from gdfast.estimators._validation import Array
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multilayer perceptron classifier.
+
+    Minimizes the log-loss by stochastic gradient descent or L-BFGS. The arguments, attributes and, for the
+    same ``random_state``, the results are those of :class:`sklearn.neural_network.MLPClassifier`.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer. An empty one makes the model logistic regression.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Activation of the hidden layers.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        SciPy's L-BFGS-B, stochastic gradient descent with momentum, or Adam.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the samples (their
+        weights) of the batch. Intercepts are not penalized.
+    batch_size : int or "auto", default="auto"
+        Samples of a batch; "auto" is ``min(200, n_samples)``. Not used by lbfgs.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Schedule of the learning rate, used by sgd only: ``learning_rate_init``; the same divided by
+        ``(t_ + 1) ** power_t``; or the same divided by 5 whenever training stops improving.
+    learning_rate_init : float, default=0.001
+        The learning rate at the beginning. Not used by lbfgs.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    max_iter : int, default=200
+        Most epochs (iterations, for lbfgs) of a fit.
+    shuffle : bool, default=True
+        Whether each epoch takes the samples in a new order. Not used by lbfgs.
+    random_state : int, RandomState instance or None, default=None
+        Source of the first weights, the validation split and the order of samples.
+    tol : float, default=1e-4
+        Improvement of the loss, or of the validation score, that counts as one.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last one, with a new optimizer.
+    momentum : float, default=0.9
+        Momentum of sgd, between 0 and 1.
+    nesterovs_momentum : bool, default=True
+        Whether sgd's momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to set samples aside, stop when the score on them no longer improves, and keep the weights
+        that scored best.
+    validation_fraction : float, default=0.1
+        Share of the samples to set aside.
+    beta_1 : float, default=0.9
+        Decay of Adam's first moment, in [0, 1).
+    beta_2 : float, default=0.999
+        Decay of Adam's second moment, in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the root of Adam's second moment.
+    n_iter_no_change : int, default=10
+        Epochs without improvement, after which training stops (or "adaptive" cuts the learning rate).
+    max_fun : int, default=15000
+        Most evaluations of the loss by lbfgs.
+    n_jobs : int, default=None
+        Most threads to use, in ``fit`` and ``predict``; -1 means one for each processor. None uses as many as
+        the work pays for. The results are the same for any number.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+    coefs_ : list of ndarrays of shape (fan_in, fan_out)
+        Weights of each layer, in X's dtype. They may be edited or replaced: the model predicts with, and goes
+        on from, what is there.
+    intercepts_ : list of ndarrays of shape (fan_out,)
+        Biases of each layer.
+    loss_ : float
+        Loss of the last epoch: the mean over its batches, each with the weights before its step.
+    best_loss_ : float or None
+        Least loss of an epoch; None with ``early_stopping``, absent with lbfgs.
+    loss_curve_ : list of float
+        Loss of each epoch; absent with lbfgs.
+    validation_scores_ : list of float or None
+        Accuracy on the validation set after each epoch; None without ``early_stopping``, absent with lbfgs.
+    best_validation_score_ : float or None
+        The best of them.
+    n_iter_ : int
+        Epochs (iterations, for lbfgs) of the last fit.
+    t_ : int
+        Samples that the optimizer has seen.
+    n_features_in_ : int
+        Features seen during fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has any and all are strings.
+    n_layers_ : int
+        Layers, counting input and output.
+    n_outputs_ : int
+        Units of the output layer.
+    out_activation_ : str
+        Their activation: "softmax", or "logistic" for two classes and for several labels.
+
+    See Also
+    --------
+    MLPRegressor : The same for real targets.
+    gdfast.kernels : The arithmetic over plain arrays.
+
+    Notes
+    -----
+    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite.
+    Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. With ``early_stopping``
+    both leave the best weights.
+
+    References
+    ----------
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    AISTATS 2010.
+
+    D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from gdfast import MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
+    >>> clf = MLPClassifier(random_state=0, max_iter=300).fit(X_train, y_train)
+    >>> clf.predict(X_test[:5]).tolist()
+    [2, 8, 2, 6, 6]
+    >>> clf.score(X_test, y_test) > 0.97
+    True
+    """
+
+    loss = "log_loss"
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.n_jobs = n_jobs
+
+    @available_if(lambda est: est._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Go on for one epoch over the given data, with the optimizer's state of the last call.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or an indicator matrix for several labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample's loss in the mean over its batch.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that any call will see. Needed by the first call only; a later y need not hold all.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        AttributeError
+            If the solver is lbfgs, which has no epochs.
+        ValueError
+            If the first call has no ``classes``, y holds another class, ``early_stopping`` is True, or the
+            data are of a kind that ``fit`` refuses.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            labels = y if type_of_target(y).startswith("multilabel") else classes
+            self._label_binarizer = LabelBinarizer().fit(labels)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Any:
+        """Predict the class, or the labels, of every sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The class labels, or an indicator matrix.
+        """
+        outputs = self._outputs(X)
+        if self._label_binarizer.y_type_ == "multilabel-indicator":
+            return self._label_binarizer.inverse_transform(outputs)
+        if self.out_activation_ == "softmax":
+            return self.classes_.take(outputs.argmax(axis=1))
+        # With one class only, that is what is predicted, whatever the output.
+        return self.classes_.take((outputs[:, 0] > 0.5).astype(np.intp), mode="clip")
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of every class, or of every label, for every sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y_prob : ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        outputs = self._outputs(X)
+        if outputs.shape[1] > 1:
+            return outputs
+        probabilities = np.empty((len(outputs), 2), outputs.dtype)
+        probabilities[:, 1:] = outputs
+        np.subtract(1, outputs, out=probabilities[:, :1])
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithm of :meth:`predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        log_y_prob : ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        probabilities = self.predict_proba(X)
+        np.log(probabilities, out=probabilities)
+        return probabilities
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            order="C",
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_known_classes(unique_labels(y))
+        if y.ndim == 2 and self._label_binarizer.y_type_ != "multilabel-indicator":
+            raise ValueError("The object was not fitted with multilabel input.")
+        return X, y
+
+    def _check_known_classes(self, classes: Array) -> None:
+        if self.warm_start:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to "
+                    f"fit. Previously got {self.classes_}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        if self._label_binarizer.y_type_ == "multilabel-indicator":
+            return dense_targets(self._label_binarizer.transform(y), dtype)
+        indices: Array = np.searchsorted(self.classes_, y)
+        if self._choose_output()[0] == "softmax":
+            return indices.astype(np.int32)
+        return dense_targets(indices, dtype)
+
+    def _count_outputs(self, y: Any) -> int:
+        if self._label_binarizer.y_type_ == "multilabel-indicator":
+            return int(y.shape[1])
+        return len(self.classes_) if self._choose_output()[0] == "softmax" else 1
+
+    def _choose_output(self) -> tuple[str, str]:
+        if self._label_binarizer.y_type_ == "multiclass":
+            return "softmax", "cross_entropy"
+        return "logistic", "binary_cross_entropy"
+
+    def _stratifies(self) -> bool:
+        return self.n_outputs_ == 1
+
+    def _scorer(self, y: Array, sample_weight: Array | None) -> Callable[[Array], float]:
+        def accuracy(outputs: Array) -> float:
+            right = outputs.argmax(axis=1) == y if y.ndim == 1 else ((outputs > 0.5) == y).all(axis=1)
+            return float(np.average(right, weights=sample_weight))
+
+        return accuracy
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,307 @@
+"""MLPRegressor: real targets, one or several for a sample, from the outputs of a network."""
+
+# scikit-learn ships no types.
+# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
+
+from gdfast.estimators._base import BaseMLP, dense_targets
+from gdfast.estimators._validation import Array
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """Multilayer perceptron regressor.
+
+    Minimizes the squared error or the Poisson deviance by stochastic gradient descent or L-BFGS. The
+    arguments, attributes and, for the same ``random_state``, the results are those of
+    :class:`sklearn.neural_network.MLPRegressor`.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson"}, default="squared_error"
+        Half the squared error, or half the Poisson deviance of the exponential of the network's output, for
+        targets that are not negative.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer. An empty one makes the model linear (log-linear for "poisson").
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Activation of the hidden layers.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        SciPy's L-BFGS-B, stochastic gradient descent with momentum, or Adam.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the samples (their
+        weights) of the batch. Intercepts are not penalized.
+    batch_size : int or "auto", default="auto"
+        Samples of a batch; "auto" is ``min(200, n_samples)``. Not used by lbfgs.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Schedule of the learning rate, used by sgd only: ``learning_rate_init``; the same divided by
+        ``(t_ + 1) ** power_t``; or the same divided by 5 whenever training stops improving.
+    learning_rate_init : float, default=0.001
+        The learning rate at the beginning. Not used by lbfgs.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    max_iter : int, default=200
+        Most epochs (iterations, for lbfgs) of a fit.
+    shuffle : bool, default=True
+        Whether each epoch takes the samples in a new order. Not used by lbfgs.
+    random_state : int, RandomState instance or None, default=None
+        Source of the first weights, the validation split and the order of samples.
+    tol : float, default=1e-4
+        Improvement of the loss, or of the validation score, that counts as one.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last one, with a new optimizer.
+    momentum : float, default=0.9
+        Momentum of sgd, between 0 and 1.
+    nesterovs_momentum : bool, default=True
+        Whether sgd's momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to set samples aside, stop when the score on them no longer improves, and keep the weights
+        that scored best.
+    validation_fraction : float, default=0.1
+        Share of the samples to set aside.
+    beta_1 : float, default=0.9
+        Decay of Adam's first moment, in [0, 1).
+    beta_2 : float, default=0.999
+        Decay of Adam's second moment, in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the root of Adam's second moment.
+    n_iter_no_change : int, default=10
+        Epochs without improvement, after which training stops (or "adaptive" cuts the learning rate).
+    max_fun : int, default=15000
+        Most evaluations of the loss by lbfgs.
+    n_jobs : int, default=None
+        Most threads to use, in ``fit`` and ``predict``; -1 means one for each processor. None uses as many as
+        the work pays for. The results are the same for any number.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarrays of shape (fan_in, fan_out)
+        Weights of each layer, in X's dtype. They may be edited or replaced: the model predicts with, and goes
+        on from, what is there.
+    intercepts_ : list of ndarrays of shape (fan_out,)
+        Biases of each layer.
+    loss_ : float
+        Loss of the last epoch: the mean over its batches, each with the weights before its step.
+    best_loss_ : float or None
+        Least loss of an epoch; None with ``early_stopping``, absent with lbfgs.
+    loss_curve_ : list of float
+        Loss of each epoch; absent with lbfgs.
+    validation_scores_ : list of float or None
+        R2 score on the validation set after each epoch; None without ``early_stopping``, absent with lbfgs.
+    best_validation_score_ : float or None
+        The best of them.
+    n_iter_ : int
+        Epochs (iterations, for lbfgs) of the last fit.
+    t_ : int
+        Samples that the optimizer has seen.
+    n_features_in_ : int
+        Features seen during fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has any and all are strings.
+    n_layers_ : int
+        Layers, counting input and output.
+    n_outputs_ : int
+        Units of the output layer.
+    out_activation_ : str
+        Their activation: "identity", or "exp" for "poisson".
+
+    See Also
+    --------
+    MLPClassifier : The same for class labels.
+    gdfast.kernels : The arithmetic over plain arrays.
+
+    Notes
+    -----
+    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite.
+    Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. With ``early_stopping``
+    both leave the best weights.
+
+    For several outputs the loss reported is the squared error's mean over them, while the gradient descended
+    is that of their sum, as in scikit-learn.
+
+    References
+    ----------
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    AISTATS 2010.
+
+    D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast import MLPRegressor
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> y = 3 * X[:, 0] + 1
+    >>> reg = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=0).fit(X, y)
+    >>> reg.predict([[0.0], [1.0]]).round(3).tolist()
+    [1.0, 4.0]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson"})],
+    }
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.n_jobs = n_jobs
+
+    @available_if(lambda est: est._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Go on for one epoch over the given data, with the optimizer's state of the last call.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample's loss in the mean over its batch.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        AttributeError
+            If the solver is lbfgs, which has no epochs.
+        ValueError
+            If ``early_stopping`` is True, or the data are of a kind that ``fit`` refuses.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Array:
+        """Predict the targets of every sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values.
+        """
+        outputs = self._outputs(X)
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            order="C",
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError(
+                "loss='poisson' requires y >= 0, but y has negative values. Use loss='squared_error' for "
+                "them."
+            )
+        return X, y
+
+    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        return dense_targets(y, dtype)
+
+    def _count_outputs(self, y: Any) -> int:
+        n_outputs = 1 if y.ndim == 1 else int(y.shape[1])
+        if not n_outputs:
+            raise ValueError(f"y has the shape {y.shape}, but at least one output is required.")
+        return n_outputs
+
+    def _choose_output(self) -> tuple[str, str]:
+        return ("exp", "poisson") if self.loss == "poisson" else ("identity", "squared_error")
+
+    def _scorer(self, y: Array, sample_weight: Array | None) -> Callable[[Array], float]:
+        truth = y.astype(np.float64)
+        mean = np.average(truth, axis=0, weights=sample_weight)
+        spread = np.average((truth - mean) ** 2, axis=0, weights=sample_weight)
+
+        def r2(outputs: Array) -> float:
+            error = np.average((truth - outputs) ** 2, axis=0, weights=sample_weight)
+            if not np.isfinite(error).all():
+                return np.nan
+            # A constant target is met fully or not at all.
+            scores = np.where(error == 0, 1.0, 0.0)
+            np.divide(error, spread, out=scores, where=spread != 0)
+            return float(np.where(spread != 0, 1.0 - scores, scores).mean())
+
+        return r2
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags

@@ -1,0 +1,429 @@
+"""gdfast's arithmetic over plain NumPy arrays, for those who embed it in something larger.
+
+Every function takes C-contiguous arrays that share one dtype, float32 or float64, and reads or writes them
+where they are: nothing is ever copied or converted, so an array of another dtype or layout is an error that
+names the argument, raised before anything is written. NaN and infinity go through the arithmetic as IEEE 754
+has it. The GIL is released while a function computes, and results are the same bits for any number of
+threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdfast import _core
+
+__all__ = ["adam_update", "mlp_forward", "mlp_loss_and_grad", "sgd_update"]
+
+FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+Gradients: TypeAlias = tuple[Sequence[FloatArray], Sequence[FloatArray]]
+
+
+def mlp_forward(
+    X: FloatArray,
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    activation: str | Sequence[str] = "relu",
+    output: str = "identity",
+    out: FloatArray | None = None,
+    n_threads: int | None = None,
+) -> NDArray[Any]:
+    """Output of a multilayer perceptron for every row of X.
+
+    Layer by layer, ``a = f(a @ weights[l] + biases[l])``, beginning with ``a = X``.
+
+    Parameters
+    ----------
+    X : array of shape (n, n_features), float32 or float64
+        Its dtype is the dtype of everything. It may be read-only, and ``n`` may be 0.
+    weights : list of arrays of shape (fan_in, fan_out)
+        One per layer, the output layer included; each fan_in is the fan_out before.
+    biases : list of arrays of shape (fan_out,)
+        One per layer.
+    activation : {"identity", "logistic", "tanh", "relu"} or a sequence of them, default="relu"
+        Of the hidden layers: one for all of them, or one for each.
+    output : {"identity", "softmax", "logistic", "exp"}, default="identity"
+        Activation of the output layer.
+    out : array of shape (n, n_outputs), default=None
+        Where to write the result. None makes a new array.
+    n_threads : int, default=None
+        Use at most so many threads. None uses as many as the work pays for, at most OpenMP's maximum. The
+        result does not depend on it.
+
+    Returns
+    -------
+    array of shape (n, n_outputs)
+        ``out`` itself where it was given.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        If shapes do not match, an array is not C-contiguous, ``out`` is read-only or overlaps an input, or a
+        name is unknown.
+
+    References
+    ----------
+    Goodfellow, Bengio and Courville, *Deep Learning* (2016), algorithm 6.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_forward
+    >>> X = np.array([[1.0, 2.0], [3.0, -4.0]])
+    >>> weights = [np.eye(2), np.array([[1.0], [10.0]])]
+    >>> biases = [np.zeros(2), np.array([0.5])]
+    >>> mlp_forward(X, weights, biases)
+    array([[21.5],
+           [ 3.5]])
+    """
+    try:
+        if isinstance(activation, str):
+            activation = [activation] * (len(weights) - 1)
+        if out is not None:
+            inputs = [("X", X), *_numbered("weights", weights), *_numbered("biases", biases)]
+            _refuse_overlap("out", out, inputs)
+        limit = _thread_limit(n_threads)
+        return _core.forward(X, weights, biases, activation, output, None, out, limit)
+    except (TypeError, ValueError) as error:
+        raise _explained(error, weights, biases) from None
+
+
+def mlp_loss_and_grad(
+    X: FloatArray,
+    y: FloatArray | NDArray[np.int32],
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    activation: str | Sequence[str] = "relu",
+    loss: str = "squared_error",
+    alpha: float = 0.0,
+    sample_weight: FloatArray | None = None,
+    out: Gradients | None = None,
+    n_threads: int | None = None,
+) -> tuple[float, Gradients]:
+    """Loss of a multilayer perceptron and its gradient for every weight and bias.
+
+    The loss is averaged over the rows (by ``sample_weight`` where given) and summed over the outputs, plus
+    the penalty ``alpha / 2 * sum of squared weights / n`` (n is the sum of ``sample_weight`` where given).
+    Each loss has its own output activation:
+
+    ======================== ========== =============================================================
+    loss                     output     loss of one output of one row, t the target, p the output
+    ======================== ========== =============================================================
+    ``squared_error``        identity   ``(t - p)**2 / 2``
+    ``cross_entropy``        softmax    ``-log(p)`` of the row's class
+    ``binary_cross_entropy`` logistic   ``-t * log(p) - (1 - t) * log(1 - p)``
+    ``poisson``              exp        ``t * log(t / p) - t + p``: half the deviance
+    ======================== ========== =============================================================
+
+    Inside a logarithm, probabilities are kept one machine epsilon away from 0 and 1.
+
+    Parameters
+    ----------
+    X : array of shape (n, n_features), float32 or float64
+        At least one row.
+    y : array of shape (n, n_outputs), the dtype of X; for cross_entropy int32 of shape (n,)
+        Targets: numbers; in [0, 1] for binary_cross_entropy; not negative for poisson; class indices
+        0..n_outputs - 1 for cross_entropy.
+    weights : list of arrays of shape (fan_in, fan_out)
+        One per layer, the output layer included.
+    biases : list of arrays of shape (fan_out,)
+        One per layer.
+    activation : {"identity", "logistic", "tanh", "relu"} or a sequence of them, default="relu"
+        Of the hidden layers: one for all of them, or one for each.
+    loss : {"squared_error", "cross_entropy", "binary_cross_entropy", "poisson"}, default="squared_error"
+        See the table above.
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights; the biases have none.
+    sample_weight : array of shape (n,), the dtype of X, default=None
+        Weights of the rows, whose sum must not be 0.
+    out : (list of arrays, list of arrays), default=None
+        Where to write the gradients of weights and biases, shaped like these. None makes new arrays.
+    n_threads : int, default=None
+        Use at most so many threads; see `mlp_forward`.
+
+    Returns
+    -------
+    loss : float
+    gradients : (list of arrays, list of arrays)
+        Of the weights and of the biases; ``out`` itself where it was given.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        If shapes do not match, an array is not C-contiguous, an array of ``out`` is read-only or is the very
+        array it is the gradient of, X has no rows, a class index is out of range, the sample weights sum to
+        0, alpha is negative or not finite, or a name is unknown.
+
+    References
+    ----------
+    Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323 (1986).
+
+    Examples
+    --------
+    One weight, one row: ``(3 * 2 - 5)**2 / 2``, whose slope is ``(3 * 2 - 5) * 2``.
+
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_loss_and_grad
+    >>> X, y = np.array([[2.0]]), np.array([[5.0]])
+    >>> loss, (weight_grads, bias_grads) = mlp_loss_and_grad(X, y, [np.array([[3.0]])], [np.zeros(1)])
+    >>> loss, weight_grads, bias_grads
+    (0.5, [array([[2.]])], [array([1.])])
+    """
+    _check_not_negative("alpha", alpha)
+    try:
+        if isinstance(activation, str):
+            activation = [activation] * (len(weights) - 1)
+        if out is None:
+            weight_grads: Sequence[FloatArray] = [np.empty_like(w) for w in weights]
+            bias_grads: Sequence[FloatArray] = [np.empty_like(b) for b in biases]
+            out = weight_grads, bias_grads
+        else:
+            weight_grads, bias_grads = _pair_of_lists(out)
+            for i, (grad, weight) in enumerate(zip(weight_grads, weights, strict=False)):
+                _refuse_overlap(f"out[0][{i}]", grad, [(f"weights[{i}]", weight)])
+            for i, (grad, bias) in enumerate(zip(bias_grads, biases, strict=False)):
+                _refuse_overlap(f"out[1][{i}]", grad, [(f"biases[{i}]", bias)])
+        if isinstance(X, np.ndarray) and X.shape[:1] == (0,):
+            raise ValueError("X has no rows: the mean loss of an empty batch is not defined")
+        if isinstance(sample_weight, np.ndarray) and float(sample_weight.sum()) == 0:
+            raise ValueError("sample_weight sums to 0: give at least one row a weight")
+        value = _core.loss_and_grad(
+            X, y, weights, biases, activation, loss, alpha, sample_weight, weight_grads, bias_grads,
+            _thread_limit(n_threads),
+        )  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise _explained(error, weights, biases) from None
+    return value, out
+
+
+def sgd_update(
+    param: FloatArray,
+    grad: FloatArray,
+    velocity: FloatArray | None = None,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+    lr_in_velocity: bool = False,
+) -> None:
+    """One step of gradient descent, written into ``param`` and ``velocity``.
+
+    With ``g = grad + weight_decay * param``, PyTorch's form is ::
+
+        velocity = momentum * velocity + g
+        param    = param - lr * velocity                    # nesterov: lr * (g + momentum * velocity)
+
+    and scikit-learn's, with ``lr_in_velocity=True``, from which it parts as soon as ``lr`` changes, is ::
+
+        velocity = momentum * velocity - lr * g
+        param    = param + velocity                         # nesterov: momentum * velocity - lr * g
+
+    Parameters
+    ----------
+    param : array of any shape, float32 or float64
+        Changed in place.
+    grad : array, the shape and dtype of param
+        Read only.
+    velocity : array, the shape and dtype of param, default=None
+        Changed in place; begin with zeros. Needed if momentum is not 0.
+    lr : float
+        Learning rate, not negative.
+    momentum : float, default=0.0
+        Not negative.
+    nesterov : bool, default=False
+        Nesterov's momentum: look ahead along the new velocity.
+    weight_decay : float, default=0.0
+        L2 penalty, added to the gradient; not negative.
+    lr_in_velocity : bool, default=False
+        Keep the learning rate inside the velocity.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        If shapes differ, an array is not C-contiguous, one to be written is read-only, arrays overlap, a
+        number is out of its range, or there is momentum but no velocity.
+
+    References
+    ----------
+    Polyak, "Some methods of speeding up the convergence of iteration methods" (1964). Sutskever, Martens,
+    Dahl and Hinton, "On the importance of initialization and momentum in deep learning", ICML 2013, equations
+    1 to 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import sgd_update
+    >>> param, velocity = np.array([1.0, 2.0]), np.zeros(2)
+    >>> sgd_update(param, np.array([0.5, -1.0]), velocity, lr=0.5, momentum=0.5)
+    >>> param, velocity
+    (array([0.75, 2.5 ]), array([ 0.5, -1. ]))
+    """
+    for name, number in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
+        _check_not_negative(name, number)
+    if velocity is None:
+        if momentum != 0:
+            raise ValueError(f"momentum={momentum} needs a velocity: pass np.zeros_like(param) at first")
+    else:
+        _refuse_overlap("velocity", velocity, [("param", param), ("grad", grad)])
+    _refuse_overlap("param", param, [("grad", grad)])
+    _core.sgd_update(param, grad, velocity, lr, momentum, nesterov, weight_decay, lr_in_velocity)
+
+
+def adam_update(
+    param: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    v: FloatArray,
+    step: int,
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    eps_mode: str = "outside",
+) -> None:
+    """One step of Adam, written into ``param``, ``m`` and ``v``.
+
+    With ``g = grad + weight_decay * param``, ``m = beta_1 * m + (1 - beta_1) * g``,
+    ``v = beta_2 * v + (1 - beta_2) * g**2``, ``m_hat = m / (1 - beta_1**step)`` and
+    ``v_hat = v / (1 - beta_2**step)``, ``param`` loses
+
+    - "outside": ``lr * m_hat / (sqrt(v_hat) + eps)``, the paper's algorithm 1 and PyTorch's;
+    - "uncorrected": ``lr * sqrt(1 - beta_2**step) / (1 - beta_1**step) * m / (sqrt(v) + eps)``, the paper's
+      quicker form (end of its section 2) and scikit-learn's;
+    - "inside": ``lr * m_hat / sqrt(v_hat + eps)``.
+
+    Parameters
+    ----------
+    param : array of any shape, float32 or float64
+        Changed in place.
+    grad : array, the shape and dtype of param
+        Read only.
+    m, v : array, the shape and dtype of param
+        First and second moments, changed in place; begin with zeros.
+    step : int
+        The number of this step; the first is 1.
+    lr : float, default=1e-3
+        Learning rate, not negative.
+    betas : (float, float), default=(0.9, 0.999)
+        Decay rates of the moments, each in [0, 1).
+    eps : float, default=1e-8
+        Keeps the divisor away from 0; not negative.
+    weight_decay : float, default=0.0
+        L2 penalty, added to the gradient; not negative.
+    eps_mode : {"outside", "uncorrected", "inside"}, default="outside"
+        Where ``eps`` goes: see above.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        If shapes differ, an array is not C-contiguous, one to be written is read-only, arrays overlap, a
+        number is out of its range, or eps_mode is unknown.
+
+    References
+    ----------
+    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    Examples
+    --------
+    The first step moves every parameter by the learning rate, whatever the size of its gradient.
+
+    >>> import numpy as np
+    >>> from gdfast.kernels import adam_update
+    >>> param, m, v = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    >>> adam_update(param, np.array([50.0, -0.25]), m, v, 1, lr=0.125)
+    >>> param.round(6)
+    array([0.875, 2.125])
+    """
+    for name, number in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
+        _check_not_negative(name, number)
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise TypeError(f"betas must be two numbers, got {betas!r}")
+    for i, beta in enumerate(betas):
+        _check_not_negative(f"betas[{i}]", beta)
+        if beta >= 1:
+            raise ValueError(f"betas[{i}] must be below 1, got {beta}")
+    _check_count("step", step)
+    _refuse_overlap("param", param, [("grad", grad), ("m", m), ("v", v)])
+    _refuse_overlap("m", m, [("grad", grad), ("v", v)])
+    _refuse_overlap("v", v, [("grad", grad)])
+    _core.adam_update(param, grad, m, v, step, lr, *betas, eps, eps_mode, weight_decay)
+
+
+def _thread_limit(n_threads: int | None) -> int:
+    if n_threads is None:
+        return 0  # the core's word for "choose"
+    _check_count("n_threads", n_threads)
+    return min(n_threads, _MOST_THREADS)
+
+
+# "At most so many": far beyond any machine, and it fits the core's int.
+_MOST_THREADS = 2**16
+
+
+def _check_count(name: str, count: int) -> None:
+    if not isinstance(count, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {type(count).__name__}")
+    if not 1 <= count < 2**63:
+        raise ValueError(f"{name} must be at least 1, and below 2**63, got {count}")
+
+
+def _check_not_negative(name: str, number: float) -> None:
+    if not isinstance(number, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {type(number).__name__}")
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be finite and not negative, got {number}")
+
+
+def _numbered(name: str, arrays: Sequence[FloatArray]) -> list[tuple[str, FloatArray]]:
+    return [(f"{name}[{i}]", array) for i, array in enumerate(arrays)]
+
+
+def _refuse_overlap(name: str, written: FloatArray, others: Sequence[tuple[str, FloatArray]]) -> None:
+    # may_share_memory compares bounds alone, which is exact for the contiguous arrays that the core accepts.
+    for other_name, other in others:
+        both_arrays = isinstance(written, np.ndarray) and isinstance(other, np.ndarray)
+        if both_arrays and np.may_share_memory(written, other):
+            raise ValueError(f"{name} shares memory with {other_name}: pass arrays of their own")
+
+
+def _pair_of_lists(out: Gradients) -> Gradients:
+    if not (isinstance(out, tuple) and len(out) == 2 and all(isinstance(part, list | tuple) for part in out)):
+        raise TypeError("out must be a pair (list of weight gradients, list of bias gradients)")
+    return out
+
+
+# The core says coefs and intercepts, as the estimators do.
+_KERNEL_NAMES = {
+    "coef_grads": "out[0]",
+    "intercept_grads": "out[1]",
+    "coefs": "weights",
+    "intercepts": "biases",
+}
+
+
+def _explained(error: TypeError | ValueError, weights: object, biases: object) -> TypeError | ValueError:
+    """The error in this module's names for the arguments."""
+    for name, arrays in (("weights", weights), ("biases", biases)):
+        if not isinstance(arrays, list | tuple):
+            return TypeError(f"{name} must be a list of arrays, one per layer, got {type(arrays).__name__}")
+    message = str(error)
+    for core_name, name in _KERNEL_NAMES.items():
+        message = message.replace(core_name, name)
+    return type(error)(message)

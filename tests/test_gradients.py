@@ -1,0 +1,98 @@
+"""The gradient is the slope of the loss: both come from the kernel, and central differences join them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from numpy.typing import NDArray
+from problems import ACTIVATIONS, LOSSES, Problem, norm_error, problem
+
+from gdfast.kernels import mlp_loss_and_grad
+
+Array = NDArray[Any]
+
+# A central difference is off by h^2 / 6 times the third derivative, and by the loss's rounding over h; they
+# balance near the cube root of eps, where both are about 1e-10 for losses and weights of size one.
+STEP = float(np.cbrt(np.finfo(np.float64).eps))
+
+SHAPES = {
+    "one layer": [4, 3],
+    "two hidden": [4, 6, 5, 3],
+    "one output": [3, 9, 1],
+    "deep": [3, 4, 3, 4, 3, 2],
+}
+
+
+def away_from_kinks(loss: str, sizes: list[int], activation: str, weighted: bool) -> Problem:
+    """A problem none of whose hidden sums is near zero, where relu has no slope to compare with."""
+    for seed in range(1000):
+        p = problem(loss, sizes, 7, activation=activation, weighted=weighted, seed=seed)
+        values = reference.forward_pass(p.X, p.coefs, p.intercepts, p.activations, "identity")
+        layers = zip(values, p.coefs[:-1], p.intercepts, strict=False)
+        sums = [a @ coef + intercept for a, coef, intercept in layers]
+        # A weight moves by STEP, and its effect grows through the layers: a thousand steps are far enough.
+        if all(np.abs(z).min() > 1000 * STEP for z in sums):
+            return p
+    raise AssertionError("no such problem in 1000")
+
+
+def loss_of(p: Problem, alpha: float) -> float:
+    return gradient_of(p, alpha)[0]
+
+
+def gradient_of(p: Problem, alpha: float) -> tuple[float, tuple[list[Array], list[Array]]]:
+    return mlp_loss_and_grad(
+        p.X, p.y, p.coefs, p.intercepts,
+        activation=p.activations, loss=p.loss, alpha=alpha, sample_weight=p.sample_weight,
+    )  # fmt: skip
+
+
+def central_difference(p: Problem, array: Array, alpha: float) -> Array:
+    slopes = np.empty_like(array)
+    for index in np.ndindex(array.shape):
+        kept = array[index]
+        array[index] = kept + STEP
+        up, above = array[index], loss_of(p, alpha)
+        array[index] = kept - STEP
+        down, below = array[index], loss_of(p, alpha)
+        array[index] = kept
+        slopes[index] = (above - below) / (up - down)  # the step that rounding made of it
+    return slopes
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_is_the_central_difference(loss: str, activation: str, shape: str) -> None:
+    p = away_from_kinks(loss, SHAPES[shape], activation, weighted=shape == "two hidden")
+    alpha = 0.2
+    _, (weight_grads, bias_grads) = gradient_of(p, alpha)
+    arrays, grads = [*p.coefs, *p.intercepts], [*weight_grads, *bias_grads]
+    for i, (array, grad) in enumerate(zip(arrays, grads, strict=True)):
+        assert norm_error(central_difference(p, array, alpha), grad) < 1e-7, f"array {i}"
+
+
+def test_several_outputs_descend_the_gradient_of_the_sum() -> None:
+    """Half the squared error, mean over rows, sum over outputs: by hand for one weight per output."""
+    X, y = np.array([[2.0], [1.0]]), np.array([[1.0, 0.0], [3.0, 1.0]])
+    weights, biases = [np.array([[1.0, -1.0]])], [np.array([0.0, 1.0])]
+    # Predictions [[2, -1], [1, 0]], so residuals [[1, -1], [-2, -1]].
+    loss, (weight_grads, bias_grads) = mlp_loss_and_grad(X, y, weights, biases)
+    assert loss == (1 + 1 + 4 + 1) / 4
+    np.testing.assert_array_equal(weight_grads[0], [[(2 - 2) / 2, (-2 - 1) / 2]])
+    np.testing.assert_array_equal(bias_grads[0], [(1 - 2) / 2, (-1 - 1) / 2])
+
+
+def test_penalty_is_scaled_as_in_scikit_learn() -> None:
+    """alpha / 2 * (squared weights) / (sum of sample weights), biases left out."""
+    X, y, weight = np.ones((3, 1)), np.array([[6.0], [6.0], [6.0]]), np.array([1.0, 0.0, 4.0])
+    # A perfect prediction, 1 * 2 + 4: what is left is the penalty.
+    loss, (weight_grads, bias_grads) = mlp_loss_and_grad(
+        X, y, [np.array([[2.0]])], [np.array([4.0])], alpha=0.5, sample_weight=weight
+    )
+    assert loss == 0.5 * 0.5 * 2**2 / 5
+    assert weight_grads[0] == 0.5 * 2 / 5
+    assert bias_grads[0] == 0
