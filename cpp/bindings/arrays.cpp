@@ -178,7 +178,6 @@ Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t output
     Targets<T> targets;
     if (loss == Loss::cross_entropy) {
         targets.label = checked<int32_t>(y, "y", {rows}, Access::read);
-        if (outputs < 2) throw py::value_error("loss 'cross_entropy' needs at least two outputs, got 1");
         int32_t low = 0, high = 0;
         for (int64_t i = 0; i < rows; ++i) {
             low = std::min(low, targets.label[i]);

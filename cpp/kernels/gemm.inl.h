@@ -12,7 +12,7 @@ namespace gdfast {
 namespace {
 
 template <class T, int R, int NV, bool kPlain>
-void product_tile(const Product<T>& p, int64_t row) {
+inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int64_t row) {
     using V = Vec<T>;
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
     V acc[R][NV];
@@ -75,8 +75,14 @@ void product_tile(const Product<T>& p, int64_t row) {
         }
 }
 
+// `tiles` tiles of R rows each, from `row` on.
+template <class T, int R, int NV, bool kPlain>
+void product_tiles(const Product<T>& p, int64_t row, int64_t tiles) {
+    for (; tiles > 0; --tiles, row += R) product_tile<T, R, NV, kPlain>(p, row);
+}
+
 template <class T, int R, int NV>
-void outer_tile(const Outer<T>& o, int first) {
+inline __attribute__((always_inline)) void outer_tile(const Outer<T>& o, int64_t first) {
     using V = Vec<T>;
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
     V acc[R][NV];
@@ -107,73 +113,71 @@ void outer_tile(const Outer<T>& o, int first) {
         for (int j = 0; j < 2; ++j) store(g + i * P + j * L, j < NV ? acc[i][j < NV ? j : 0] : V{});
 }
 
+template <class T, int R, int NV>
+void outer_tiles(const Outer<T>& o, int64_t first, int64_t tiles) {
+    for (; tiles > 0; --tiles, first += R) outer_tile<T, R, NV>(o, first);
+}
+
 // Tables of tiles by their number of rows, filled by recursion: the standard library stays outside (see
 // docs/architecture.md on ISA files).
-template <class Argument, class Index>
+template <class Argument>
 struct TileTable {
-    void (*tile[kNarrowTileRows + 1])(const Argument&, Index);
+    void (*tiles[kNarrowTileRows + 1])(const Argument&, int64_t first, int64_t count);
 };
 
 template <class T, int NV, bool kPlain, int R>
 struct FillProduct {
-    static constexpr void fill(TileTable<Product<T>, int64_t>& t) {
-        t.tile[R] = product_tile<T, R, NV, kPlain>;
+    static constexpr void fill(TileTable<Product<T>>& t) {
+        t.tiles[R] = product_tiles<T, R, NV, kPlain>;
         FillProduct<T, NV, kPlain, R - 1>::fill(t);
     }
 };
 template <class T, int NV, bool kPlain>
 struct FillProduct<T, NV, kPlain, 0> {
-    static constexpr void fill(TileTable<Product<T>, int64_t>&) {}
+    static constexpr void fill(TileTable<Product<T>>&) {}
 };
 template <class T, int NV, int R>
 struct FillOuter {
-    static constexpr void fill(TileTable<Outer<T>, int>& t) {
-        t.tile[R] = outer_tile<T, R, NV>;
+    static constexpr void fill(TileTable<Outer<T>>& t) {
+        t.tiles[R] = outer_tiles<T, R, NV>;
         FillOuter<T, NV, R - 1>::fill(t);
     }
 };
 template <class T, int NV>
 struct FillOuter<T, NV, 0> {
-    static constexpr void fill(TileTable<Outer<T>, int>&) {}
+    static constexpr void fill(TileTable<Outer<T>>&) {}
 };
 
-template <class Argument, class Index, class Fill>
-constexpr TileTable<Argument, Index> filled() {
-    TileTable<Argument, Index> t{};
+template <class Argument, class Fill>
+constexpr TileTable<Argument> filled() {
+    TileTable<Argument> t{};
     Fill::fill(t);
     return t;
 }
 
-// Calls tile[r](argument, first row) over `rows` rows in as few, and as even, tiles as there can be.
-template <class Argument, class Index>
-inline void in_tiles(const TileTable<Argument, Index>& table, const Argument& argument, Index rows, Index most) {
-    const Index tiles = (rows + most - 1) / most;
-    Index row = 0;
-    for (Index t = 0; t < tiles; ++t) {
-        const Index r = rows / tiles + (t < rows % tiles ? 1 : 0);
-        table.tile[r](argument, row);
-        row += r;
-    }
+// Covers `rows` rows with as few, and as even, tiles of at most `most` rows as there can be.
+template <class Argument>
+inline void in_tiles(const TileTable<Argument>& table, const Argument& argument, int64_t rows, int64_t most) {
+    if (rows == 0) return;
+    const int64_t tiles = (rows + most - 1) / most, fewest = rows / tiles, taller = rows % tiles;
+    if (taller) table.tiles[fewest + 1](argument, 0, taller);
+    table.tiles[fewest](argument, taller * (fewest + 1), tiles - taller);
 }
 
 template <class T, bool kPlain>
 void product(const Product<T>& p) {
-    static constexpr auto wide = filled<Product<T>, int64_t, FillProduct<T, 2, kPlain, kTileRows>>();
-    static constexpr auto narrow = filled<Product<T>, int64_t, FillProduct<T, 1, kPlain, kNarrowTileRows>>();
-    if (p.columns > Simd<T>::lanes)
-        in_tiles<Product<T>, int64_t>(wide, p, p.rows, kTileRows);
-    else
-        in_tiles<Product<T>, int64_t>(narrow, p, p.rows, kNarrowTileRows);
+    static constexpr auto wide = filled<Product<T>, FillProduct<T, 2, kPlain, kTileRows>>();
+    static constexpr auto narrow = filled<Product<T>, FillProduct<T, 1, kPlain, kNarrowTileRows>>();
+    const bool fills = p.columns > Simd<T>::lanes;
+    in_tiles(fills ? wide : narrow, p, p.rows, fills ? kTileRows : kNarrowTileRows);
 }
 
 template <class T>
 void outer(const Outer<T>& o) {
-    static constexpr auto wide = filled<Outer<T>, int, FillOuter<T, 2, kTileRows>>();
-    static constexpr auto narrow = filled<Outer<T>, int, FillOuter<T, 1, kNarrowTileRows>>();
-    if (o.columns > Simd<T>::lanes)
-        in_tiles<Outer<T>, int>(wide, o, o.height, kTileRows);
-    else
-        in_tiles<Outer<T>, int>(narrow, o, o.height, kNarrowTileRows);
+    static constexpr auto wide = filled<Outer<T>, FillOuter<T, 2, kTileRows>>();
+    static constexpr auto narrow = filled<Outer<T>, FillOuter<T, 1, kNarrowTileRows>>();
+    const bool fills = o.columns > Simd<T>::lanes;
+    in_tiles(fills ? wide : narrow, o, o.height, fills ? kTileRows : kNarrowTileRows);
 }
 
 // Lane by lane over the inputs, then the lanes' tree.

@@ -122,8 +122,8 @@ struct KernelTable {
     void (*softmax)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
     void (*loss[4])(const LossRows<T>&);
 
-    void (*update[kRules])(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>&);
-    double (*sum_squares)(int64_t n, const T* w);
+    // Returns the sum of w's squares as they were before.
+    T (*update[kRules])(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>&);
 
     // One P x P block from one orientation to the other.
     void (*transpose)(const T* block, T* transposed);

@@ -28,40 +28,79 @@ inline void for_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Body&& b
         for (int j = 0; j < P && first + j < columns; j += L) body(row + j, columns - first - j);
 }
 
-// Leaves the row's probabilities in z.
-template <class T>
-inline void softmax_row(int64_t i, int64_t columns, T* z, int64_t z_stride) {
+// One row's probabilities: vector by vector to `use` (pointer, first column, probabilities), which stores them.
+template <class T, class Use>
+inline void softmax_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Use&& use) {
     using V = Vec<T>;
     const V none = broadcast(T(-__builtin_huge_val()));
-    V high = none;
+    V high = none, sum{};
     for_row<T>(i, columns, z, z_stride,
                [&](T* p, int64_t n) { high = max(high, lanes_below<T>(n) ? load(p) : none); });
     const V top = broadcast(max_lanes<T>(high));
-    V sum{};
     for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t n) {
         const V e = lanes_below<T>(n) ? exp_saturating<T>(load(p) - top) : V{};
         store(p, e);
         sum += e;
     });
     const V scale = broadcast(T(1) / sum_lanes<T>(sum));
-    for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t) { store(p, load(p) * scale); });
+    for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t n) { use(p, columns - n, load(p) * scale); });
+}
+
+// The same where a row is one panel: it never leaves the registers.
+template <class T, class Use>
+inline void softmax_panel(int64_t rows, int64_t columns, T* z, Use&& use) {
+    using V = Vec<T>;
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    const Int<T> real_0 = lanes_below<T>(columns), real_1 = lanes_below<T>(columns - L);
+    const V none = broadcast(T(-__builtin_huge_val()));
+    for (int64_t i = 0; i < rows; ++i) {
+        T* p = z + i * P;
+        const V z0 = real_0 ? load(p) : none, z1 = real_1 ? load(p + L) : none;
+        const V top = broadcast(max_lanes<T>(max(z0, z1)));
+        const V e0 = real_0 ? exp_saturating<T>(z0 - top) : V{}, e1 = real_1 ? exp_saturating<T>(z1 - top) : V{};
+        const V scale = broadcast(T(1) / sum_lanes<T>(e0 + e1));
+        use(i, p, e0 * scale, e1 * scale);
+    }
 }
 
 template <class T>
 void softmax(int64_t rows, int64_t columns, T* z, int64_t z_stride) {
-    for (int64_t i = 0; i < rows; ++i) softmax_row<T>(i, columns, z, z_stride);
+    using V = Vec<T>;
+    if (columns <= kPanel<T>) {
+        softmax_panel<T>(rows, columns, z, [](int64_t, T* p, V p0, V p1) {
+            store(p, p0);
+            store(p + Simd<T>::lanes, p1);
+        });
+        return;
+    }
+    for (int64_t i = 0; i < rows; ++i)
+        softmax_row<T>(i, columns, z, z_stride, [](T* p, int64_t, V probability) { store(p, probability); });
 }
 
 template <class T>
 void cross_entropy(const LossRows<T>& l) {
+    using V = Vec<T>;
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
-    for (int64_t i = 0; i < l.rows; ++i) {
-        softmax_row<T>(i, l.columns, l.z, l.z_stride);
-        T* hit = l.z + (l.label[i] / P) * l.z_stride + i * P + l.label[i] % P;
-        l.row_loss[i] = *hit;
-        *hit -= T(1);
-        const Vec<T> factor = broadcast(l.weight ? l.weight[i] * l.scale : l.scale);
-        for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t) { store(p, load(p) * factor); });
+    const V one = broadcast(T(1));
+    const Int<T> index = lane_numbers<T>();
+    const auto factor = [&](int64_t i) { return broadcast(l.weight ? l.weight[i] * l.scale : l.scale); };
+    const auto delta = [&](V p, int64_t hit, V f) { return (p - (index == whole<T>(hit) ? one : V{})) * f; };
+    if (l.columns <= P) {
+        softmax_panel<T>(l.rows, l.columns, l.z, [&](int64_t i, T* p, V p0, V p1) {
+            store(p, p0);
+            store(p + L, p1);
+            l.row_loss[i] = p[l.label[i]];
+            store(p, delta(p0, l.label[i], factor(i)));
+            store(p + L, delta(p1, l.label[i] - L, factor(i)));
+        });
+    } else {
+        for (int64_t i = 0; i < l.rows; ++i)
+            softmax_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t first, V probability) {
+                const int64_t hit = l.label[i] - first;
+                store(p, probability);
+                if (hit >= 0 && hit < L) l.row_loss[i] = p[hit];
+                store(p, delta(probability, hit, factor(i)));
+            });
     }
     int64_t i = 0;
     for (; i + L <= l.rows; i += L) store(l.row_loss + i, -log<T>(clip_probability<T>(load(l.row_loss + i))));

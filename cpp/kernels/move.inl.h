@@ -18,7 +18,12 @@ template <class T>
 void gather(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const int64_t* order, T* panels,
             int64_t stride) {
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    constexpr int64_t ahead = 4;  // rows in random order: no prefetcher of the CPU's sees them coming
     for (int64_t i = 0; i < rows; ++i) {
+        if (order && i + ahead < rows) {
+            const T* next = x + order[i + ahead] * x_stride;
+            for (int64_t k = 0; k < columns; k += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(next + k);
+        }
         const T* from = x + (order ? order[i] : i) * x_stride;
         T* to = panels + i * P;
         int64_t left = columns;

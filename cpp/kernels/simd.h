@@ -143,31 +143,84 @@ inline void store_part(double* p, VecD v, int n) { memcpy(p, &v, sizeof(double) 
 
 #endif
 
-// Sums and maxima across lanes, always by the same tree.
+// Sums and maxima across lanes, always by the same tree: upper half onto lower half.
+#if defined(__AVX2__)
+
+inline __m128 halves(VecF v, __m128 (*join)(__m128, __m128)) {
+#if GDFAST_VECTOR_BYTES == 64
+    const __m256 upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd((__m512)v), 1));
+    const __m256 lower = _mm512_castps512_ps256((__m512)v);
+    return join(join(_mm256_castps256_ps128(lower), _mm256_castps256_ps128(upper)),
+                join(_mm256_extractf128_ps(lower, 1), _mm256_extractf128_ps(upper, 1)));
+#else
+    return join(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+#endif
+}
+inline __m128d halves(VecD v, __m128d (*join)(__m128d, __m128d)) {
+#if GDFAST_VECTOR_BYTES == 64
+    const __m256d upper = _mm512_extractf64x4_pd((__m512d)v, 1), lower = _mm512_castpd512_pd256((__m512d)v);
+    return join(join(_mm256_castpd256_pd128(lower), _mm256_castpd256_pd128(upper)),
+                join(_mm256_extractf128_pd(lower, 1), _mm256_extractf128_pd(upper, 1)));
+#else
+    return join(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+#endif
+}
+inline float across(VecF v, __m128 (*join)(__m128, __m128)) {
+    __m128 x = halves(v, join);
+    x = join(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(join(x, _mm_movehdup_ps(x)));
+}
+inline double across(VecD v, __m128d (*join)(__m128d, __m128d)) {
+    const __m128d x = halves(v, join);
+    return _mm_cvtsd_f64(join(x, _mm_unpackhi_pd(x, x)));
+}
+inline __m128 add_quads(__m128 a, __m128 b) { return _mm_add_ps(a, b); }
+inline __m128d add_quads(__m128d a, __m128d b) { return _mm_add_pd(a, b); }
+inline __m128 max_quads(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+inline __m128d max_quads(__m128d a, __m128d b) { return _mm_max_pd(a, b); }
 template <class T>
 inline T sum_lanes(Vec<T> v) {
-    T x[Simd<T>::lanes];
-    store(x, v);
-    for (int half = Simd<T>::lanes / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i) x[i] += x[i + half];
-    return x[0];
+    return across(v, add_quads);
 }
-
 template <class T>
 inline T max_lanes(Vec<T> v) {
-    T x[Simd<T>::lanes];
-    store(x, v);
+    return across(v, max_quads);
+}
+
+#else
+
+template <class T>
+inline T sum_lanes(Vec<T> v) {
     for (int half = Simd<T>::lanes / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i) x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
-    return x[0];
+        for (int i = 0; i < half; ++i) v[i] += v[i + half];
+    return v[0];
+}
+template <class T>
+inline T max_lanes(Vec<T> v) {
+    for (int half = Simd<T>::lanes / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) v[i] = v[i] > v[i + half] ? v[i] : v[i + half];
+    return v[0];
+}
+
+#endif
+
+// A whole number in every lane, and 0, 1, 2, ... in the lanes.
+template <class T>
+inline Int<T> whole(int64_t n) {
+    using Element = decltype(Int<T>{}[0] + 0);
+    return Int<T>{} + static_cast<Element>(n);
+}
+template <class T>
+inline Int<T> lane_numbers() {
+    Int<T> index{};
+    for (int i = 0; i < Simd<T>::lanes; ++i) index[i] = i;
+    return index;
 }
 
 // All ones in the first n lanes.
 template <class T>
 inline Int<T> lanes_below(int64_t n) {
-    Int<T> index{};
-    for (int i = 0; i < Simd<T>::lanes; ++i) index[i] = i;
-    return index < (Int<T>{} + static_cast<decltype(index[0] + 0)>(n > Simd<T>::lanes ? Simd<T>::lanes : n));
+    return lane_numbers<T>() < whole<T>(n < Simd<T>::lanes ? n : Simd<T>::lanes);
 }
 
 // 2^n for whole n within the exponent's range.

@@ -39,7 +39,6 @@ constexpr KernelTable<T> make_table() {
     t.update[static_cast<int>(Rule::momentum)] = update<T, Momentum<T>>;
     t.update[static_cast<int>(Rule::nesterov)] = update<T, Nesterov<T>>;
     t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
-    t.sum_squares = sum_squares<T>;
     t.transpose = transpose<T>;
     t.gather = gather<T>;
     return t;

@@ -10,18 +10,21 @@
 namespace gdfast {
 namespace {
 
-// w, s0 and s1 in place; Move::move(g, w, s0, s1, step) works on vectors.
+// w, s0 and s1 in place; a Move works on vectors. Returns the sum of the squares that w had before: the penalty that
+// a reported loss includes, at no cost while w passes by.
 template <class T, class Move>
-void update(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>& r) {
+T update(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>& r) {
     using V = Vec<T>;
     constexpr int L = Simd<T>::lanes;
     const Move move(r);
     const V decay = broadcast(r.decay);
+    V squares{};
     int64_t i = 0;
     for (; i + L <= n; i += L) {
         V weight = load(w + i), a{}, b{};
         if (Move::states > 0) a = load(s0 + i);
         if (Move::states > 1) b = load(s1 + i);
+        squares = fma(weight, weight, squares);
         weight = move(fma(decay, weight, load(g + i)), weight, a, b);
         store(w + i, weight);
         if (Move::states > 0) store(s0 + i, a);
@@ -32,11 +35,13 @@ void update(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>& r) {
         V weight = load_part(w + i, rest), a{}, b{};
         if (Move::states > 0) a = load_part(s0 + i, rest);
         if (Move::states > 1) b = load_part(s1 + i, rest);
+        squares = fma(weight, weight, squares);
         weight = move(fma(decay, weight, load_part(g + i, rest)), weight, a, b);
         store_part(w + i, weight, rest);
         if (Move::states > 0) store_part(s0 + i, a, rest);
         if (Move::states > 1) store_part(s1 + i, b, rest);
     }
+    return sum_lanes<T>(squares);
 }
 
 template <class T>
@@ -91,24 +96,6 @@ struct Adam {
         return fma(step, m / (sqrt(fma(v, v_scale, inside)) + outside), w);
     }
 };
-
-// In double for both types, by lanes and then their tree: this only ever enters a reported loss.
-template <class T>
-double sum_squares(int64_t n, const T* w) {
-    using V = Vec<T>;
-    constexpr int L = Simd<T>::lanes;
-    V sum{};
-    int64_t i = 0;
-    for (; i + L <= n; i += L) {
-        const V x = load(w + i);
-        sum = fma(x, x, sum);
-    }
-    if (i < n) {
-        const V x = load_part(w + i, static_cast<int>(n - i));
-        sum = fma(x, x, sum);
-    }
-    return static_cast<double>(sum_lanes<T>(sum));
-}
 
 }  // namespace
 }  // namespace gdfast

@@ -75,7 +75,7 @@ int threads_for(double work, int64_t shares, int limit) {
     if (lost_threads) return 1;
     if (const char* forced = std::getenv("GDFAST_FORCE_THREADS")) {
         const int threads = std::atoi(forced);
-        if (threads > 0) return static_cast<int>(std::min<int64_t>(threads, std::max<int64_t>(1, shares)));
+        if (threads > 0) return std::min(threads, 1024);
     }
     // Below this a meeting costs more than the other thread saves; see docs/performance.md.
     constexpr double worth_a_thread = 250e3;

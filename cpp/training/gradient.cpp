@@ -18,7 +18,7 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     const int64_t batch_rows = std::min(kBatchRows, std::max<int64_t>(data.count, 1));
     const Tiling tiling(spec, batch_rows);
     const double work_per_batch = 3 * spec.work_per_row() * static_cast<double>(batch_rows);
-    const int threads = threads_for(work_per_batch, batch_rows, thread_limit);
+    const int threads = threads_for(work_per_batch, tiling.size(), thread_limit);
     const double weight_sum = data.weight_sum(0, data.count);
     Parameters<T> parameters(spec);
     parameters.load(arrays);
@@ -27,7 +27,6 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     std::vector<Buffer<T>> scratch;
     for (int i = 0; i < threads; ++i) scratch.emplace_back(tiling.scratch());
 
-    const KernelTable<T>& table = kernels<T>();
     const auto add = [&](const GradientPiece<T>& piece) {
         T* sum = sums.data() + piece.offset;
         for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
@@ -54,8 +53,10 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
         const T* w = parameters.values.data() + l.weights;
         T* sum = sums.data() + l.weights;
         if (!(alpha > 0)) continue;
-        squares += table.sum_squares(l.elements(spec.panel), w);
-        for (int64_t e = 0; e < l.elements(spec.panel); ++e) sum[e] += decay * w[e];
+        for (int64_t e = 0; e < l.elements(spec.panel); ++e) {
+            squares += static_cast<double>(w[e]) * static_cast<double>(w[e]);
+            sum[e] += decay * w[e];
+        }
     }
     unpack(spec, sums.data(), gradient);
     return (total + 0.5 * alpha * squares) / weight_sum;

@@ -19,7 +19,7 @@ Trainer<T>::Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double al
       alpha_(alpha),
       batch_size_(batch_size),
       tiling_(spec_, batch_size),
-      threads_(threads_for(3 * spec_.work_per_row() * static_cast<double>(batch_size), batch_size, thread_limit)),
+      threads_(threads_for(3 * spec_.work_per_row() * static_cast<double>(batch_size), tiling_.size(), thread_limit)),
       parameters_(spec_),
       work_(spec_, batch_size, true),
       squares_(static_cast<size_t>(tiling_.size())) {
@@ -79,10 +79,10 @@ void Trainer<T>::update_strips(const Batch& batch, const RuleStep<T>& step, Rang
         double squares = 0;
         sum_strip(spec_, parameters_, work_, tiling_[i], batch.count, scratch, [&](const GradientPiece<T>& piece) {
             T* w = parameters_.values.data() + piece.offset;
-            if (!piece.bias && alpha_ > 0) squares += table.sum_squares(piece.elements, w);
             T* s0 = slots_.size() > 0 ? slots_[0].data() + piece.offset : nullptr;
             T* s1 = slots_.size() > 1 ? slots_[1].data() + piece.offset : nullptr;
-            update(piece.elements, w, piece.gradient, s0, s1, piece.bias ? bias_step : step);
+            const T before = update(piece.elements, w, piece.gradient, s0, s1, piece.bias ? bias_step : step);
+            if (!piece.bias) squares += static_cast<double>(before);
             if (piece.transposed) table.transpose(w, piece.transposed);
         });
         squares_[static_cast<size_t>(i)] = squares;
