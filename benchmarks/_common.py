@@ -9,6 +9,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,10 @@ class Net:
     def flops_per_sample(self) -> int:
         """Arithmetic of the matrix products of one training step: forward, weight gradients, input deltas.
 
-        The first layer needs no input deltas. Activations, loss and the optimizer count for nothing, so a share
-        of peak computed with this is a lower bound of how busy the arithmetic units are.
+        The first layer needs no input deltas. Activations, loss and the optimizer count for nothing, so a
+        share of peak computed with this is a lower bound of how busy the arithmetic units are.
         """
-        first, *others = (a * b for a, b in zip(self.units[:-1], self.units[1:], strict=True))
+        first, *others = (a * b for a, b in pairwise(self.units))
         return 4 * first + 6 * sum(others)
 
     @property
@@ -84,7 +85,7 @@ def initial_weights(net: Net) -> list[tuple[FloatArray, FloatArray]]:
     """Glorot's uniform weights and biases, drawn as scikit-learn draws them for ``random_state=0``."""
     rng = np.random.RandomState(0)
     weights = []
-    for fan_in, fan_out in zip(net.units[:-1], net.units[1:], strict=True):
+    for fan_in, fan_out in pairwise(net.units):
         bound = (6.0 / (fan_in + fan_out)) ** 0.5
         W = rng.uniform(-bound, bound, (fan_in, fan_out)).astype(np.float32)
         weights.append((W, rng.uniform(-bound, bound, fan_out).astype(np.float32)))
@@ -93,10 +94,12 @@ def initial_weights(net: Net) -> list[tuple[FloatArray, FloatArray]]:
 
 def parser(description: str, peers: Sequence[str]) -> argparse.ArgumentParser:
     """A command line with the options that all benchmarks of speed have."""
-    p = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     p.add_argument("--peers", type=lambda s: s.split(","), default=",".join(peers), help="which libraries")
     p.add_argument("--rounds", type=int, default=5, help="interleaved rounds; the median is reported")
-    p.add_argument("--threads", type=int, default=n_cores(), help="threads of each library, and cores it may use")
+    p.add_argument("--threads", type=int, default=n_cores(), help="threads of each library, and its cores")
     p.add_argument("--seconds", type=float, default=1.0, help="length of one measurement, about")
     add_json_option(p)
     return p
@@ -156,8 +159,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
-        first, *others = (c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
-        return "| " + " | ".join([first, *others]) + " |"
+        padded = [c.rjust(w) for c, w in zip(cells, widths, strict=True)]
+        return "| " + " | ".join([cells[0].ljust(widths[0]), *padded[1:]]) + " |"
 
     rule = ["-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
     return "\n".join([line(header), line(rule), *map(line, rows)])

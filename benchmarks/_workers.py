@@ -16,11 +16,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The library is not installed."""
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """The other process raised; its traceback is the message's end."""
 
 
@@ -38,9 +38,9 @@ class Worker:
 
     Raises
     ------
-    Unavailable
+    UnavailableError
         If the factory raised ``ModuleNotFoundError``.
-    Failed
+    FailedError
         If the factory, or later a method, raised anything else.
     """
 
@@ -79,19 +79,20 @@ class Worker:
             kind, value = self._connection.recv()
         except EOFError:
             self._process.join()
-            raise Failed(f"its process died with exit code {self._process.exitcode}") from None
+            raise FailedError(f"its process died with exit code {self._process.exitcode}") from None
         if kind == "missing":
-            raise Unavailable(value)
+            raise UnavailableError(value)
         if kind == "error":
-            raise Failed(value)
+            raise FailedError(value)
         return value
 
 
 @contextlib.contextmanager
 def _limited_to(threads: int) -> Iterator[None]:
     """What a process started inside inherits: the thread limits of all libraries, and that many cores."""
-    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")}
-    limits["JAX_PLATFORMS"] = "cpu"
+    # NPROC is how many threads JAX takes.
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+    limits = {**dict.fromkeys(names, str(threads)), "JAX_PLATFORMS": "cpu"}
     before = {name: os.environ.get(name) for name in limits}
     os.environ.update(limits)
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None

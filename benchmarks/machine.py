@@ -57,7 +57,7 @@ class Machine:
         return 2 * n**3 / best
 
     def memory_bandwidth(self, seconds: float) -> float:
-        """Bytes a second of ``c = a + b``, counted as STREAM does (two reads, one write), all threads together."""
+        """Bytes a second of ``c = a + b``, counted as STREAM does (two reads, one write)."""
         rows = 1 << 24  # 64 MB an array: three of them are beyond any cache
         meeting = threading.Barrier(self._threads)
         rates: list[float] = []
@@ -83,7 +83,8 @@ def heading(machine: dict[str, Any], threads: int) -> str:
     """The line above a table: without it no figure means anything."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     isa = f", {machine['isa']}" if machine["isa"] else ""
-    busy = f"\nthe machine was not quiet: load {machine['load_average']:.1f}" if machine["load_average"] > 0.5 else ""
+    load = machine["load_average"]
+    busy = f"\nthe machine was not quiet: load {load:.1f}" if load > 0.5 else ""
     return (
         f"{machine['cpu']}{isa}, {threads} of {machine['cores']} cores, {machine['date']}\n"
         f"Python {machine['python']}, {versions}{busy}"

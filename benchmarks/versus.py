@@ -1,23 +1,22 @@
 """Training throughput of gdfast and its peers, interleaved in one run.
 
-    python benchmarks/versus.py
-    python benchmarks/versus.py --layers 37,61,7 --batch 50 --peers gdfast,jax
-    python benchmarks/versus.py --json results.json
+python benchmarks/versus.py
+python benchmarks/versus.py --layers 37,61,7 --batch 50 --peers gdfast,jax
+python benchmarks/versus.py --json results.json
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from _common import DESIGN_NETS, Net, interleave, median, note, number, parse, parser, report, table
-from _workers import Failed, Unavailable, Worker
+from _workers import FailedError, Worker
 from machine import Machine, heading
-from peers import TRAINERS, Bench
-
-CHECK_EPOCHS = 3
+from peers import CHECK_EPOCHS, TRAINERS, open_workers, training_job
 
 
 def main() -> None:
@@ -36,7 +35,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     p = parser("Training throughput of gdfast and its peers, interleaved in one run.", list(TRAINERS))
-    p.add_argument("--layers", action="append", default=[], help="widths of another net, as 37,61,7; repeatable")
+    p.add_argument("--layers", action="append", default=[], help="another net, as 37,61,7; repeatable")
     p.add_argument("--batch", type=int, default=200, help="batch size of the nets given by --layers")
     options = parse(p, TRAINERS)
     try:
@@ -44,39 +43,25 @@ def _options() -> argparse.Namespace:
     except ValueError:
         p.error(f"--layers takes widths separated by commas, as 37,61,7; got {options.layers}")
     if any(len(widths) < 3 or min(widths) < 1 for widths in layers) or options.batch < 1:
-        p.error("--layers needs inputs, at least one hidden layer and outputs, all positive; --batch is positive")
+        p.error("--layers needs inputs, a hidden layer and outputs, all positive, and --batch too")
     options.nets = [Net(widths, options.batch) for widths in layers] or list(DESIGN_NETS)
     return options
 
 
-def open_workers(peers: list[str], threads: int, stack: contextlib.ExitStack) -> dict[str, Worker]:
-    """A process for each peer that is installed; the others are named and left out."""
-    workers = {}
-    for peer in peers:
-        try:
-            workers[peer] = stack.enter_context(Worker(Bench, peer, threads=threads))
-        except Unavailable as reason:
-            note(f"{peer} is left out: {reason}")
-    if not workers:
-        raise SystemExit("none of the libraries asked for is installed")
-    return workers
-
-
-def measure(net: Net, workers: dict[str, Worker], machine: Worker, options: argparse.Namespace) -> dict[str, Any]:
+def measure(
+    net: Net, workers: dict[str, Worker], machine: Worker, options: argparse.Namespace
+) -> dict[str, Any]:
     """Samples a second of every peer on one net, beside the machine's limits in the same minutes."""
     note(f"{net}: {net.epoch_samples} samples an epoch")
-    jobs, losses = {}, {}
+    jobs: dict[str, Callable[[], float]] = {}
+    losses: dict[str, float] = {}
     for peer, worker in workers.items():
         try:
-            worker.call("prepare_training", net, net.epoch_samples)
-            worker.call("train", 1)  # compiles, and fills caches
-            seconds, losses[peer] = worker.call("train", CHECK_EPOCHS)
-        except Failed as error:
+            jobs[peer], losses[peer] = training_job(worker, net, net.epoch_samples, options.seconds)
+        except FailedError as error:
             note(f"{peer} failed on {net} and is left out:\n{error}")
-            continue
-        epochs = max(1, round(options.seconds * CHECK_EPOCHS / seconds))
-        jobs[peer] = partial(_throughput, worker, net, epochs)
     limit_seconds = min(0.5, options.seconds)
+    # The limits take their turn among the peers: what disturbs these disturbs those.
     jobs["fma_peak"] = partial(machine.call, "fma_peak", limit_seconds)
     jobs["memory_bandwidth"] = partial(machine.call, "memory_bandwidth", limit_seconds)
     rounds = interleave(options.rounds, jobs)
@@ -99,11 +84,6 @@ def measure(net: Net, workers: dict[str, Worker], machine: Worker, options: argp
     }
 
 
-def _throughput(worker: Worker, net: Net, epochs: int) -> float:
-    seconds, _ = worker.call("train", epochs)
-    return float(epochs * net.epoch_samples / seconds)
-
-
 def _text(result: dict[str, Any]) -> str:
     nets = result["nets"]
     peers = list(dict.fromkeys(peer for net in nets for peer in net["peers"]))
@@ -114,7 +94,10 @@ def _text(result: dict[str, Any]) -> str:
         f"\nThousand samples/s, median of {result['options']['rounds']} rounds\n",
         table(
             ["net (batch)", *peers],
-            [[name, *(number(_thousand(r.get(p))) for p in peers)] for name, r in zip(names, rates, strict=True)],
+            [
+                [name, *(number(_thousand(r.get(p))) for p in peers)]
+                for name, r in zip(names, rates, strict=True)
+            ],
         ),
     ]
     if others := [p for p in peers if p != "gdfast"] if "gdfast" in peers else []:
@@ -123,7 +106,10 @@ def _text(result: dict[str, Any]) -> str:
             ratios = {p: r["gdfast"] / r[p] for p in others if p in r and "gdfast" in r}
             best = min(ratios.values(), default=None)
             rows.append([name, *(number(ratios.get(p)) for p in others), number(best)])
-        parts += ["\nHow many times faster gdfast is\n", table(["net (batch)", *others, "the best peer"], rows)]
+        parts += [
+            "\nHow many times faster gdfast is\n",
+            table(["net (batch)", *others, "the best peer"], rows),
+        ]
     parts += [
         f"\nShare of the FMA peak ({result['machine']['fma_peak_by']}), %\n",
         table(

@@ -10,14 +10,13 @@ from __future__ import annotations
 import sys
 import time
 
+import gdfast
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-import gdfast
 
 ARGUMENTS = {"hidden_layer_sizes": (100,), "max_iter": 400, "random_state": 0}
 

@@ -7,7 +7,6 @@ step asks for the loss and its gradient and moves both a little against it.
 from __future__ import annotations
 
 import numpy as np
-
 from gdfast.kernels import mlp_loss_and_grad, sgd_update
 
 LEARNING_RATE = 0.2

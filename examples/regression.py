@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+import gdfast
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
@@ -15,8 +16,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPRegressor as SklearnMLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-import gdfast
 
 ARGUMENTS = {
     "hidden_layer_sizes": (50,),

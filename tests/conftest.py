@@ -18,7 +18,6 @@ sys.path.insert(0, str(TESTS))  # reference.py and problems.py are imported by t
 settings.register_profile("gdfast", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("gdfast")
 
-ISAS = ("generic", "avx2", "avx512")
 RunOnIsa = Callable[[str, str], "subprocess.CompletedProcess[str]"]
 
 

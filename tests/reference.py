@@ -13,6 +13,7 @@ optimised; where a choice of formula could surprise, a comment says why it is th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -250,7 +251,7 @@ def adam_update(
     if eps_mode == "inside":
         return param - lr * (m / correction_1) / np.sqrt(v / correction_2 + eps), m, v
     assert eps_mode == "uncorrected"
-    return param - lr * np.sqrt(correction_2) / correction_1 * m / (np.sqrt(v) + eps), m, v
+    return param - lr * math.sqrt(correction_2) / correction_1 * m / (np.sqrt(v) + eps), m, v
 
 
 # --------------------------------------------------------------------------------------------- training
@@ -303,13 +304,13 @@ class Trainer:
             rows = order[start : start + self.batch_size]
             weight = None if sample_weight is None else sample_weight[rows]
             # A batch that weighs nothing has no mean: it is skipped, and counts as no step.
-            if total_weight(len(rows), weight) != 0:
+            if total_weight(len(rows), weight) > 0:
                 loss_sum += self.train_step(X[rows], y[rows], weight, learning_rate) * len(rows)
         finite = all(bool(np.isfinite(p).all()) for p in self.params)
         if finite:
             for plain, p in zip(self.plain, self.params, strict=True):
                 plain[...] = p
-        return loss_sum / len(order), finite
+        return loss_sum / max(len(order), 1), finite
 
     def train_step(self, X: Array, y: Array, sample_weight: Array | None, learning_rate: float) -> float:
         """rows -> forward -> loss -> backward -> update; returns the loss before the update."""

@@ -7,14 +7,13 @@ import re
 import warnings
 from typing import Any
 
+import gdfast
 import numpy as np
 import pytest
 import sklearn.neural_network
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import check_estimator
-
-import gdfast
 
 # Runs are cut short on purpose, so that both sides do the same number of epochs.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -224,7 +223,7 @@ def test_a_model_takes_other_dtypes_as_scikit_learn_does(task: str) -> None:
     for given in (X.astype(np.float64), X.astype(np.int64), X.astype(np.float16), X.astype(int).tolist()):
         mine, its = getattr(ours, outputs)(given), getattr(theirs, outputs)(given)
         assert mine.dtype == its.dtype
-        np.testing.assert_allclose(mine, its, rtol=1e-4)  # of float32 weights
+        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-5)  # sums of order 1 over float32 weights
     # Going on with float64 keeps the weights' dtype.
     ours.partial_fit(X.astype(np.float64), y)
     theirs.partial_fit(X.astype(np.float64), y)

@@ -1,8 +1,9 @@
 """The same bits for any number of threads, and for any chunks of rows.
 
-Every number is summed by one thread in one documented order, so the number of threads, which rows share a call and
-where a block of rows begins must not change a single bit. GDFAST_FORCE_THREADS sets the number of threads exactly,
-however small the work, and more than the machine has cores; ``n_threads=`` alone is only an upper limit.
+Every number is summed by one thread in one documented order, so the number of threads, which rows share a
+call and where a block of rows begins must not change a single bit. GDFAST_FORCE_THREADS sets the number of
+threads exactly, however small the work, and more than the machine has cores; ``n_threads=`` alone is only an
+upper limit.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from problems import LOSSES, problem, same_bits
-
 from gdfast import _core
 from gdfast.kernels import mlp_forward, mlp_loss_and_grad
+from numpy.typing import NDArray
+from problems import LOSSES, problem, same_bits
 
 Array = NDArray[Any]
 
@@ -23,9 +23,9 @@ THREADS = (1, 2, 3, 4, 8)
 STEPS = 50
 
 RULES: dict[str, tuple[str, dict[str, float], float]] = {
-    "sgd": ("sgd", {"momentum": 0.0, "nesterov": 0}, 0.05),
-    "momentum": ("sgd", {"momentum": 0.9, "nesterov": 0}, 0.05),
-    "nesterov": ("sgd", {"momentum": 0.9, "nesterov": 1}, 0.05),
+    "sgd": ("sgd", {"momentum": 0.0, "nesterov": 0}, 0.005),
+    "momentum": ("sgd", {"momentum": 0.9, "nesterov": 0}, 0.005),
+    "nesterov": ("sgd", {"momentum": 0.9, "nesterov": 1}, 0.005),
     "adam": ("adam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, 0.01),
 }
 
@@ -40,7 +40,7 @@ NETWORKS = {
 
 
 def train(monkeypatch: pytest.MonkeyPatch, threads: int, p: Any, rule: str, batch: int) -> list[Array]:
-    """Every array that training leaves behind after at least STEPS steps: weights, losses and the rule's state."""
+    """All that training leaves behind after at least STEPS steps: weights, the rule's state, losses."""
     monkeypatch.setenv("GDFAST_FORCE_THREADS", str(threads))
     name, params, learning_rate = RULES[rule]
     coefs, intercepts = [c.copy() for c in p.coefs], [b.copy() for b in p.intercepts]
@@ -123,8 +123,18 @@ def test_loss_and_gradient(loss: str, dtype: type, monkeypatch: pytest.MonkeyPat
         assert same_bits(everything(threads), expected), f"{threads} threads"
 
 
-# Narrow and wide, shallow and deep: the one-row path and the narrow-output path sum in the same order as all others.
-SHAPES = ([20, 64, 64, 2], [1, 1], [3, 1], [7, 33, 5, 1], [65, 17], [5, 100, 3], [300, 9, 300], [4, *[12] * 8, 6])
+# Narrow and wide, shallow and deep: the one-row path and the narrow-output path sum in the same order as all
+# others.
+SHAPES = (
+    [20, 64, 64, 2],
+    [1, 1],
+    [3, 1],
+    [7, 33, 5, 1],
+    [65, 17],
+    [5, 100, 3],
+    [300, 9, 300],
+    [4, *[12] * 8, 6],
+)
 
 
 @pytest.mark.parametrize("output", ["identity", "softmax", "logistic", "exp"])

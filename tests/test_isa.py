@@ -1,4 +1,4 @@
-"""Every instruction set that the machine has runs every numerical test, in a process that proves which one ran."""
+"""Every instruction set of the machine runs every numerical test, in a process that proves which one ran."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable
 from subprocess import CompletedProcess
 from typing import Any
 
-import pytest
-
 import gdfast
+import pytest
 from gdfast import _core
 
-ISAS = ("generic", "avx2", "avx512")
+ISAS = ("avx512", "avx2", "generic")
 NUMERICAL_TESTS = ("test_kernels.py", "test_gradients.py", "test_training.py", "test_bits.py", "test_math.py")
 
 RunOnIsa = Callable[[str, str], "CompletedProcess[str]"]
@@ -30,11 +29,11 @@ def test_the_best_one_is_listed_and_active_by_default(
     monkeypatch: pytest.MonkeyPatch, run_on_isa: RunOnIsa
 ) -> None:
     available = _core.available_isas()
-    assert available == [isa for isa in ISAS if isa in available], "from the plainest to the best"
-    assert available[0] == "generic"
+    assert available == [isa for isa in ISAS if isa in available], "the best one first"
+    assert available[-1] == "generic"
     assert gdfast.active_isa() in available
     result = run_on_isa("", "import gdfast; print(gdfast.active_isa())")  # set, but empty: no wish
-    assert result.stdout.strip() == available[-1], result.stderr
+    assert result.stdout.strip() == available[0], result.stderr
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -66,7 +65,7 @@ def test_an_unknown_one_raises_at_import(name: str, run_on_isa: RunOnIsa) -> Non
 
 
 def check_refused(result: Any, asked: str) -> None:
-    """An exception, not a crash nor a quiet fallback, that names the variable, its value and what there is."""
+    """An exception, no crash and no quiet fallback: it names the variable, its value and what there is."""
     assert result.returncode == 1, result.stderr
     assert "Error" in result.stderr
     assert "GDFAST_ISA" in result.stderr

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from gdfast import _core
+from gdfast.kernels import adam_update, mlp_forward, mlp_loss_and_grad, sgd_update
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from problems import ACTIVATIONS, AWKWARD, LOSSES, Problem, network, norm_error, problem, same_bits
-
-from gdfast import _core
-from gdfast.kernels import adam_update, mlp_forward, mlp_loss_and_grad, sgd_update
+from problems import ACTIVATIONS, AWKWARD, LOSSES, Problem, norm_error, problem, same_bits
 
 Array = NDArray[Any]
 OUTPUTS = ("identity", "softmax", "logistic", "exp")

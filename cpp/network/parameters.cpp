@@ -41,6 +41,7 @@ void for_weights(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visi
 
 template <class T>
 void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to) {
+    std::fill_n(to, spec.parameters, T(0));  // a run that diverged leaves NaN in the padding, too
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
         std::copy_n(from.intercepts[i], l.out, to + l.bias);
@@ -75,6 +76,7 @@ void Parameters<T>::load(const ConstPlainArrays<T>& arrays) {
     pack(spec_, arrays, values.data());
     const KernelTable<T>& table = kernels<T>();
     const int P = spec_.panel;
+    // Whole blocks: padding is copied with the rest.
     for (size_t i = 1; i < spec_.layers.size(); ++i) {
         const Layer& l = spec_.layers[i];
         if (l.narrow) continue;

@@ -84,16 +84,13 @@ def mlp_forward(
     array([[21.5],
            [ 3.5]])
     """
+    limit = 0 if n_threads is None else _thread_limit(n_threads)
     try:
-        if isinstance(activation, str):
-            activation = [activation] * (len(weights) - 1)
-        if out is not None:
-            inputs = [("X", X), *_numbered("weights", weights), *_numbered("biases", biases)]
-            _refuse_overlap("out", out, inputs)
-        limit = _thread_limit(n_threads)
-        return _core.forward(X, weights, biases, activation, output, None, out, limit)
-    except (TypeError, ValueError) as error:
-        raise _explained(error, weights, biases) from None
+        each = [activation] * (len(weights) - 1) if isinstance(activation, str) else activation
+        return _core.forward(X, weights, biases, each, output, None, out, limit)
+    except (TypeError, ValueError, RuntimeError):
+        _check_kinds(weights, biases, activation, output=output)
+        raise
 
 
 def mlp_loss_and_grad(
@@ -181,29 +178,17 @@ def mlp_loss_and_grad(
     (0.5, [array([[2.]])], [array([1.])])
     """
     _check_not_negative("alpha", alpha)
+    limit = 0 if n_threads is None else _thread_limit(n_threads)
     try:
-        if isinstance(activation, str):
-            activation = [activation] * (len(weights) - 1)
+        each = [activation] * (len(weights) - 1) if isinstance(activation, str) else activation
         if out is None:
-            weight_grads: Sequence[FloatArray] = [np.empty_like(w) for w in weights]
-            bias_grads: Sequence[FloatArray] = [np.empty_like(b) for b in biases]
-            out = weight_grads, bias_grads
-        else:
-            weight_grads, bias_grads = _pair_of_lists(out)
-            for i, (grad, weight) in enumerate(zip(weight_grads, weights, strict=False)):
-                _refuse_overlap(f"out[0][{i}]", grad, [(f"weights[{i}]", weight)])
-            for i, (grad, bias) in enumerate(zip(bias_grads, biases, strict=False)):
-                _refuse_overlap(f"out[1][{i}]", grad, [(f"biases[{i}]", bias)])
-        if isinstance(X, np.ndarray) and X.shape[:1] == (0,):
-            raise ValueError("X has no rows: the mean loss of an empty batch is not defined")
-        if isinstance(sample_weight, np.ndarray) and float(sample_weight.sum()) == 0:
-            raise ValueError("sample_weight sums to 0: give at least one row a weight")
-        value = _core.loss_and_grad(
-            X, y, weights, biases, activation, loss, alpha, sample_weight, weight_grads, bias_grads,
-            _thread_limit(n_threads),
-        )  # fmt: skip
-    except (TypeError, ValueError) as error:
-        raise _explained(error, weights, biases) from None
+            out = [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
+        elif not isinstance(out, tuple) or len(out) != 2 or not all(isinstance(o, list | tuple) for o in out):
+            raise TypeError("out must be a tuple (list of weight gradients, list of bias gradients)")
+        value = _core.loss_and_grad(X, y, weights, biases, each, loss, alpha, sample_weight, *out, limit)
+    except (TypeError, ValueError, RuntimeError):
+        _check_kinds(weights, biases, activation, loss=loss)
+        raise
     return value, out
 
 
@@ -274,12 +259,8 @@ def sgd_update(
     """
     for name, number in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
         _check_not_negative(name, number)
-    if velocity is None:
-        if momentum != 0:
-            raise ValueError(f"momentum={momentum} needs a velocity: pass np.zeros_like(param) at first")
-    else:
-        _refuse_overlap("velocity", velocity, [("param", param), ("grad", grad)])
-    _refuse_overlap("param", param, [("grad", grad)])
+    if velocity is None and momentum != 0:
+        raise ValueError(f"momentum={momentum} needs a velocity: pass np.zeros_like(param) at first")
     _core.sgd_update(param, grad, velocity, lr, momentum, nesterov, weight_decay, lr_in_velocity)
 
 
@@ -360,21 +341,14 @@ def adam_update(
         if beta >= 1:
             raise ValueError(f"betas[{i}] must be below 1, got {beta}")
     _check_count("step", step)
-    _refuse_overlap("param", param, [("grad", grad), ("m", m), ("v", v)])
-    _refuse_overlap("m", m, [("grad", grad), ("v", v)])
-    _refuse_overlap("v", v, [("grad", grad)])
+    if not isinstance(eps_mode, str):
+        raise TypeError(f"eps_mode must be a string, got {eps_mode!r}")
     _core.adam_update(param, grad, m, v, step, lr, *betas, eps, eps_mode, weight_decay)
 
 
-def _thread_limit(n_threads: int | None) -> int:
-    if n_threads is None:
-        return 0  # the core's word for "choose"
+def _thread_limit(n_threads: int) -> int:
     _check_count("n_threads", n_threads)
-    return min(n_threads, _MOST_THREADS)
-
-
-# "At most so many": far beyond any machine, and it fits the core's int.
-_MOST_THREADS = 2**16
+    return min(n_threads, 2**16)  # "at most so many": far beyond any machine, and it fits the core's int
 
 
 def _check_count(name: str, count: int) -> None:
@@ -391,39 +365,14 @@ def _check_not_negative(name: str, number: float) -> None:
         raise ValueError(f"{name} must be finite and not negative, got {number}")
 
 
-def _numbered(name: str, arrays: Sequence[FloatArray]) -> list[tuple[str, FloatArray]]:
-    return [(f"{name}[{i}]", array) for i, array in enumerate(arrays)]
-
-
-def _refuse_overlap(name: str, written: FloatArray, others: Sequence[tuple[str, FloatArray]]) -> None:
-    # may_share_memory compares bounds alone, which is exact for the contiguous arrays that the core accepts.
-    for other_name, other in others:
-        both_arrays = isinstance(written, np.ndarray) and isinstance(other, np.ndarray)
-        if both_arrays and np.may_share_memory(written, other):
-            raise ValueError(f"{name} shares memory with {other_name}: pass arrays of their own")
-
-
-def _pair_of_lists(out: Gradients) -> Gradients:
-    if not (isinstance(out, tuple) and len(out) == 2 and all(isinstance(part, list | tuple) for part in out)):
-        raise TypeError("out must be a pair (list of weight gradients, list of bias gradients)")
-    return out
-
-
-# The core says coefs and intercepts, as the estimators do.
-_KERNEL_NAMES = {
-    "coef_grads": "out[0]",
-    "intercept_grads": "out[1]",
-    "coefs": "weights",
-    "intercepts": "biases",
-}
-
-
-def _explained(error: TypeError | ValueError, weights: object, biases: object) -> TypeError | ValueError:
-    """The error in this module's names for the arguments."""
-    for name, arrays in (("weights", weights), ("biases", biases)):
-        if not isinstance(arrays, list | tuple):
-            return TypeError(f"{name} must be a list of arrays, one per layer, got {type(arrays).__name__}")
-    message = str(error)
-    for core_name, name in _KERNEL_NAMES.items():
-        message = message.replace(core_name, name)
-    return type(error)(message)
+def _check_kinds(weights: object, biases: object, activation: object, **names: object) -> None:
+    """Called once something went wrong: the core would tell of these in the words of C++."""
+    for name, layers in (("weights", weights), ("biases", biases)):
+        if not isinstance(layers, list | tuple):
+            kind = type(layers).__name__
+            raise TypeError(f"{name} must be a list of arrays, one per layer, got {kind}") from None
+    if not isinstance(activation, str | list | tuple) or not all(isinstance(a, str) for a in activation):
+        raise TypeError(f"activation must be a string or a list of strings, got {activation!r}") from None
+    for name, value in names.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a string, got {value!r}") from None

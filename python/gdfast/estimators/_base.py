@@ -302,9 +302,8 @@ class BaseMLP(BaseEstimator, ABC):
             or not X.flags.c_contiguous
         ):
             return None
-        # Finite where every value is, unless squares overflow; unlike a sum, a dot product warns of nothing.
-        values = X.ravel()
-        if not math.isfinite(np.dot(values, values)):
+        # Finite where every value is, unless squares overflow: of the fast ways, vdot alone warns of nothing.
+        if not math.isfinite(np.vdot(X, X)):
             return None
         try:
             return _core.forward(X, coefs, self.intercepts_, **self._core_outputs())

@@ -273,10 +273,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         outputs = self._outputs(X)
         if outputs.shape[1] > 1:
             return outputs
-        probabilities = np.empty((len(outputs), 2), outputs.dtype)
-        probabilities[:, 1:] = outputs
-        np.subtract(1, outputs, out=probabilities[:, :1])
-        return probabilities
+        return np.concatenate((1 - outputs, outputs), axis=1)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithm of :meth:`predict_proba`.

@@ -277,10 +277,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return dense_targets(y, dtype)
 
     def _count_outputs(self, y: Any) -> int:
-        n_outputs = 1 if y.ndim == 1 else int(y.shape[1])
-        if not n_outputs:
-            raise ValueError(f"y has the shape {y.shape}, but at least one output is required.")
-        return n_outputs
+        return 1 if y.ndim == 1 else int(y.shape[1])
 
     def _choose_output(self) -> tuple[str, str]:
         return ("exp", "poisson") if self.loss == "poisson" else ("identity", "squared_error")
@@ -291,7 +288,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         spread = np.average((truth - mean) ** 2, axis=0, weights=sample_weight)
 
         def r2(outputs: Array) -> float:
-            error = np.average((truth - outputs) ** 2, axis=0, weights=sample_weight)
+            with np.errstate(over="ignore", invalid="ignore"):
+                error = np.average((truth - outputs) ** 2, axis=0, weights=sample_weight)
             if not np.isfinite(error).all():
                 return np.nan
             # A constant target is met fully or not at all.
