@@ -3,7 +3,7 @@
 //
 // Matrices live in *panels*: P columns side by side, row after row (P = KernelTable::panel, two vectors).
 //
-//   activations, deltas   (rows, n)  ->  ceil(n / P) panels of (capacity, P), `stride` elements apart
+//   activations, deltas   (rows, n)  ->  ceil(n / P) panels of (rows, P), `stride` elements apart
 //   weights W             (in, out)  ->  ceil(out / P) panels of (in rounded up to P, P)
 //   weights transposed    (out, in)  ->  ceil(in / P) panels of (out rounded up to P, P)
 //

@@ -10,18 +10,19 @@ namespace {
 // while all rows of the block pass by it.
 constexpr int64_t kSliceBytes = 16 * 1024;
 
-// c = a . panels for every panel of outputs: a (rows, depth) and c (rows, columns) in panels `stride` apart.
+// c = a . panels for every panel of outputs: a (rows, depth), c (rows, columns) and activated have panels as far apart.
 template <class T, class PanelOf, class Finish>
-void multiply(const KernelTable<T>& table, Product<T> p, int64_t stride, int64_t depth, int64_t columns,
-              PanelOf panel_of, T* c, Finish finish) {
+void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t columns, PanelOf panel_of,
+              Finish finish) {
     const int P = table.panel;
     const int64_t slice = kSliceBytes / static_cast<int64_t>(sizeof(T)) / P / P * P;
     const T* a = p.a;
+    T* c = p.c;
+    const int64_t stride = p.a_stride;
     const Start start = p.start;
     const Epilogue epilogue = p.epilogue;
     const T* bias = p.bias;
     const T* activated = p.activated;
-    p.a_stride = stride;
     p.b_stride = P;
     for (int64_t first = 0; first < depth; first += slice) {
         const bool last = first + slice >= depth;
@@ -47,17 +48,16 @@ template <class T>
 void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
-    const int64_t offset = rows.first * P;
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
         const bool hidden = i + 1 < spec.layers.size();
-        const T* a = work.activations[i].data() + offset;
-        T* c = (hidden ? work.activations[i + 1] : work.deltas[i]).data() + offset;
+        const RowPanels<T>& inputs = work.activations[i];
+        T* c = (hidden ? work.activations[i + 1] : work.deltas[i]).at(rows.first);
         const auto activate = hidden ? table.activate[static_cast<int>(l.activation)] : nullptr;
         if (l.narrow) {
             Dots<T> d{};
-            d.a = a;
-            d.a_stride = work.stride;
+            d.a = inputs.at(rows.first);
+            d.a_stride = inputs.stride;
             d.w = parameters.transposed_panel(l, 0);
             d.w_stride = l.transposed_panel(P);
             d.bias = parameters.bias(l);
@@ -70,13 +70,15 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
             continue;
         }
         Product<T> p{};
-        p.a = a;
+        p.a = inputs.at(rows.first);
+        p.a_stride = inputs.stride;
+        p.c = c;
         p.bias = parameters.bias(l);
         p.start = Start::bias;
         p.rows = rows.count();
         const bool fused = hidden && l.activation == Activation::relu;
         p.epilogue = fused ? Epilogue::relu : Epilogue::none;
-        multiply(table, p, work.stride, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); }, c,
+        multiply(table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); },
                  [&](int64_t, T* panel) {
                      if (activate && !fused) activate(rows.count() * P, panel);
                  });
@@ -87,23 +89,24 @@ template <class T>
 void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
-    const int64_t offset = rows.first * P;
     for (size_t i = spec.layers.size() - 1; i > 0; --i) {
         const Layer& l = spec.layers[i];
         const Activation below = spec.layers[i - 1].activation;
         const auto differentiate = table.differentiate[static_cast<int>(below)];
-        const T* activated = work.activations[i].data() + offset;
+        const int64_t stride = work.deltas[i].stride;
+        const T* activated = work.activations[i].at(rows.first);
         Product<T> p{};
-        p.a = work.deltas[i].data() + offset;
+        p.a = work.deltas[i].at(rows.first);
+        p.a_stride = stride;
+        p.c = work.deltas[i - 1].at(rows.first);
         p.activated = activated;
         p.start = Start::zero;
         p.rows = rows.count();
         const bool fused = below == Activation::relu;
         p.epilogue = fused ? Epilogue::relu_derivative : Epilogue::none;
-        multiply(table, p, work.stride, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
-                 work.deltas[i - 1].data() + offset, [&](int64_t j, T* panel) {
-                     if (differentiate && !fused)
-                         differentiate(rows.count() * P, activated + j * work.stride, panel);
+        multiply(table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
+                 [&](int64_t j, T* panel) {
+                     if (differentiate && !fused) differentiate(rows.count() * P, activated + j * stride, panel);
                  });
     }
 }

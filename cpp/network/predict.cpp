@@ -18,10 +18,10 @@ void finish(const Spec& spec, Output output, Workspace<T>& work, int64_t count, 
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const int64_t columns = spec.outputs();
-    T* z = work.deltas.back().data();
-    if (output == Output::softmax) table.softmax(count, columns, z, work.stride);
+    const RowPanels<T>& sums = work.deltas.back();
+    if (output == Output::softmax) table.softmax(count, columns, sums.at(0), sums.stride);
     for (int64_t j = 0; j * P < columns; ++j) {
-        T* panel = z + j * work.stride;
+        T* panel = sums.at(0, j);
         if (output == Output::logistic) table.activate[static_cast<int>(Activation::logistic)](count * P, panel);
         if (output == Output::exp) table.exponential(count * P, panel);
         const int64_t n = std::min<int64_t>(P, columns - j * P);
@@ -37,21 +37,22 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
         const bool hidden = i + 1 < spec.layers.size();
-        T* c = (hidden ? work.activations[i + 1] : work.deltas[i]).data();
+        const RowPanels<T>& inputs = work.activations[i];
+        const RowPanels<T>& outputs = hidden ? work.activations[i + 1] : work.deltas[i];
         const auto activate = hidden ? table.activate[static_cast<int>(l.activation)] : nullptr;
         if (l.narrow) {
             Buffer<T> transposed(l.in_panels * l.transposed_panel(P));
             for (int64_t k = 0; k < l.in; ++k)
                 for (int64_t n = 0; n < l.out; ++n)
                     transposed.data()[k / P * l.transposed_panel(P) + n * P + k % P] = arrays.coefs[i][k * l.out + n];
-            table.dots({work.activations[i].data(), work.stride, transposed.data(), l.transposed_panel(P),
-                        arrays.intercepts[i], c, count, l.in, static_cast<int>(l.out)});
-            if (activate) activate(count * P, c);
+            table.dots({inputs.at(0), inputs.stride, transposed.data(), l.transposed_panel(P), arrays.intercepts[i],
+                        outputs.at(0), count, l.in, static_cast<int>(l.out)});
+            if (activate) activate(count * P, outputs.at(0));
             continue;
         }
         Product<T> p{};
-        p.a = work.activations[i].data();
-        p.a_stride = work.stride;
+        p.a = inputs.at(0);
+        p.a_stride = inputs.stride;
         p.b_stride = l.out;
         p.rows = count;
         p.depth = l.in;
@@ -60,7 +61,7 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
         for (int64_t j = 0; j * P < l.out; ++j) {
             p.b = arrays.coefs[i] + j * P;
             p.bias = arrays.intercepts[i] + j * P;
-            p.c = c + j * work.stride;
+            p.c = outputs.at(0, j);
             p.columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
             table.product_plain(p);
             if (activate) activate(count * P, p.c);
@@ -77,7 +78,7 @@ void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     if (count < kPlainRows) {
         Workspace<T> work(spec, count, false);
         in_team(1, [&](int, int) {
-            rows.gather(count, order, 0, work.activations[0].data(), work.stride);
+            rows.gather(count, order, 0, work.activations[0].at(0), work.activations[0].stride);
             forward_plain(spec, arrays, work, count);
             finish(spec, output, work, count, out);
         });
@@ -87,12 +88,12 @@ void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     parameters.load(arrays);
     const int threads = threads_for(spec.work_per_row() * static_cast<double>(count), count, thread_limit);
     std::vector<Workspace<T>> work;
-    for (int i = 0; i < threads; ++i) work.emplace_back(spec, std::min(kRowBlock, count), false);
+    for (int i = 0; i < threads; ++i) work.emplace_back(spec, std::min(kRowBlock<T>, count), false);
     in_team(threads, [&](int thread, int members) {
         Workspace<T>& mine = work[static_cast<size_t>(thread)];
-        in_blocks(share(count, thread, members), [&](Range block) {
+        in_blocks<T>(share(count, thread, members), [&](Range block) {
             rows.gather(block.count(), order ? order + block.first : nullptr, block.first,
-                        mine.activations[0].data(), mine.stride);
+                        mine.activations[0].at(0), mine.activations[0].stride);
             forward(spec, parameters, mine, Range{0, block.count()});
             finish(spec, output, mine, block.count(), out + block.first * spec.outputs());
         });

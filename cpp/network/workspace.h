@@ -1,36 +1,81 @@
 // What a batch leaves in memory between the passes: every layer's activations and deltas, in panels.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "network/spec.h"
 
 namespace gdfast {
 
+// Rows that go through all layers together. A block of them is a matrix in panels of its own, in one piece: a
+// layer's slice of it fits the second cache and spreads over all of its sets.
+template <class T>
+constexpr int64_t kRowBlock = 1024 / sizeof(T);
+
+// A range of a batch's rows.
+struct Range {
+    int64_t first, last;
+    int64_t count() const { return last - first; }
+};
+
+// Calls body(Range) for each part of `rows` that lies in one block.
+template <class T, class Body>
+void in_blocks(Range rows, Body&& body) {
+    while (rows.first < rows.last) {
+        const int64_t end = std::min(rows.last, (rows.first / kRowBlock<T> + 1) * kRowBlock<T>);
+        body(Range{rows.first, end});
+        rows.first = end;
+    }
+}
+
+// A batch's matrix: blocks of rows, each in panels `stride` elements apart.
+template <class T>
+class RowPanels {
+public:
+    RowPanels() = default;
+    RowPanels(int64_t rows, int64_t panels, int panel)
+        // One row more than there is: were panels a power of two apart, all would meet in one set of the first cache.
+        : stride((std::min(rows, kRowBlock<T>) + 1) * panel),
+          panel_(panel),
+          block_(checked_product(panels, stride)),
+          data_(checked_product((rows + kRowBlock<T> - 1) / kRowBlock<T>, block_)) {}
+
+    // Row `row` of panel j; the rows of its block follow.
+    T* at(int64_t row, int64_t j = 0) const {
+        return data_.data() + row / kRowBlock<T> * block_ + j * stride + row % kRowBlock<T> * panel_;
+    }
+
+    int64_t stride = 0;
+
+private:
+    int panel_ = 0;
+    int64_t block_ = 0;
+    Buffer<T> data_;
+};
+
 template <class T>
 class Workspace {
 public:
-    // Room for `capacity` rows. Deltas and targets are for training only.
-    Workspace(const Spec& spec, int64_t capacity, bool training)
-        : capacity(capacity), stride(checked_product(capacity, spec.panel)) {
-        // activations[0] is the data; the last layer's sums are formed where its deltas will be.
+    // Room for `capacity` rows. Most deltas, and targets, are for training only.
+    Workspace(const Spec& spec, int64_t capacity, bool training) {
+        const int P = spec.panel;
         for (const Layer& l : spec.layers) {
-            activations.emplace_back(checked_product(l.in_panels, stride));
-            deltas.emplace_back(checked_product(l.out_panels, training || &l == &spec.layers.back() ? stride : 0));
+            const bool last = &l == &spec.layers.back();
+            activations.emplace_back(capacity, l.in_panels, P);
+            deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
         }
         if (!training) return;
-        target = Buffer<T>(checked_product(spec.layers.back().out_panels, stride));
+        target = RowPanels<T>(capacity, spec.layers.back().out_panels, P);
         label = Buffer<int32_t>(capacity);
         weight = Buffer<T>(capacity);
         row_loss = Buffer<T>(capacity);
     }
 
-    const int64_t capacity;
-    const int64_t stride;                 // elements from one panel to the next
-    std::vector<Buffer<T>> activations;   // inputs of layer i
-    std::vector<Buffer<T>> deltas;        // d loss / d sums of layer i
-    Buffer<T> target;                     // of the losses that have numbers for targets
-    Buffer<int32_t> label;                // of cross-entropy
+    std::vector<RowPanels<T>> activations;  // inputs of layer i
+    std::vector<RowPanels<T>> deltas;       // d loss / d sums of layer i; first, of the last layer, the sums
+    RowPanels<T> target;                    // of the losses that have numbers for targets
+    Buffer<int32_t> label;                  // of cross-entropy
     Buffer<T> weight, row_loss;
 };
 

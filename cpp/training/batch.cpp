@@ -14,23 +14,24 @@ template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Loss loss,
                const Data<T>& data, const Batch& batch, Range rows) {
     const KernelTable<T>& table = kernels<T>();
-    in_blocks(rows, [&](Range block) {
-        const int64_t first = batch.first + block.first, count = block.count(), offset = block.first * spec.panel;
+    in_blocks<T>(rows, [&](Range block) {
+        const int64_t first = batch.first + block.first, count = block.count();
         const int64_t* order = data.order ? data.order + first : nullptr;
-        T* target = work.target.data() + offset;
+        const RowPanels<T>&inputs = work.activations[0], &sums = work.deltas.back();
+        T* target = work.target.at(block.first);
         int32_t* label = work.label.data() + block.first;
         T* weight = work.weight.data() + block.first;
 
-        data.x.gather(count, order, first, work.activations[0].data() + offset, work.stride);
+        data.x.gather(count, order, first, inputs.at(block.first), inputs.stride);
         if (data.y.label)
             for (int64_t i = 0; i < count; ++i) label[i] = data.y.label[data.row(first + i)];
         else
-            data.y.values.gather(count, order, first, target, work.stride);
+            data.y.values.gather(count, order, first, target, work.target.stride);
         if (data.weight)
             for (int64_t i = 0; i < count; ++i) weight[i] = data.weight[data.row(first + i)];
 
         forward(spec, parameters, work, block);
-        table.loss[static_cast<int>(loss)]({work.deltas.back().data() + offset, work.stride, target, label,
+        table.loss[static_cast<int>(loss)]({sums.at(block.first), sums.stride, target, label,
                                             data.weight ? weight : nullptr,
                                             static_cast<T>(1 / batch.weight_sum),
                                             work.row_loss.data() + block.first, count, spec.outputs()});

@@ -49,9 +49,6 @@ struct GradientPiece {
     bool bias;
 };
 
-// Rows that a strip takes at a time: their slice of a panel of deltas stays in the first cache.
-constexpr int64_t kGradientRows = 128;
-
 // Sums a strip's gradients over `rows` rows, and hands them over, piece by piece: use(GradientPiece).
 template <class T, class Use>
 void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspace<T>& work, const Strip& strip,
@@ -59,18 +56,23 @@ void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspac
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
-    const T* inputs = work.activations[static_cast<size_t>(strip.layer)].data();
-    const T* deltas = work.deltas[static_cast<size_t>(strip.layer)].data();
+    const RowPanels<T>& inputs = work.activations[static_cast<size_t>(strip.layer)];
+    const RowPanels<T>& deltas = work.deltas[static_cast<size_t>(strip.layer)];
 
     if (strip.bias) {
-        const T* panel = deltas + (l.narrow ? 0 : strip.panel * work.stride);
-        table.column_sums(rows, panel, scratch, false);
-        use(GradientPiece<T>{scratch, l.bias + (l.narrow ? 0 : strip.panel * P), P, nullptr, true});
+        const int64_t panel = l.narrow ? 0 : strip.panel;
+        in_blocks<T>({0, rows}, [&](Range block) {
+            table.column_sums(block.count(), deltas.at(block.first, panel), scratch, block.first > 0);
+        });
+        use(GradientPiece<T>{scratch, l.bias + panel * P, P, nullptr, true});
     }
     if (l.narrow) {
         const int columns = static_cast<int>(std::min<int64_t>(P, l.in - strip.panel * P));
         const int height = static_cast<int>(l.out);
-        table.outer({deltas, inputs + strip.panel * work.stride, scratch, rows, height, columns, false});
+        in_blocks<T>({0, rows}, [&](Range block) {
+            table.outer({deltas.at(block.first), inputs.at(block.first, strip.panel), scratch, block.count(), height,
+                         columns, block.first > 0});
+        });
         // Padding of activations need not be zero, that of weights must be.
         for (int n = 0; n < height; ++n) std::fill(scratch + n * P + columns, scratch + (n + 1) * P, T(0));
         use(GradientPiece<T>{scratch, l.weights + strip.panel * l.transposed_panel(P), height * P, nullptr, false});
@@ -78,10 +80,12 @@ void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspac
     }
     const int columns = static_cast<int>(std::min<int64_t>(P, l.out - strip.panel * P));
     const auto height = [&](int64_t block) { return static_cast<int>(std::min<int64_t>(P, l.in - block * P)); };
-    for (int64_t first = 0; first < rows; first += kGradientRows) {
-        const int64_t count = std::min(kGradientRows, rows - first);
+    // A slice of rows of the panel of deltas stays in the first cache while the blocks of the strip pass by it.
+    constexpr int64_t slice = kRowBlock<T> / 2;
+    for (int64_t first = 0; first < rows; first += slice) {
+        const int64_t count = std::min(slice, rows - first);
         for (int64_t block = strip.blocks.first; block < strip.blocks.last; ++block)
-            table.outer({inputs + block * work.stride + first * P, deltas + strip.panel * work.stride + first * P,
+            table.outer({inputs.at(first, block), deltas.at(first, strip.panel),
                          scratch + (block - strip.blocks.first) * P * P, count, height(block), columns, first > 0});
     }
     const int64_t panel_offset = l.weights + strip.panel * l.weight_panel(P);
