@@ -128,13 +128,12 @@ void update_arrays(const py::object& param, const py::object& grad, const std::v
     py::gil_scoped_release released;
     const auto update = kernels<T>().update[static_cast<int>(rule.rule)];
     const RuleStep<T> scalars = rule.at<T>(step, lr, weight_decay);
-    constexpr int64_t chunk = 4096;
-    const int64_t chunks = (n + chunk - 1) / chunk;
-    in_team(threads_for(8.0 * static_cast<double>(n), chunks, limit), [&](int thread, int threads) {
-        const Range mine = share(chunks, thread, threads);
-        const int64_t first = mine.first * chunk, last = std::min(n, mine.last * chunk);
-        const auto from = [&](T* state) { return state ? state + first : nullptr; };
-        update(last - first, w + first, g + first, from(states[0]), from(states[1]), scalars);
+    constexpr int64_t chunk = 16384;
+    const int64_t chunks = std::min(kMostUnits, (n + chunk - 1) / chunk);
+    in_parallel(threads_for(8.0 * static_cast<double>(n), chunks, limit), chunks, [&](int64_t unit, int) {
+        const Range mine = share(n, unit, chunks);
+        const auto from = [&](T* state) { return state ? state + mine.first : nullptr; };
+        update(mine.count(), w + mine.first, g + mine.first, from(states[0]), from(states[1]), scalars);
     });
 }
 

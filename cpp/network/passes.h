@@ -16,7 +16,7 @@ template <class T>
 void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows);
 
 // Share `part` of `parts` of n things, contiguous.
-inline Range share(int64_t n, int part, int parts) {
+inline Range share(int64_t n, int64_t part, int64_t parts) {
     return {n * part / parts, n * (part + 1) / parts};
 }
 

@@ -77,7 +77,7 @@ void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     if (count == 0) return;
     if (count < kPlainRows) {
         Workspace<T> work(spec, count, false);
-        in_team(1, [&](int, int) {
+        in_parallel(1, 1, [&](int64_t, int) {
             rows.gather(count, order, 0, work.activations[0].at(0), work.activations[0].stride);
             forward_plain(spec, arrays, work, count);
             finish(spec, output, work, count, out);
@@ -86,16 +86,19 @@ void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     }
     Parameters<T> parameters(spec);
     parameters.load(arrays);
-    const int threads = threads_for(spec.work_per_row() * static_cast<double>(count), count, thread_limit);
+    const int64_t units = std::min(kMostUnits, (count + kRowBlock<T> - 1) / kRowBlock<T>);
+    const int threads = threads_for(spec.work_per_row() * static_cast<double>(count), units, thread_limit);
     std::vector<Workspace<T>> work;
     for (int i = 0; i < threads; ++i) work.emplace_back(spec, std::min(kRowBlock<T>, count), false);
-    in_team(threads, [&](int thread, int members) {
+    in_parallel(threads, units, [&](int64_t unit, int thread) {
         Workspace<T>& mine = work[static_cast<size_t>(thread)];
-        in_blocks<T>(share(count, thread, members), [&](Range block) {
-            rows.gather(block.count(), order ? order + block.first : nullptr, block.first,
-                        mine.activations[0].at(0), mine.activations[0].stride);
-            forward(spec, parameters, mine, Range{0, block.count()});
-            finish(spec, output, mine, block.count(), out + block.first * spec.outputs());
+        const Range unit_rows = share(count, unit, units);
+        in_blocks<T>({0, unit_rows.count()}, [&](Range part) {
+            const int64_t first = unit_rows.first + part.first, rows_now = part.count();
+            rows.gather(rows_now, order ? order + first : nullptr, first, mine.activations[0].at(0),
+                        mine.activations[0].stride);
+            forward(spec, parameters, mine, Range{0, rows_now});
+            finish(spec, output, mine, rows_now, out + first * spec.outputs());
         });
     });
 }

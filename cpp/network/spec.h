@@ -40,7 +40,7 @@ struct Spec {
             layer.activation = i < activations.size() ? activations[i] : Activation::identity;
             layer.in_panels = panels(layer.in);
             layer.out_panels = panels(layer.out);
-            layer.narrow = layer.out <= lanes / 2 && layer.in > 2 * lanes;
+            layer.narrow = layer.out <= lanes / 2 && layer.in > panel && layer.in_panels < (1 << 16);
             const int64_t elements = checked_product(checked_product(layer.in_panels, layer.out_panels), panel * panel);
             layer.bias = parameters;
             parameters += layer.out_panels * panel;

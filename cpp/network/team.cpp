@@ -5,7 +5,10 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <utility>
+#include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -54,16 +57,103 @@ void watch_forks() {
     (void)registered;
 }
 
-}  // namespace
-
-void Meeting::wait_for_round_after(uint32_t round) {
-    constexpr int looks = 4000;  // some tens of microseconds: longer than threads with even shares differ
-    for (int i = 0; i < looks; ++i) {
-        if (round_.load(std::memory_order_acquire) != round) return;
-        pause();
+// One thread's share of the present phase, in one word, so that taking a unit is one exchange that fails when
+// anything has changed: the phase's number, the next unit, and the end of the share.
+class alignas(64) Share {
+public:
+    void offer(uint32_t phase, int64_t first, int64_t last) {
+        word_.store(word(phase, first, last), std::memory_order_release);
     }
-    while (round_.load(std::memory_order_acquire) == round) sched_yield();
-}
+    // The next unit, or -1 where fewer than `least` are left.
+    int64_t take(uint32_t phase, int64_t least) {
+        uint64_t seen = word_.load(std::memory_order_relaxed);
+        while (seen >> 40 == (phase & 0xFFFFFF)) {
+            const int64_t unit = (seen >> 20) & kMostUnits, last = seen & kMostUnits;
+            if (last - unit < least) return -1;
+            if (word_.compare_exchange_weak(seen, word(phase, unit + 1, last), std::memory_order_acquire,
+                                            std::memory_order_relaxed))
+                return unit;
+        }
+        return -1;
+    }
+
+private:
+    static uint64_t word(uint32_t phase, int64_t first, int64_t last) {
+        return uint64_t{phase & 0xFFFFFF} << 40 | static_cast<uint64_t>(first) << 20 | static_cast<uint64_t>(last);
+    }
+    std::atomic<uint64_t> word_{0};
+};
+
+class Team {
+public:
+    Team(int most, const Plan& plan, const Work& work, const std::function<void()>& watch)
+        : plan_(plan), work_(work), watch_(watch), shares_(static_cast<size_t>(most)), bounds_(static_cast<size_t>(most) + 1) {}
+
+    // What one of `members` threads does.
+    void join(int me, int members) {
+        if (me == 0) next_phase(members);
+        uint32_t phase = 0;
+        for (;;) {
+            phase = wait_for_phase_after(phase, me, members);
+            if (over_) return;
+            // Someone's last unit is about to be taken by its owner, who has its data near.
+            work_on(phase, me, members, 2);
+        }
+    }
+
+private:
+    // Own share, then, of the others', all but the last `least` - 1 units.
+    void work_on(uint32_t phase, int me, int members, int64_t least) {
+        int64_t done = 0;
+        for (int k = 0; k < members; ++k) {
+            Share& share = shares_[static_cast<size_t>((me + k) % members)];
+            for (int64_t unit; (unit = share.take(phase, k == 0 ? 1 : least)) >= 0; ++done) {
+                work_(unit, me);
+                if (me == 0 && watch_) watch_();
+            }
+        }
+        if (done && left_.fetch_sub(done, std::memory_order_acq_rel) == done) next_phase(members);
+    }
+
+    // Called by the thread that did the last unit of the phase before: all others wait.
+    void next_phase(int members) {
+        const uint32_t phase = phase_.load(std::memory_order_relaxed) + 1;
+        do {
+            over_ = !plan_(members, bounds_.data());
+        } while (!over_ && bounds_[0] == bounds_[static_cast<size_t>(members)]);
+        if (!over_) {
+            left_.store(bounds_[static_cast<size_t>(members)] - bounds_[0], std::memory_order_relaxed);
+            for (size_t t = 0; t < static_cast<size_t>(members); ++t) shares_[t].offer(phase, bounds_[t], bounds_[t + 1]);
+        }
+        phase_.store(phase, std::memory_order_release);
+    }
+
+    // Looks for a while: longer than even shares differ. Then whoever is waited for may have been put aside: does what
+    // that thread has not begun, and hands the core to whoever needs it.
+    uint32_t wait_for_phase_after(uint32_t phase, int me, int members) {
+        constexpr int patience = 256, looks = 4000;
+        for (int i = 0;; ++i) {
+            const uint32_t now = phase_.load(std::memory_order_acquire);
+            if (now != phase) return now;
+            if (i % patience == patience - 1) work_on(phase, me, members, 1);
+            if (i < looks)
+                pause();
+            else
+                sched_yield();
+        }
+    }
+
+    const Plan& plan_;
+    const Work& work_;
+    const std::function<void()>& watch_;
+    std::vector<Share> shares_;
+    std::vector<int64_t> bounds_;
+    bool over_ = false;
+    alignas(64) std::atomic<int64_t> left_{0};
+    alignas(64) std::atomic<uint32_t> phase_{0};
+};
+
+}  // namespace
 
 int thread_limit(int asked) {
     if (lost_threads) return 1;
@@ -71,31 +161,52 @@ int thread_limit(int asked) {
     return std::max(1, asked > 0 ? std::min(asked, std::max(most, omp_get_num_procs())) : most);
 }
 
-int threads_for(double work, int64_t shares, int limit) {
+int threads_for(double work, int64_t units, int limit) {
     if (lost_threads) return 1;
     if (const char* forced = std::getenv("GDFAST_FORCE_THREADS")) {
         const int threads = std::atoi(forced);
         if (threads > 0) return std::min(threads, 1024);
     }
-    // Below this a meeting costs more than the other thread saves; see docs/performance.md.
+    // Below this going from phase to phase costs more than the other thread saves; see docs/performance.md.
     constexpr double worth_a_thread = 250e3;
-    const double paid = std::min<double>(work / worth_a_thread, static_cast<double>(shares));
+    const double paid = std::min<double>(work / worth_a_thread, static_cast<double>(units));
     return std::max(1, static_cast<int>(std::min<double>(limit, paid)));
 }
 
-void in_team(int threads, const std::function<void(int, int)>& body) {
+void divide_evenly(int64_t units, int threads, int64_t* bounds) {
+    for (int t = 0; t <= threads; ++t) bounds[t] = units * t / threads;
+}
+
+void in_phases(int threads, const Plan& plan, const Work& work, const std::function<void()>& watch) {
     if (threads <= 1) {
         FlushDenormals flush;
-        body(0, 1);
+        int64_t bounds[2];
+        while (plan(1, bounds))
+            for (int64_t unit = bounds[0]; unit < bounds[1]; ++unit) {
+                work(unit, 0);
+                if (watch) watch();
+            }
         return;
     }
     watch_forks();
     opened_region = true;
+    Team team(threads, plan, work, watch);
 #pragma omp parallel num_threads(threads)
     {
         FlushDenormals flush;
-        body(omp_get_thread_num(), omp_get_num_threads());
+        team.join(omp_get_thread_num(), omp_get_num_threads());
     }
+}
+
+void in_parallel(int threads, int64_t units, const Work& work) {
+    bool planned = false;
+    in_phases(
+        threads,
+        [&](int members, int64_t* bounds) {
+            divide_evenly(units, members, bounds);
+            return !std::exchange(planned, true);
+        },
+        work);
 }
 
 }  // namespace gdfast

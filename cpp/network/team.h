@@ -1,43 +1,40 @@
-// The threads of one parallel region, and the place where they meet.
+// A team of threads that goes through phases of work together.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 
 namespace gdfast {
 
-// Threads meet here: they look for a short while, then hand their core to whoever needs it, for it may be
-// the one they wait for.
-class Meeting {
-public:
-    void wait(int members) {
-        if (members == 1) return;
-        const uint32_t round = round_.load(std::memory_order_relaxed);
-        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(members)) {
-            arrived_.store(0, std::memory_order_relaxed);
-            round_.store(round + 1, std::memory_order_release);
-        } else {
-            wait_for_round_after(round);
-        }
-    }
-
-private:
-    void wait_for_round_after(uint32_t round);
-    alignas(64) std::atomic<uint32_t> arrived_{0};
-    alignas(64) std::atomic<uint32_t> round_{0};
-};
-
-// How many threads a caller asked for: 0 is as many as OpenMP would give the calling thread.
+// How many threads a caller may have: 0 asks for as many as OpenMP would give the calling thread.
 int thread_limit(int asked);
 
-// How many of `limit` threads `work` multiply-adds between two meetings are worth, `shares` pieces at most.
-// The environment variable GDFAST_FORCE_THREADS overrules it, for tests.
-int threads_for(double work, int64_t shares, int limit);
+// How many of `limit` threads a phase of `work` multiply-adds is worth, `units` at most. The environment variable
+// GDFAST_FORCE_THREADS overrules it, for tests.
+int threads_for(double work, int64_t units, int limit);
 
-// body(thread, threads) on up to `threads` threads, with denormal numbers flushed to zero: deltas and moments
-// that fade away would otherwise slow every operation on them. The caller's floating-point state is restored.
-// The body must not throw.
-void in_team(int threads, const std::function<void(int, int)>& body);
+// Prepares the next phase; one thread at a time calls it, while no other works. Writes bounds[0 .. threads], where
+// units bounds[t] .. bounds[t + 1] are the share of thread t, and returns whether there is a phase at all. (It may
+// have no more than kMostUnits.)
+using Plan = std::function<bool(int threads, int64_t* bounds)>;
+constexpr int64_t kMostUnits = (int64_t{1} << 20) - 1;
+
+// Does one unit. Units of a phase may run in any order, on any thread.
+using Work = std::function<void(int64_t unit, int thread)>;
+
+// Runs phase after phase on up to `threads` threads. A thread takes its own share first, for what it last touched
+// is near, and then helps out with the others'; a phase is over when its units are done, so nobody waits for a
+// thread that the operating system has put aside between two units. `watch` is called between units on the calling
+// thread. None of the three may throw.
+//
+// Denormal numbers are flushed to zero meanwhile: deltas and moments that fade away would otherwise slow every
+// operation on them. The caller's floating-point state is restored.
+void in_phases(int threads, const Plan& plan, const Work& work, const std::function<void()>& watch = {});
+
+// One phase of `units` equal units.
+void in_parallel(int threads, int64_t units, const Work& work);
+
+// Evenly: bounds[t] = units * t / threads.
+void divide_evenly(int64_t units, int threads, int64_t* bounds);
 
 }  // namespace gdfast

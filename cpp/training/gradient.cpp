@@ -31,21 +31,33 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
         T* sum = sums.data() + piece.offset;
         for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
     };
-    Meeting meeting;
+    enum { begin, rows, tiles } phase = begin;
+    Batch batch{0, 0, weight_sum};
+    int64_t units = 0;
     double total = 0;
-    in_team(threads, [&](int thread, int members) {
-        const Range strips = tiling.strips_of(thread, members);
-        for (int64_t first = 0; first < data.count; first += batch_rows) {
-            const Batch batch{first, std::min(batch_rows, data.count - first), weight_sum};
-            pass_rows(spec, parameters, work, loss, data, batch, share(batch.count, thread, members));
-            meeting.wait(members);
-            if (thread == 0) total += sum_losses(work, batch);
-            for (int64_t i = strips.first; i < strips.last; ++i)
-                sum_strip(spec, parameters, work, tiling[i], batch.count, scratch[static_cast<size_t>(thread)].data(),
+    in_phases(
+        threads,
+        [&](int members, int64_t* bounds) {
+            if (phase == rows) {
+                total += sum_losses(work, batch);
+                tiling.divide(members, bounds);
+                phase = tiles;
+                return true;
+            }
+            batch.first += batch.count;
+            batch.count = std::min(batch_rows, data.count - batch.first);
+            units = std::min<int64_t>(batch.count, 4 * members);
+            divide_evenly(units, members, bounds);
+            phase = rows;
+            return batch.count > 0;
+        },
+        [&](int64_t unit, int thread) {
+            if (phase == rows)
+                pass_rows(spec, parameters, work, loss, data, batch, share(batch.count, unit, units));
+            else
+                sum_strip(spec, parameters, work, tiling[unit], batch.count, scratch[static_cast<size_t>(thread)].data(),
                           add);
-            meeting.wait(members);
-        }
-    });
+        });
 
     double squares = 0;
     const T decay = static_cast<T>(alpha / weight_sum);

@@ -1,50 +1,67 @@
 #include "training/tiles.h"
 
-#include <cmath>
+#include <algorithm>
+
+#include "network/team.h"
 
 namespace gdfast {
 
+namespace {
+
+// What a block costs, in multiply-adds: the products of `rows` rows, which cannot be faster than the latency of
+// eight vectors in flight, and the update of its elements, each worth a root and a division.
+double block_cost(int64_t rows, int64_t height, int64_t columns, int panel) {
+    constexpr double update_cost = 16;
+    const int64_t lanes = panel / 2, vectors = height * (columns > lanes ? 2 : 1);
+    return static_cast<double>(rows * std::max<int64_t>(vectors, 8) * lanes) +
+           static_cast<double>(height * panel) * update_cost;
+}
+
+}  // namespace
+
 Tiling::Tiling(const Spec& spec, int64_t rows) {
     const int P = spec.panel;
-    // A few blocks share one pass over a slice of deltas; more would only make the shares uneven.
-    const int64_t most = P >= 32 ? 2 : 4;
+    int64_t blocks_in_all = 0;
+    for (const Layer& l : spec.layers) blocks_in_all += l.in_panels * l.out_panels;
+    // Blocks of a strip share a slice of deltas. Where blocks are few, even shares are worth more; where they are
+    // many, a phase must not have too many units.
+    const int64_t most = std::max(std::clamp<int64_t>(blocks_in_all / 64, 1, 64 / P), blocks_in_all / (kMostUnits / 4));
     scratch_ = most * P * P;
     cost_before_.push_back(0);
-    const auto add = [&](const Strip& strip, double multiply_adds, double elements) {
-        // An element's update costs about as much as this many multiply-adds: a root and a division.
-        constexpr double update_cost = 16;
+    const auto add = [&](const Strip& strip, double cost) {
         strips_.push_back(strip);
-        cost_before_.push_back(cost_before_.back() + multiply_adds * static_cast<double>(rows) + elements * update_cost);
+        cost_before_.push_back(cost_before_.back() + cost);
     };
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
         const int layer = static_cast<int>(i);
+        const auto part = [&](int64_t n, int64_t panel) { return std::min<int64_t>(P, n - panel * P); };
         if (l.narrow) {
             for (int64_t j = 0; j < l.in_panels; ++j)
-                add({layer, j, {0, 1}, j == 0}, static_cast<double>(l.out * P), static_cast<double>(l.out * P));
+                add({layer, j, {0, 1}, j == 0}, block_cost(rows, l.out, part(l.in, j), P));
             continue;
         }
-        for (int64_t j = 0; j < l.out_panels; ++j) {
-            const int64_t columns = l.out - j * P > P / 2 ? P : P / 2;
-            for (int64_t b = 0; b < l.in_panels; b += most) {
-                const Range blocks{b, std::min(b + most, l.in_panels)};
-                const int64_t inputs = std::min(blocks.last * P, l.in) - b * P;
-                add({layer, j, blocks, b == 0}, static_cast<double>(inputs * columns),
-                    static_cast<double>(inputs * P));
+        for (int64_t j = 0; j < l.out_panels; ++j)
+            for (int64_t first = 0; first < l.in_panels; first += most) {
+                const Range blocks{first, std::min(first + most, l.in_panels)};
+                double cost = 0;
+                for (int64_t b = blocks.first; b < blocks.last; ++b)
+                    cost += block_cost(rows, part(l.in, b), part(l.out, j), P);
+                add({layer, j, blocks, first == 0}, cost);
             }
-        }
     }
 }
 
-Range Tiling::strips_of(int thread, int threads) const {
-    const auto boundary = [&](int part) {
-        const double cost = cost_before_.back() * part / threads;
-        // The strip boundary nearest to the ideal one.
+void Tiling::divide(int threads, int64_t* bounds) const {
+    bounds[0] = 0;
+    bounds[threads] = size();
+    for (int t = 1; t < threads; ++t) {
+        const double cost = cost_before_.back() * t / threads;
+        // The end of a strip that is nearest to the ideal one.
         const auto above = std::lower_bound(cost_before_.begin(), cost_before_.end(), cost);
         const bool nearer_below = above != cost_before_.begin() && cost - *(above - 1) < *above - cost;
-        return static_cast<int64_t>(above - cost_before_.begin()) - (nearer_below ? 1 : 0);
-    };
-    return {thread == 0 ? 0 : boundary(thread), thread + 1 == threads ? size() : boundary(thread + 1)};
+        bounds[t] = above - cost_before_.begin() - (nearer_below ? 1 : 0);
+    }
 }
 
 }  // namespace gdfast

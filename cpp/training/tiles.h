@@ -21,13 +21,14 @@ struct Strip {
     bool bias;  // whether the biases of the panel are this strip's, too
 };
 
-// All strips of a network, and who does which. Strips are the same for any number of threads.
+// All strips of a network. They are the same for any number of threads.
 class Tiling {
 public:
     // `rows` to a batch: what a strip costs.
     Tiling(const Spec& spec, int64_t rows);
 
-    Range strips_of(int thread, int threads) const;
+    // Shares of about the same cost: strips bounds[t] .. bounds[t + 1] for thread t.
+    void divide(int threads, int64_t* bounds) const;
     const Strip& operator[](int64_t i) const { return strips_[static_cast<size_t>(i)]; }
     int64_t size() const { return static_cast<int64_t>(strips_.size()); }
 

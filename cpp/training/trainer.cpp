@@ -1,10 +1,14 @@
 #include "training/trainer.h"
 
+#include <atomic>
 #include <chrono>
 
 namespace gdfast {
 
 namespace {
+
+// Weights beyond this leave too little of the second cache to a batch's rows.
+constexpr int64_t kNearBytes = 256 * 1024;
 
 constexpr auto kBetweenChecks = std::chrono::milliseconds(50);
 
@@ -30,63 +34,83 @@ Trainer<T>::Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double al
 template <class T>
 EpochResult Trainer<T>::run(const Data<T>& data, double learning_rate, const std::function<bool()>& interrupted) {
     using Clock = std::chrono::steady_clock;
-    Meeting meeting;
     std::atomic<bool> stop{false};
-    double total = 0;
-    const int64_t steps_before = step;
+    auto next_check = Clock::now() + kBetweenChecks;
+    enum { begin, rows, tiles } phase = begin;
+    Batch batch{0, 0, 0};
+    int64_t units = 0;
+    RuleStep<T> rule_step{};
+    double data_loss = 0, total = 0;
 
-    in_team(threads_, [&](int thread, int threads) {
-        const bool leads = thread == 0;
-        const Range strips = tiling_.strips_of(thread, threads);
-        T* scratch = scratch_[static_cast<size_t>(thread)].data();
-        int64_t steps = steps_before;
-        auto next_check = Clock::now() + kBetweenChecks;
-
-        for (int64_t first = 0; first < data.count && !stop; first += batch_size_) {
-            const int64_t count = std::min(batch_size_, data.count - first);
-            const Batch batch{first, count, data.weight_sum(first, count)};
-            if (!(batch.weight_sum > 0)) continue;
-
-            pass_rows(spec_, parameters_, work_, loss_, data, batch, share(count, thread, threads));
-            meeting.wait(threads);
-
-            const double data_loss = leads ? sum_losses(work_, batch) : 0;
-            ++steps;
-            update_strips(batch, rule_.at<T>(steps, learning_rate, alpha_ / batch.weight_sum), strips, scratch);
-            if (leads && Clock::now() >= next_check) {
-                if (interrupted()) stop = true;
-                next_check = Clock::now() + kBetweenChecks;
+    in_phases(
+        threads_,
+        [&](int threads, int64_t* bounds) {
+            if (phase == rows) {
+                rule_step = rule_.at<T>(step + 1, learning_rate, alpha_ / batch.weight_sum);
+                tiling_.divide(threads, bounds);
+                ++bounds[threads];  // one more unit: the loss
+                phase = tiles;
+                return true;
             }
-            meeting.wait(threads);
-
-            // The others are on the next batch's rows by now, and write nothing that is read here.
-            if (leads) {
-                total += batch_loss(batch, data_loss) * static_cast<double>(count);
-                step = steps;
+            if (phase == tiles) {
+                total += batch_loss(batch, data_loss) * static_cast<double>(batch.count);
+                ++step;
             }
-        }
-    });
+            do {
+                batch.first += batch.count;
+                batch.count = std::min(batch_size_, data.count - batch.first);
+                if (batch.count <= 0 || stop) return false;
+                batch.weight_sum = data.weight_sum(batch.first, batch.count);
+            } while (!(batch.weight_sum > 0));
+            units = row_units(batch.count, threads);
+            divide_evenly(units, threads, bounds);
+            phase = rows;
+            return true;
+        },
+        [&](int64_t unit, int thread) {
+            if (phase == rows)
+                pass_rows(spec_, parameters_, work_, loss_, data, batch, share(batch.count, unit, units));
+            else if (unit == tiling_.size())
+                data_loss = sum_losses(work_, batch);
+            else
+                update_strip(unit, batch, rule_step, scratch_[static_cast<size_t>(thread)].data());
+        },
+        [&] {
+            if (stop || Clock::now() < next_check) return;
+            if (interrupted()) stop = true;
+            next_check = Clock::now() + kBetweenChecks;
+        });
     return {data.count ? total / static_cast<double>(data.count) : 0, stop};
 }
 
+// Enough units that a thread which is slowed down can be helped out, none so small that taking it, or streaming the
+// weights past so few rows, would count.
 template <class T>
-void Trainer<T>::update_strips(const Batch& batch, const RuleStep<T>& step, Range strips, T* scratch) {
+int64_t Trainer<T>::row_units(int64_t rows, int threads) const {
+    if (threads == 1) return 1;
+    constexpr double least_work = 400e3;
+    const int64_t least_rows = spec_.parameters * static_cast<int64_t>(sizeof(T)) > kNearBytes ? 64 : 16;
+    const double by_work = 3 * spec_.work_per_row() * static_cast<double>(rows) / least_work;
+    const int64_t units = std::min(static_cast<int64_t>(std::min(by_work, 8.0 * threads)), rows / least_rows);
+    return std::max<int64_t>(1, units / threads) * threads;
+}
+
+template <class T>
+void Trainer<T>::update_strip(int64_t strip, const Batch& batch, const RuleStep<T>& step, T* scratch) {
     const KernelTable<T>& table = kernels<T>();
     const auto update = table.update[static_cast<int>(rule_.rule)];
-    RuleStep<T> bias_step = step;
-    bias_step.decay = 0;
-    for (int64_t i = strips.first; i < strips.last; ++i) {
-        double squares = 0;
-        sum_strip(spec_, parameters_, work_, tiling_[i], batch.count, scratch, [&](const GradientPiece<T>& piece) {
-            T* w = parameters_.values.data() + piece.offset;
-            T* s0 = slots_.size() > 0 ? slots_[0].data() + piece.offset : nullptr;
-            T* s1 = slots_.size() > 1 ? slots_[1].data() + piece.offset : nullptr;
-            const T before = update(piece.elements, w, piece.gradient, s0, s1, piece.bias ? bias_step : step);
-            if (!piece.bias) squares += static_cast<double>(before);
-            if (piece.transposed) table.transpose(w, piece.transposed);
-        });
-        squares_[static_cast<size_t>(i)] = squares;
-    }
+    double squares = 0;
+    sum_strip(spec_, parameters_, work_, tiling_[strip], batch.count, scratch, [&](const GradientPiece<T>& piece) {
+        RuleStep<T> scalars = step;
+        if (piece.bias) scalars.decay = 0;
+        T* w = parameters_.values.data() + piece.offset;
+        T* s0 = slots_.size() > 0 ? slots_[0].data() + piece.offset : nullptr;
+        T* s1 = slots_.size() > 1 ? slots_[1].data() + piece.offset : nullptr;
+        const T before = update(piece.elements, w, piece.gradient, s0, s1, scalars);
+        if (!piece.bias) squares += static_cast<double>(before);
+        if (piece.transposed) table.transpose(w, piece.transposed);
+    });
+    squares_[static_cast<size_t>(strip)] = squares;
 }
 
 template <class T>

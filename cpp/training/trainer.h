@@ -37,7 +37,8 @@ public:
     int64_t step = 0;  // steps taken
 
 private:
-    void update_strips(const Batch& batch, const RuleStep<T>& step, Range strips, T* scratch);
+    int64_t row_units(int64_t rows, int threads) const;
+    void update_strip(int64_t strip, const Batch& batch, const RuleStep<T>& step, T* scratch);
     double batch_loss(const Batch& batch, double data_loss) const;
 
     const Spec spec_;
