@@ -4,6 +4,13 @@
 #include <pthread.h>
 #include <sched.h>
 
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -125,7 +132,8 @@ private:
             left_.store(bounds_[static_cast<size_t>(members)] - bounds_[0], std::memory_order_relaxed);
             for (size_t t = 0; t < static_cast<size_t>(members); ++t) shares_[t].offer(phase, bounds_[t], bounds_[t + 1]);
         }
-        phase_.store(phase, std::memory_order_release);
+        phase_.store(phase);
+        wake_sleepers();
     }
 
     // Looks for a while: longer than even shares differ. Then whoever is waited for may have been put aside: does what
@@ -139,8 +147,27 @@ private:
             if (i < looks)
                 pause();
             else
-                sched_yield();
+                sleep_while(phase);
         }
+    }
+
+    // The one that is waited for wakes us, and the operating system, which owes time to a sleeper, lets us go on at
+    // once: after sched_yield() a busy stranger would have its whole slice first.
+    void sleep_while(uint32_t phase) {
+#if defined(__linux__)
+        sleepers_.fetch_add(1);
+        const timespec limit{0, 1000000};
+        syscall(SYS_futex, reinterpret_cast<uint32_t*>(&phase_), FUTEX_WAIT_PRIVATE, phase, &limit, nullptr, 0);
+        sleepers_.fetch_sub(1);
+#else
+        (void)phase;
+        sched_yield();
+#endif
+    }
+    void wake_sleepers() {
+#if defined(__linux__)
+        if (sleepers_.load()) syscall(SYS_futex, reinterpret_cast<uint32_t*>(&phase_), FUTEX_WAKE_PRIVATE, 1 << 30, nullptr, nullptr, 0);
+#endif
     }
 
     const Plan& plan_;
@@ -151,6 +178,7 @@ private:
     bool over_ = false;
     alignas(64) std::atomic<int64_t> left_{0};
     alignas(64) std::atomic<uint32_t> phase_{0};
+    std::atomic<int> sleepers_{0};
 };
 
 }  // namespace
