@@ -17,22 +17,33 @@ const char* type_name<int32_t>() { return "int32"; }
 template <>
 const char* type_name<int64_t>() { return "int64"; }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
+std::string shape_text(const int64_t* shape, size_t ndim) {
     std::string text = "(";
-    for (size_t i = 0; i < shape.size(); ++i) {
+    for (size_t i = 0; i < ndim; ++i) {
         if (i) text += ", ";
         text += shape[i] == kAny ? "any" : std::to_string(shape[i]);
     }
-    return text + (shape.size() == 1 ? ",)" : ")");
+    return text + (ndim == 1 ? ",)" : ")");
 }
 
-std::vector<int64_t> shape_of(const py::array& a) { return {a.shape(), a.shape() + a.ndim()}; }
+std::string shape_text(const py::array& a) {
+    const std::vector<int64_t> shape(a.shape(), a.shape() + a.ndim());
+    return shape_text(shape.data(), shape.size());
+}
+
+void check_shape(const py::array& a, const Name& name, const int64_t* shape, size_t ndim) {
+    bool fits = static_cast<size_t>(a.ndim()) == ndim;
+    for (size_t i = 0; fits && i < ndim; ++i)
+        fits = shape[i] == kAny || a.shape(static_cast<py::ssize_t>(i)) == shape[i];
+    if (!fits)
+        throw py::value_error(name.str() + " must have shape " + shape_text(shape, ndim) + ", got " + shape_text(a));
+}
 
 std::string kind_of(py::handle object) { return py::cast<std::string>(py::str(py::type::of(object).attr("__name__"))); }
 
-py::array as_array(py::handle object, const std::string& name) {
+py::array as_array(py::handle object, const Name& name) {
     if (!py::isinstance<py::array>(object))
-        throw py::type_error(name + " must be a NumPy array, got " + kind_of(object));
+        throw py::type_error(name.str() + " must be a NumPy array, got " + kind_of(object));
     return py::reinterpret_borrow<py::array>(object);
 }
 
@@ -44,15 +55,15 @@ bool has_type(const py::array& a) {
 
 template <class Index>
 void check_csr(const py::array& indices, const py::array& indptr, int64_t rows, int64_t columns, int64_t stored,
-               const std::string& name) {
+               const Name& name) {
     const Index* column = static_cast<const Index*>(indices.data());
     const Index* start = static_cast<const Index*>(indptr.data());
     bool good = start[0] >= 0 && static_cast<int64_t>(start[rows]) <= stored;
     for (int64_t i = 0; good && i < rows; ++i) good = start[i] <= start[i + 1];
-    if (!good) throw py::value_error(name + ": indptr must rise from 0 to at most the length of data");
+    if (!good) throw py::value_error(name.str() + ": indptr must rise from 0 to at most the length of data");
     for (int64_t e = start[0]; good && e < start[rows]; ++e) good = column[e] >= 0 && column[e] < columns;
     if (!good)
-        throw py::value_error(name + ": every index must be at least 0 and below " + std::to_string(columns));
+        throw py::value_error(name.str() + ": every index must be at least 0 and below " + std::to_string(columns));
 }
 
 template <class Name>
@@ -72,39 +83,43 @@ Value named(const std::string& what, const std::string& name, const std::pair<co
 }  // namespace
 
 template <class T>
-py::array checked_array(py::handle object, const std::string& name, Access access) {
+py::array checked_array(py::handle object, const Name& name, Access access) {
     py::array a = as_array(object, name);
     if (!has_type<T>(a))
-        throw py::type_error(name + " must have dtype " + type_name<T>() + ", got " +
+        throw py::type_error(name.str() + " must have dtype " + type_name<T>() + ", got " +
                              py::cast<std::string>(py::str(a.dtype())));
     constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
     if (!(a.flags() & py::array::c_style) || !(a.flags() & aligned))
-        throw py::value_error(name + " must be C-contiguous and aligned; np.ascontiguousarray makes it so");
-    if (access == Access::write && !a.writeable()) throw py::value_error(name + " is read-only, but is written to");
+        throw py::value_error(name.str() + " must be C-contiguous and aligned; np.ascontiguousarray makes it so");
+    if (access == Access::write && !a.writeable()) throw py::value_error(name.str() + " is read-only, but is written to");
     return a;
 }
 
 template <class T>
-T* checked(py::handle object, const std::string& name, const std::vector<int64_t>& shape, Access access) {
+T* checked(py::handle object, const Name& name, Shape shape, Access access) {
     const py::array a = checked_array<T>(object, name, access);
-    bool fits = a.ndim() == static_cast<py::ssize_t>(shape.size());
-    for (size_t i = 0; fits && i < shape.size(); ++i)
-        fits = shape[i] == kAny || a.shape(static_cast<py::ssize_t>(i)) == shape[i];
-    if (!fits)
-        throw py::value_error(name + " must have shape " + shape_text(shape) + ", got " + shape_text(shape_of(a)));
+    check_shape(a, name, shape.begin(), shape.size());
     return static_cast<T*>(const_cast<void*>(a.data()));
 }
 
-bool is_float32(py::handle object, const std::string& name) {
+template <class T>
+T* checked_like(const py::array& like, py::handle object, const Name& name, Access access) {
+    const py::array a = checked_array<T>(object, name, access);
+    const std::vector<int64_t> shape(like.shape(), like.shape() + like.ndim());
+    check_shape(a, name, shape.data(), shape.size());
+    return static_cast<T*>(const_cast<void*>(a.data()));
+}
+
+bool is_float32(py::handle object, const Name& name) {
     const py::array a = as_array(object, name);
     if (has_type<float>(a)) return true;
     if (has_type<double>(a)) return false;
-    throw py::type_error(name + " must have dtype float32 or float64, got " +
+    throw py::type_error(name.str() + " must have dtype float32 or float64, got " +
                          py::cast<std::string>(py::str(a.dtype())));
 }
 
 template <class T>
-Rows<T> checked_rows(py::handle object, const std::string& name, int64_t columns) {
+Rows<T> checked_rows(py::handle object, const Name& name, int64_t columns) {
     Rows<T> rows;
     rows.columns = columns;
     if (!py::isinstance<py::tuple>(object)) {
@@ -113,26 +128,28 @@ Rows<T> checked_rows(py::handle object, const std::string& name, int64_t columns
         return rows;
     }
     const auto triple = py::reinterpret_borrow<py::tuple>(object);
-    if (triple.size() != 3) throw py::value_error(name + " as a tuple must be CSR's (data, indices, indptr)");
-    rows.data = checked<T>(triple[0], name + ".data", {kAny}, Access::read);
+    if (triple.size() != 3) throw py::value_error(name.str() + " as a tuple must be CSR's (data, indices, indptr)");
+    const std::string data_name = name.str() + ".data", indices_name = name.str() + ".indices",
+                      indptr_name = name.str() + ".indptr";
+    rows.data = checked<T>(triple[0], data_name, {kAny}, Access::read);
     const int64_t stored = py::reinterpret_borrow<py::array>(triple[0]).size();
-    const py::array indices = as_array(triple[1], name + ".indices");
-    const py::array indptr = as_array(triple[2], name + ".indptr");
+    const py::array indices = as_array(triple[1], indices_name);
+    const py::array indptr = as_array(triple[2], indptr_name);
     rows.rows = indptr.size() - 1;
-    if (rows.rows < 0) throw py::value_error(name + ".indptr must not be empty");
+    if (rows.rows < 0) throw py::value_error(name.str() + ".indptr must not be empty");
     if (has_type<int32_t>(indices)) {
-        rows.indices32 = checked<int32_t>(indices, name + ".indices", {stored}, Access::read);
-        rows.indptr32 = checked<int32_t>(indptr, name + ".indptr", {kAny}, Access::read);
+        rows.indices32 = checked<int32_t>(indices, indices_name, {stored}, Access::read);
+        rows.indptr32 = checked<int32_t>(indptr, indptr_name, {kAny}, Access::read);
         check_csr<int32_t>(indices, indptr, rows.rows, columns, stored, name);
     } else {
-        rows.indices64 = checked<int64_t>(indices, name + ".indices", {stored}, Access::read);
-        rows.indptr64 = checked<int64_t>(indptr, name + ".indptr", {kAny}, Access::read);
+        rows.indices64 = checked<int64_t>(indices, indices_name, {stored}, Access::read);
+        rows.indptr64 = checked<int64_t>(indptr, indptr_name, {kAny}, Access::read);
         check_csr<int64_t>(indices, indptr, rows.rows, columns, stored, name);
     }
     return rows;
 }
 
-const int64_t* checked_order(py::handle object, const std::string& name, int64_t rows, int64_t& count) {
+const int64_t* checked_order(py::handle object, const Name& name, int64_t rows, int64_t& count) {
     count = rows;
     if (object.is_none()) return nullptr;
     const int64_t* order = checked<int64_t>(object, name, {kAny}, Access::read);
@@ -143,32 +160,33 @@ const int64_t* checked_order(py::handle object, const std::string& name, int64_t
         high = std::max(high, order[i]);
     }
     if (low < 0 || high >= rows)
-        throw py::value_error(name + " must hold row numbers from 0 to " + std::to_string(rows - 1) + ", got " +
+        throw py::value_error(name.str() + " must hold row numbers from 0 to " + std::to_string(rows - 1) + ", got " +
                               std::to_string(low < 0 ? low : high));
     return order;
 }
 
 template <class T>
-Network<T> checked_network(const py::sequence& coefs, const py::sequence& intercepts, const std::string& coefs_name,
-                           const std::string& intercepts_name, Access access) {
+Network<T> checked_network(const py::sequence& coefs, const py::sequence& intercepts, const char* coefs_name,
+                           const char* intercepts_name, Access access) {
     const size_t layers = coefs.size();
-    if (layers == 0) throw py::value_error(coefs_name + " must hold at least one array");
+    if (layers == 0) throw py::value_error(std::string(coefs_name) + " must hold at least one array");
     if (intercepts.size() != layers)
-        throw py::value_error(intercepts_name + " must hold as many arrays as " + coefs_name + " (" +
+        throw py::value_error(std::string(intercepts_name) + " must hold as many arrays as " + coefs_name + " (" +
                               std::to_string(layers) + "), got " + std::to_string(intercepts.size()));
     Network<T> network;
+    network.units.reserve(layers + 1);
     for (size_t i = 0; i < layers; ++i) {
-        const std::string index = "[" + std::to_string(i) + "]";
-        const int64_t in = network.units.empty() ? kAny : network.units.back();
+        const Name name(coefs_name, i);
+        const int64_t in = i == 0 ? kAny : network.units.back();
         const py::object coef = coefs[i], intercept = intercepts[i];
-        network.arrays.coefs.push_back(checked<T>(coef, coefs_name + index, {in, kAny}, access));
-        const auto shape = py::reinterpret_borrow<py::array>(coef);
-        if (shape.shape(0) == 0 || shape.shape(1) == 0)
-            throw py::value_error(coefs_name + index + " must not be empty, got shape " + shape_text(shape_of(shape)));
-        if (i == 0) network.units.push_back(shape.shape(0));
-        network.units.push_back(shape.shape(1));
+        network.arrays.coefs.push_back(checked<T>(coef, name, {in, kAny}, access));
+        const auto array = py::reinterpret_borrow<py::array>(coef);
+        if (array.shape(0) == 0 || array.shape(1) == 0)
+            throw py::value_error(name.str() + " must not be empty, got shape " + shape_text(array));
+        if (i == 0) network.units.push_back(array.shape(0));
+        network.units.push_back(array.shape(1));
         network.arrays.intercepts.push_back(
-            checked<T>(intercept, intercepts_name + index, {network.units.back()}, access));
+            checked<T>(intercept, Name(intercepts_name, i), {network.units.back()}, access));
     }
     return network;
 }
@@ -194,12 +212,12 @@ Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t output
     return targets;
 }
 
-void check_apart(py::handle written, const std::string& name, py::handle read, const std::string& other) {
+void check_apart(py::handle written, const Name& name, py::handle read, const Name& other) {
     if (!py::isinstance<py::array>(read)) return;
     const auto a = py::reinterpret_borrow<py::array>(written), b = py::reinterpret_borrow<py::array>(read);
     const char *a_first = static_cast<const char*>(a.data()), *b_first = static_cast<const char*>(b.data());
     if (a_first < b_first + b.nbytes() && b_first < a_first + a.nbytes())
-        throw py::value_error(name + " must not share memory with " + other);
+        throw py::value_error(name.str() + " must not share memory with " + other.str());
 }
 
 Activation activation_named(const std::string& name) {
@@ -236,11 +254,11 @@ Loss loss_named(const std::string& name) {
 }
 
 #define GDFAST_INSTANTIATE(T)                                                                                     \
-    template py::array checked_array<T>(py::handle, const std::string&, Access);                                   \
-    template T* checked<T>(py::handle, const std::string&, const std::vector<int64_t>&, Access);                   \
-    template Rows<T> checked_rows(py::handle, const std::string&, int64_t);                                        \
-    template Network<T> checked_network(const py::sequence&, const py::sequence&, const std::string&,              \
-                                        const std::string&, Access);                                               \
+    template py::array checked_array<T>(py::handle, const Name&, Access);                                          \
+    template T* checked<T>(py::handle, const Name&, Shape, Access);                                                \
+    template T* checked_like<T>(const py::array&, py::handle, const Name&, Access);                                \
+    template Rows<T> checked_rows(py::handle, const Name&, int64_t);                                               \
+    template Network<T> checked_network(const py::sequence&, const py::sequence&, const char*, const char*, Access); \
     template Targets<T> checked_targets(py::handle, Loss, int64_t, int64_t);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

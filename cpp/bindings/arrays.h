@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -21,34 +22,53 @@ constexpr int64_t kAny = -1;
 
 enum class Access { read, write };
 
+// What an argument is called in errors. Put into words only when there is one: a call may take a microsecond.
+class Name {
+public:
+    Name(const char* text) : text_(text) {}
+    Name(const std::string& text) : text_(text.c_str()) {}
+    Name(const char* list, size_t index) : text_(list), index_(static_cast<int64_t>(index)) {}
+    std::string str() const { return index_ < 0 ? text_ : text_ + ("[" + std::to_string(index_) + "]"); }
+
+private:
+    const char* text_;
+    int64_t index_ = -1;
+};
+
+using Shape = std::initializer_list<int64_t>;
+
 // `object` as a C-contiguous, aligned array of exactly this type; never converts, never copies. Raises TypeError or
 // ValueError that name the argument.
 template <class T>
-py::array checked_array(py::handle object, const std::string& name, Access access);
+py::array checked_array(py::handle object, const Name& name, Access access);
 
 // Likewise, of this shape.
 template <class T>
-T* checked(py::handle object, const std::string& name, const std::vector<int64_t>& shape, Access access);
+T* checked(py::handle object, const Name& name, Shape shape, Access access);
+
+// Likewise, of the same shape as `like`.
+template <class T>
+T* checked_like(const py::array& like, py::handle object, const Name& name, Access access);
 
 // A Python number as a C++ one, or a TypeError that names it.
 template <class Number>
-Number checked_number(py::handle object, const std::string& name) {
+Number checked_number(py::handle object, const Name& name) {
     try {
         return py::cast<Number>(object);
     } catch (const py::cast_error&) {
-        throw py::type_error(name + " must be a number, got " + py::cast<std::string>(py::repr(object)));
+        throw py::type_error(name.str() + " must be a number, got " + py::cast<std::string>(py::repr(object)));
     }
 }
 
 // float32 or float64, the type of all arrays of one call: that of `object`.
-bool is_float32(py::handle object, const std::string& name);
+bool is_float32(py::handle object, const Name& name);
 
 // A matrix of rows: a dense array, or the triple (data, indices, indptr) of a CSR matrix of `columns`.
 template <class T>
-Rows<T> checked_rows(py::handle object, const std::string& name, int64_t columns);
+Rows<T> checked_rows(py::handle object, const Name& name, int64_t columns);
 
 // Row numbers, each in [0, rows); None gives null. `count` receives how many rows there are to take.
-const int64_t* checked_order(py::handle object, const std::string& name, int64_t rows, int64_t& count);
+const int64_t* checked_order(py::handle object, const Name& name, int64_t rows, int64_t& count);
 
 // Weights and biases that fit one another, and the sizes of the layers they make.
 template <class T>
@@ -57,14 +77,14 @@ struct Network {
     std::vector<int64_t> units;
 };
 template <class T>
-Network<T> checked_network(const py::sequence& coefs, const py::sequence& intercepts, const std::string& coefs_name,
-                           const std::string& intercepts_name, Access access);
+Network<T> checked_network(const py::sequence& coefs, const py::sequence& intercepts, const char* coefs_name,
+                           const char* intercepts_name, Access access);
 
 template <class T>
 Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t outputs);
 
 // Raises ValueError where an array that is written shares memory with one that is read.
-void check_apart(py::handle written, const std::string& name, py::handle read, const std::string& other);
+void check_apart(py::handle written, const Name& name, py::handle read, const Name& other);
 
 Activation activation_named(const std::string& name);
 // One for each of `hidden` layers.

@@ -39,8 +39,8 @@ py::array forward_typed(const py::object& x, const py::sequence& coefs, const py
         checked<T>(out, "out", {count, spec.outputs()}, Access::write);
         check_apart(out, "out", x, "X");
         for (size_t i = 0; i < coefs.size(); ++i) {
-            check_apart(out, "out", py::object(coefs[i]), "weights[" + std::to_string(i) + "]");
-            check_apart(out, "out", py::object(intercepts[i]), "biases[" + std::to_string(i) + "]");
+            check_apart(out, "out", py::object(coefs[i]), Name("weights", i));
+            check_apart(out, "out", py::object(intercepts[i]), Name("biases", i));
         }
         result = py::reinterpret_borrow<py::array>(out);
     }
@@ -75,9 +75,9 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
         throw py::value_error("out must hold arrays of the shapes of weights and biases");
     for (size_t i = 0; i < coefs.size(); ++i)
         for (size_t j = 0; j < coefs.size(); ++j) {
-            const std::string index = "[" + std::to_string(j) + "]";
-            check_apart(py::object(coef_grads[i]), "out[0][" + std::to_string(i) + "]", py::object(coefs[j]), "weights" + index);
-            check_apart(py::object(intercept_grads[i]), "out[1][" + std::to_string(i) + "]", py::object(intercepts[j]), "biases" + index);
+            check_apart(py::object(coef_grads[i]), Name("out[0]", i), py::object(coefs[j]), Name("weights", j));
+            check_apart(py::object(intercept_grads[i]), Name("out[1]", i), py::object(intercepts[j]),
+                        Name("biases", j));
         }
     if (!(alpha >= 0)) throw py::value_error("alpha must be at least 0, got " + std::to_string(alpha));
     Data<T> data;
@@ -112,12 +112,11 @@ template <class T>
 void update_arrays(const py::object& param, const py::object& grad, const std::vector<NamedArray>& slots,
                    const RuleSpec& rule, int64_t step, double lr, double weight_decay) {
     const py::array values = checked_array<T>(param, "param", Access::write);
-    const std::vector<int64_t> shape(values.shape(), values.shape() + values.ndim());
-    const T* g = checked<T>(grad, "grad", shape, Access::read);
+    const T* g = checked_like<T>(values, grad, "grad", Access::read);
     check_apart(param, "param", grad, "grad");
     T* states[2] = {nullptr, nullptr};
     for (size_t i = 0; i < slots.size(); ++i) {
-        states[i] = checked<T>(slots[i].array, slots[i].name, shape, Access::write);
+        states[i] = checked_like<T>(values, slots[i].array, slots[i].name, Access::write);
         check_apart(slots[i].array, slots[i].name, param, "param");
         check_apart(slots[i].array, slots[i].name, grad, "grad");
         if (i > 0) check_apart(slots[i].array, slots[i].name, slots[0].array, slots[0].name);

@@ -13,8 +13,9 @@ namespace {
 
 RuleSpec rule_named(const std::string& name, const py::dict& params) {
     const auto number = [&](const char* key) {
+        const std::string label = std::string("rule_params['") + key + "']";
         if (!params.contains(key)) throw py::value_error("rule_params of '" + name + "' must have '" + key + "'");
-        return checked_number<double>(params[key], std::string("rule_params['") + key + "']");
+        return checked_number<double>(params[key], label);
     };
     RuleSpec rule;
     if (name == "sgd") {
@@ -133,7 +134,7 @@ public:
                                       std::to_string(arrays.size()));
             py::list weights, biases;
             for (size_t i = 0; i < arrays.size(); ++i) (i < coefs_.size() ? weights : biases).append(arrays[i]);
-            const Network<T> slot = checked_network<T>(weights, biases, label, label, Access::read);
+            const Network<T> slot = checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
             if (slot.units != network_.units)
                 throw py::value_error(label + " must have the shapes of the network's weights and biases");
             all.push_back(slot.arrays);
