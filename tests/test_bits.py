@@ -36,6 +36,7 @@ NETWORKS = {
     "one output": ([50, 100, 1], 33),
     "batch of 1": ([9, 40, 2], 1),
     "batch of 3, wide": ([17, 300, 129, 2], 3),
+    "several blocks of rows": ([20, 33, 3], 300),
 }
 
 
@@ -141,7 +142,8 @@ SHAPES = (
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 def test_forward(sizes: list[int], output: str, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     activation = "tanh" if len(sizes) % 2 else "relu"
-    p = problem("squared_error", sizes, 103, dtype, activation=activation)
+    # Enough rows for several blocks: with fewer there is nothing to share among threads.
+    p = problem("squared_error", sizes, 1030, dtype, activation=activation)
 
     def run(chunk: int) -> Array:
         starts = range(0, len(p.X), chunk)
@@ -153,12 +155,12 @@ def test_forward(sizes: list[int], output: str, dtype: type, monkeypatch: pytest
 
     monkeypatch.setenv("GDFAST_FORCE_THREADS", "1")
     expected = run(len(p.X))
-    for chunk in (1, 7):
+    for chunk in (1, 7, 300):
         assert same_bits([run(chunk)], [expected]), f"chunks of {chunk}"
     for threads in THREADS[1:]:
         monkeypatch.setenv("GDFAST_FORCE_THREADS", str(threads))
         assert same_bits([run(len(p.X))], [expected]), f"{threads} threads"
-        assert same_bits([run(7)], [expected]), f"{threads} threads, chunks of 7"
+        assert same_bits([run(300)], [expected]), f"{threads} threads, chunks of 300"
 
 
 def test_forward_does_not_depend_on_where_arrays_begin(dtype: type) -> None:

@@ -213,6 +213,8 @@ Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t output
 }
 
 void check_apart(py::handle written, const Name& name, py::handle read, const Name& other) {
+    if (py::isinstance<py::tuple>(read))
+        for (const py::handle member : py::reinterpret_borrow<py::tuple>(read)) check_apart(written, name, member, other);
     if (!py::isinstance<py::array>(read)) return;
     const auto a = py::reinterpret_borrow<py::array>(written), b = py::reinterpret_borrow<py::array>(read);
     const char *a_first = static_cast<const char*>(a.data()), *b_first = static_cast<const char*>(b.data());

@@ -38,6 +38,7 @@ py::array forward_typed(const py::object& x, const py::sequence& coefs, const py
     } else {
         checked<T>(out, "out", {count, spec.outputs()}, Access::write);
         check_apart(out, "out", x, "X");
+        check_apart(out, "out", rows, "rows");
         for (size_t i = 0; i < coefs.size(); ++i) {
             check_apart(out, "out", py::object(coefs[i]), Name("weights", i));
             check_apart(out, "out", py::object(intercepts[i]), Name("biases", i));

@@ -54,6 +54,7 @@ public:
           intercepts_(intercepts),
           network_(checked_network<T>(coefs, intercepts, "coefs", "intercepts", Access::write)),
           loss_(loss),
+          n_threads_(n_threads),
           trainer_(Spec(network_.units, activations_named(activations, network_.units.size() - 2),
                         kernels<T>().panel, kernels<T>().lanes),
                    loss, rule, alpha, batch_size, thread_limit(n_threads)) {
@@ -69,11 +70,13 @@ public:
         data.order = checked_order(order, "order", data.x.rows, data.count);
         if (!sample_weight.is_none())
             data.weight = checked<T>(sample_weight, "sample_weight", {data.x.rows}, Access::read);
+        // Read anew: the caller may have limited its threads meanwhile.
+        const int limit = thread_limit(n_threads_);
         EpochResult result;
         bool finite;
         {
             py::gil_scoped_release released;
-            result = trainer_.run(data, learning_rate, [] {
+            result = trainer_.run(data, learning_rate, limit, [] {
                 py::gil_scoped_acquire acquired;
                 return PyErr_CheckSignals() != 0;
             });
@@ -158,6 +161,7 @@ private:
     const py::list coefs_, intercepts_;  // keep the caller's arrays alive
     const Network<T> network_;
     const Loss loss_;
+    const int n_threads_;
     Trainer<T> trainer_;
     std::atomic<bool> running_{false};
 };

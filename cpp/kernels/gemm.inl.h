@@ -180,7 +180,7 @@ void outer(const Outer<T>& o) {
     in_tiles(fills ? wide : narrow, o, o.height, fills ? kTileRows : kNarrowTileRows);
 }
 
-// Lane by lane over the inputs, then the lanes' tree.
+// Lane by lane over the inputs, then the lanes' tree, then the bias.
 template <class T, int N>
 void dots_columns(const Dots<T>& d, int first) {
     using V = Vec<T>;
@@ -191,7 +191,10 @@ void dots_columns(const Dots<T>& d, int first) {
         const T* a = d.a + i * P;
         const T* w = d.w + first * P;
         for (int64_t k = 0; k < d.depth; k += P) {
-            const V x0 = load(a), x1 = load(a + L);
+            // Padding of the weights is zero, but of activations it may be NaN where they overflow.
+            const int64_t left = d.depth - k;
+            const V x0 = left >= L ? load(a) : load_part(a, static_cast<int>(left));
+            const V x1 = left >= P ? load(a + L) : left > L ? load_part(a + L, static_cast<int>(left) - L) : V{};
 #pragma GCC unroll 4
             for (int n = 0; n < N; ++n) {
                 acc[n][0] = fma(x0, load(w + n * P), acc[n][0]);

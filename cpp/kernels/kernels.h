@@ -10,9 +10,12 @@
 // so that every inner loop walks memory in steps known to the compiler, whatever the size of a layer, and the
 // block of P x P weights that one gradient tile updates is contiguous in both orientations.
 //
-// Every sum over a layer's inputs starts from the bias and adds one fused product after another in the order
-// of the inputs; every sum over a batch adds rows in their order. Tile sizes, threads and chunks of rows
-// therefore cannot change a bit of any result.
+// The order of every sum is fixed by the shapes alone, so that tile sizes, threads and chunks of rows cannot change a
+// bit of any result:
+//   over a layer's inputs    from the bias, one fused product after another in the order of the inputs; in a narrow
+//                            layer (see Spec) lane by lane, then the lanes by a tree, then the bias
+//   over a batch             products row after row; a bias's gradient in four interleaved sums to a block of rows,
+//                            block after block
 #pragma once
 
 #include <cstddef>
@@ -73,7 +76,7 @@ struct Dots {
     int64_t w_stride;
     const T* bias;     // (columns)
     T* c;              // (rows, P)
-    int64_t rows, depth;  // depth is rounded up to P: padding is zero on both sides
+    int64_t rows, depth;
     int columns;
 };
 

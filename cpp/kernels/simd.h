@@ -144,7 +144,7 @@ inline void store_part(double* p, VecD v, int n) { memcpy(p, &v, sizeof(double) 
 #endif
 
 // Sums and maxima across lanes, always by the same tree: upper half onto lower half.
-#if defined(__AVX2__)
+#if (defined(__AVX512F__) && GDFAST_VECTOR_BYTES == 64) || (defined(__AVX2__) && GDFAST_VECTOR_BYTES == 32)
 
 inline __m128 halves(VecF v, __m128 (*join)(__m128, __m128)) {
 #if GDFAST_VECTOR_BYTES == 64

@@ -74,6 +74,7 @@ bool all_finite(const T* values, int64_t n) {
 template <class T>
 void Parameters<T>::load(const ConstPlainArrays<T>& arrays) {
     pack(spec_, arrays, values.data());
+    if (transposed.size() == 0) return;
     const KernelTable<T>& table = kernels<T>();
     const int P = spec_.panel;
     // Whole blocks: padding is copied with the rest.

@@ -31,7 +31,9 @@ bool all_finite(const T* values, int64_t n);
 template <class T>
 class Parameters {
 public:
-    explicit Parameters(const Spec& spec) : values(spec.parameters), transposed(spec.transposed), spec_(spec) {}
+    // With the transposed copies that a backward pass needs, or without.
+    Parameters(const Spec& spec, bool training)
+        : values(spec.parameters), transposed(training ? spec.transposed : 0), spec_(spec) {}
 
     void load(const ConstPlainArrays<T>& arrays);
 

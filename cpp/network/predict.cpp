@@ -84,7 +84,7 @@ void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
         });
         return;
     }
-    Parameters<T> parameters(spec);
+    Parameters<T> parameters(spec, false);
     parameters.load(arrays);
     const int64_t units = std::min(kMostUnits, (count + kRowBlock<T> - 1) / kRowBlock<T>);
     const int threads = threads_for(spec.work_per_row() * static_cast<double>(count), units, thread_limit);

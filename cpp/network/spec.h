@@ -40,6 +40,7 @@ struct Spec {
             layer.activation = i < activations.size() ? activations[i] : Activation::identity;
             layer.in_panels = panels(layer.in);
             layer.out_panels = panels(layer.out);
+            // (Each of its panels is a strip of its own, see Tiling: not for a million inputs.)
             layer.narrow = layer.out <= lanes / 2 && layer.in > panel && layer.in_panels < (1 << 16);
             const int64_t elements = checked_product(checked_product(layer.in_panels, layer.out_panels), panel * panel);
             layer.bias = parameters;

@@ -1,5 +1,7 @@
 #include "network/team.h"
 
+#include "network/denormals.h"
+
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -31,26 +33,6 @@ inline void pause() {
 #endif
 }
 
-class FlushDenormals {
-public:
-#if defined(__x86_64__)
-    FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // FTZ, DAZ
-    ~FlushDenormals() { _mm_setcsr(saved_); }
-
-private:
-    unsigned saved_;
-#elif defined(__aarch64__)
-    FlushDenormals() {
-        __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
-        __asm__ volatile("msr fpcr, %0" : : "r"(saved_ | (uint64_t{1} << 24)));
-    }
-    ~FlushDenormals() { __asm__ volatile("msr fpcr, %0" : : "r"(saved_)); }
-
-private:
-    uint64_t saved_;
-#endif
-};
-
 // libgomp's threads do not survive a fork: in a child whose parent had opened a region, the next one would
 // wait for them for ever. Such a child works on one thread.
 std::atomic<bool> opened_region{false}, lost_threads{false};
@@ -62,6 +44,12 @@ void after_fork_in_child() {
 void watch_forks() {
     static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
     (void)registered;
+}
+
+// What GDFAST_FORCE_THREADS asks for, or 0.
+int forced_threads() {
+    const char* text = std::getenv("GDFAST_FORCE_THREADS");
+    return text ? std::clamp(std::atoi(text), 0, 1024) : 0;
 }
 
 // One thread's share of the present phase, in one word, so that taking a unit is one exchange that fails when
@@ -126,7 +114,7 @@ private:
     void next_phase(int members) {
         const uint32_t phase = phase_.load(std::memory_order_relaxed) + 1;
         do {
-            over_ = !plan_(members, bounds_.data());
+            over_.store(!plan_(members, bounds_.data()), std::memory_order_relaxed);
         } while (!over_ && bounds_[0] == bounds_[static_cast<size_t>(members)]);
         if (!over_) {
             left_.store(bounds_[static_cast<size_t>(members)] - bounds_[0], std::memory_order_relaxed);
@@ -175,7 +163,7 @@ private:
     const std::function<void()>& watch_;
     std::vector<Share> shares_;
     std::vector<int64_t> bounds_;
-    bool over_ = false;
+    std::atomic<bool> over_{false};
     alignas(64) std::atomic<int64_t> left_{0};
     alignas(64) std::atomic<uint32_t> phase_{0};
     std::atomic<int> sleepers_{0};
@@ -185,16 +173,14 @@ private:
 
 int thread_limit(int asked) {
     if (lost_threads) return 1;
-    const int most = omp_get_max_threads();
-    return std::max(1, asked > 0 ? std::min(asked, std::max(most, omp_get_num_procs())) : most);
+    if (const int forced = forced_threads()) return forced;
+    const int most = std::max(1, omp_get_max_threads());
+    return asked > 0 ? std::min(asked, most) : most;
 }
 
 int threads_for(double work, int64_t units, int limit) {
     if (lost_threads) return 1;
-    if (const char* forced = std::getenv("GDFAST_FORCE_THREADS")) {
-        const int threads = std::atoi(forced);
-        if (threads > 0) return std::min(threads, 1024);
-    }
+    if (const int forced = forced_threads()) return forced;
     // Below this going from phase to phase costs more than the other thread saves; see docs/performance.md.
     constexpr double worth_a_thread = 250e3;
     const double paid = std::min<double>(work / worth_a_thread, static_cast<double>(units));
@@ -206,8 +192,8 @@ void divide_evenly(int64_t units, int threads, int64_t* bounds) {
 }
 
 void in_phases(int threads, const Plan& plan, const Work& work, const std::function<void()>& watch) {
-    if (threads <= 1) {
-        FlushDenormals flush;
+    if (threads <= 1 || lost_threads) {
+        const DenormalMode flush(Denormals::flush);
         int64_t bounds[2];
         while (plan(1, bounds))
             for (int64_t unit = bounds[0]; unit < bounds[1]; ++unit) {
@@ -221,7 +207,7 @@ void in_phases(int threads, const Plan& plan, const Work& work, const std::funct
     Team team(threads, plan, work, watch);
 #pragma omp parallel num_threads(threads)
     {
-        FlushDenormals flush;
+        const DenormalMode flush(Denormals::flush);
         team.join(omp_get_thread_num(), omp_get_num_threads());
     }
 }

@@ -6,7 +6,8 @@
 
 namespace gdfast {
 
-// How many threads a caller may have: 0 asks for as many as OpenMP would give the calling thread.
+// How many threads a caller may have: at most `asked` (0: any number) of those that OpenMP would give the calling
+// thread, which OMP_NUM_THREADS and threadpoolctl decide.
 int thread_limit(int asked);
 
 // How many of `limit` threads a phase of `work` multiply-adds is worth, `units` at most. The environment variable
@@ -25,7 +26,7 @@ using Work = std::function<void(int64_t unit, int thread)>;
 // Runs phase after phase on up to `threads` threads. A thread takes its own share first, for what it last touched
 // is near, and then helps out with the others'; a phase is over when its units are done, so nobody waits for a
 // thread that the operating system has put aside between two units. `watch` is called between units on the calling
-// thread. None of the three may throw.
+// thread. None of the three may throw, except on a single thread.
 //
 // Denormal numbers are flushed to zero meanwhile: deltas and moments that fade away would otherwise slow every
 // operation on them. The caller's floating-point state is restored.

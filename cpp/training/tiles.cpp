@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "network/team.h"
-
 namespace gdfast {
 
 namespace {

@@ -8,6 +8,7 @@
 #include "kernels/dispatch.h"
 #include "network/parameters.h"
 #include "network/passes.h"
+#include "network/team.h"
 #include "network/workspace.h"
 
 namespace gdfast {
@@ -31,6 +32,8 @@ public:
     void divide(int threads, int64_t* bounds) const;
     const Strip& operator[](int64_t i) const { return strips_[static_cast<size_t>(i)]; }
     int64_t size() const { return static_cast<int64_t>(strips_.size()); }
+    // How many threads may share them (one more unit is the loss): a phase of several can have no more units.
+    int most_threads() const { return size() < kMostUnits ? 1 << 20 : 1; }
 
     // Elements of scratch memory that one strip's gradients need.
     int64_t scratch() const { return scratch_; }

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <chrono>
 
+#include "network/denormals.h"
+
 namespace gdfast {
 
 namespace {
@@ -23,8 +25,9 @@ Trainer<T>::Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double al
       alpha_(alpha),
       batch_size_(batch_size),
       tiling_(spec_, batch_size),
-      threads_(threads_for(3 * spec_.work_per_row() * static_cast<double>(batch_size), tiling_.size(), thread_limit)),
-      parameters_(spec_),
+      threads_(std::min(tiling_.most_threads(), threads_for(3 * spec_.work_per_row() * static_cast<double>(batch_size),
+                                                            tiling_.size(), thread_limit))),
+      parameters_(spec_, true),
       work_(spec_, batch_size, true),
       squares_(static_cast<size_t>(tiling_.size())) {
     for (size_t i = 0; i < rule_.slots().size(); ++i) slots_.emplace_back(spec_.parameters);
@@ -32,7 +35,8 @@ Trainer<T>::Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double al
 }
 
 template <class T>
-EpochResult Trainer<T>::run(const Data<T>& data, double learning_rate, const std::function<bool()>& interrupted) {
+EpochResult Trainer<T>::run(const Data<T>& data, double learning_rate, int thread_limit,
+                            const std::function<bool()>& interrupted) {
     using Clock = std::chrono::steady_clock;
     std::atomic<bool> stop{false};
     auto next_check = Clock::now() + kBetweenChecks;
@@ -43,7 +47,7 @@ EpochResult Trainer<T>::run(const Data<T>& data, double learning_rate, const std
     double data_loss = 0, total = 0;
 
     in_phases(
-        threads_,
+        std::min(threads_, thread_limit),
         [&](int threads, int64_t* bounds) {
             if (phase == rows) {
                 rule_step = rule_.at<T>(step + 1, learning_rate, alpha_ / batch.weight_sum);
@@ -77,6 +81,7 @@ EpochResult Trainer<T>::run(const Data<T>& data, double learning_rate, const std
         },
         [&] {
             if (stop || Clock::now() < next_check) return;
+            const DenormalMode as_the_caller(Denormals::keep);
             if (interrupted()) stop = true;
             next_check = Clock::now() + kBetweenChecks;
         });

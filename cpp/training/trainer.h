@@ -24,9 +24,10 @@ public:
     void save(const PlainArrays<T>& arrays) const { unpack(spec_, parameters_.values.data(), arrays); }
     bool finite() const { return all_finite(parameters_.values.data(), spec_.parameters); }
 
-    // One parallel region; meanwhile `interrupted` is asked now and then, on the calling thread, whether to
-    // stop at the next step.
-    EpochResult run(const Data<T>& data, double learning_rate, const std::function<bool()>& interrupted);
+    // One parallel region of at most `thread_limit` threads; meanwhile `interrupted` is asked now and then, on the
+    // calling thread, whether to stop at the next step.
+    EpochResult run(const Data<T>& data, double learning_rate, int thread_limit,
+                    const std::function<bool()>& interrupted);
 
     const Spec& spec() const { return spec_; }
     const RuleSpec& rule() const { return rule_; }
