@@ -73,6 +73,7 @@ def plot_versus(result: dict[str, Any]) -> Any:
         )
     rates.set(yscale="log", ylabel="samples/s (log)")
     shares.set(ylabel="% of FMA peak")
+    shares.tick_params(axis="x", rotation=15, labelsize=8)
     rates.legend(ncols=len(peers), frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1))
     return figure
 
@@ -83,10 +84,10 @@ def plot_predict(result: dict[str, Any]) -> Any:
 
     one, many = result["one_row_seconds"], result["many_rows_seconds"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
-    left.barh(list(one), [1e6 * s for s in one.values()], color=[_colour(p) for p in one])
+    left.barh(list(one), [1e6 * s for s in one.values()], color=[_colour(p) or "tab:gray" for p in one])
     left.set(xscale="log", xlabel="us for one row (log)")
     rates = [result["rows"] / s / 1e6 for s in many.values()]
-    right.barh(list(many), rates, color=[_colour(p) for p in many])
+    right.barh(list(many), rates, color=[_colour(p) or "tab:gray" for p in many])
     right.set(xlabel=f"million rows/s, {result['rows']:,} at once")
     left.invert_yaxis()
     right.invert_yaxis()
@@ -162,7 +163,7 @@ def _label(net: dict[str, Any]) -> str:
 
 
 def _colour(name: str) -> str | None:
-    return COLOURS.get(name.removesuffix(".kernels"))
+    return COLOURS.get(name.removesuffix(".kernels").removesuffix("-blocks"))
 
 
 if __name__ == "__main__":
