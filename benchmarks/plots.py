@@ -135,6 +135,7 @@ def plot_real(result: dict[str, Any]) -> Any:
             seconds, scores = [f["seconds"] for f in fits], [f["score"] for f in fits]
             axes.scatter(seconds, scores, label=library, color=_colour(library))
         axes.set(xscale="log", xlabel="seconds of fit (log)", title=name)
+        axes.tick_params(axis="x", which="both", rotation=45, labelsize=7)
     grid[0][0].set_ylabel("held-out score")
     grid[0][0].legend(frameon=False, fontsize=7)
     figure.tight_layout()

@@ -57,6 +57,7 @@ void register_module_functions(py::module_& m) {
 }  // namespace gdfast
 
 PYBIND11_MODULE(_core, m) {
+    pybind11::module_::import("numpy");  // without it no call would work: fail here
     gdfast::choose_isa();
     m.attr("__version__") = GDFAST_VERSION;
     gdfast::register_module_functions(m);
