@@ -9,13 +9,21 @@ namespace {
 template <class T>
 const char* type_name();
 template <>
-const char* type_name<float>() { return "float32"; }
+const char* type_name<float>() {
+    return "float32";
+}
 template <>
-const char* type_name<double>() { return "float64"; }
+const char* type_name<double>() {
+    return "float64";
+}
 template <>
-const char* type_name<int32_t>() { return "int32"; }
+const char* type_name<int32_t>() {
+    return "int32";
+}
 template <>
-const char* type_name<int64_t>() { return "int64"; }
+const char* type_name<int64_t>() {
+    return "int64";
+}
 
 std::string shape_text(const int64_t* shape, size_t ndim) {
     std::string text = "(";
@@ -36,10 +44,13 @@ void check_shape(const py::array& a, const Name& name, const int64_t* shape, siz
     for (size_t i = 0; fits && i < ndim; ++i)
         fits = shape[i] == kAny || a.shape(static_cast<py::ssize_t>(i)) == shape[i];
     if (!fits)
-        throw py::value_error(name.str() + " must have shape " + shape_text(shape, ndim) + ", got " + shape_text(a));
+        throw py::value_error(name.str() + " must have shape " + shape_text(shape, ndim) + ", got " +
+                              shape_text(a));
 }
 
-std::string kind_of(py::handle object) { return py::cast<std::string>(py::str(py::type::of(object).attr("__name__"))); }
+std::string kind_of(py::handle object) {
+    return py::cast<std::string>(py::str(py::type::of(object).attr("__name__")));
+}
 
 py::array as_array(py::handle object, const Name& name) {
     if (!py::isinstance<py::array>(object))
@@ -54,8 +65,8 @@ bool has_type(const py::array& a) {
 }
 
 template <class Index>
-void check_csr(const py::array& indices, const py::array& indptr, int64_t rows, int64_t columns, int64_t stored,
-               const Name& name) {
+void check_csr(const py::array& indices, const py::array& indptr, int64_t rows, int64_t columns,
+               int64_t stored, const Name& name) {
     const Index* column = static_cast<const Index*>(indices.data());
     const Index* start = static_cast<const Index*>(indptr.data());
     bool good = start[0] >= 0 && static_cast<int64_t>(start[rows]) <= stored;
@@ -63,7 +74,8 @@ void check_csr(const py::array& indices, const py::array& indptr, int64_t rows, 
     if (!good) throw py::value_error(name.str() + ": indptr must rise from 0 to at most the length of data");
     for (int64_t e = start[0]; good && e < start[rows]; ++e) good = column[e] >= 0 && column[e] < columns;
     if (!good)
-        throw py::value_error(name.str() + ": every index must be at least 0 and below " + std::to_string(columns));
+        throw py::value_error(name.str() + ": every index must be at least 0 and below " +
+                              std::to_string(columns));
 }
 
 template <class Name>
@@ -74,7 +86,8 @@ template <class Name>
 }
 
 template <class Value, size_t n>
-Value named(const std::string& what, const std::string& name, const std::pair<const char*, Value> (&options)[n]) {
+Value named(const std::string& what, const std::string& name,
+            const std::pair<const char*, Value> (&options)[n]) {
     for (const auto& option : options)
         if (name == option.first) return option.second;
     unknown(what, name, options);
@@ -90,8 +103,10 @@ py::array checked_array(py::handle object, const Name& name, Access access) {
                              py::cast<std::string>(py::str(a.dtype())));
     constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
     if (!(a.flags() & py::array::c_style) || !(a.flags() & aligned))
-        throw py::value_error(name.str() + " must be C-contiguous and aligned; np.ascontiguousarray makes it so");
-    if (access == Access::write && !a.writeable()) throw py::value_error(name.str() + " is read-only, but is written to");
+        throw py::value_error(name.str() +
+                              " must be C-contiguous and aligned; np.ascontiguousarray makes it so");
+    if (access == Access::write && !a.writeable())
+        throw py::value_error(name.str() + " is read-only, but is written to");
     return a;
 }
 
@@ -128,7 +143,8 @@ Rows<T> checked_rows(py::handle object, const Name& name, int64_t columns) {
         return rows;
     }
     const auto triple = py::reinterpret_borrow<py::tuple>(object);
-    if (triple.size() != 3) throw py::value_error(name.str() + " as a tuple must be CSR's (data, indices, indptr)");
+    if (triple.size() != 3)
+        throw py::value_error(name.str() + " as a tuple must be CSR's (data, indices, indptr)");
     const std::string data_name = name.str() + ".data", indices_name = name.str() + ".indices",
                       indptr_name = name.str() + ".indptr";
     rows.data = checked<T>(triple[0], data_name, {kAny}, Access::read);
@@ -160,8 +176,8 @@ const int64_t* checked_order(py::handle object, const Name& name, int64_t rows, 
         high = std::max(high, order[i]);
     }
     if (low < 0 || high >= rows)
-        throw py::value_error(name.str() + " must hold row numbers from 0 to " + std::to_string(rows - 1) + ", got " +
-                              std::to_string(low < 0 ? low : high));
+        throw py::value_error(name.str() + " must hold row numbers from 0 to " + std::to_string(rows - 1) +
+                              ", got " + std::to_string(low < 0 ? low : high));
     return order;
 }
 
@@ -171,8 +187,8 @@ Network<T> checked_network(const py::sequence& coefs, const py::sequence& interc
     const size_t layers = coefs.size();
     if (layers == 0) throw py::value_error(std::string(coefs_name) + " must hold at least one array");
     if (intercepts.size() != layers)
-        throw py::value_error(std::string(intercepts_name) + " must hold as many arrays as " + coefs_name + " (" +
-                              std::to_string(layers) + "), got " + std::to_string(intercepts.size()));
+        throw py::value_error(std::string(intercepts_name) + " must hold as many arrays as " + coefs_name +
+                              " (" + std::to_string(layers) + "), got " + std::to_string(intercepts.size()));
     Network<T> network;
     network.units.reserve(layers + 1);
     for (size_t i = 0; i < layers; ++i) {
@@ -214,7 +230,8 @@ Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t output
 
 void check_apart(py::handle written, const Name& name, py::handle read, const Name& other) {
     if (py::isinstance<py::tuple>(read))
-        for (const py::handle member : py::reinterpret_borrow<py::tuple>(read)) check_apart(written, name, member, other);
+        for (const py::handle member : py::reinterpret_borrow<py::tuple>(read))
+            check_apart(written, name, member, other);
     if (!py::isinstance<py::array>(read)) return;
     const auto a = py::reinterpret_borrow<py::array>(written), b = py::reinterpret_borrow<py::array>(read);
     const char *a_first = static_cast<const char*>(a.data()), *b_first = static_cast<const char*>(b.data());
@@ -255,12 +272,13 @@ Loss loss_named(const std::string& name) {
                         {"poisson", Loss::poisson}});
 }
 
-#define GDFAST_INSTANTIATE(T)                                                                                     \
-    template py::array checked_array<T>(py::handle, const Name&, Access);                                          \
-    template T* checked<T>(py::handle, const Name&, Shape, Access);                                                \
-    template T* checked_like<T>(const py::array&, py::handle, const Name&, Access);                                \
-    template Rows<T> checked_rows(py::handle, const Name&, int64_t);                                               \
-    template Network<T> checked_network(const py::sequence&, const py::sequence&, const char*, const char*, Access); \
+#define GDFAST_INSTANTIATE(T)                                                                               \
+    template py::array checked_array<T>(py::handle, const Name&, Access);                                   \
+    template T* checked<T>(py::handle, const Name&, Shape, Access);                                         \
+    template T* checked_like<T>(const py::array&, py::handle, const Name&, Access);                         \
+    template Rows<T> checked_rows(py::handle, const Name&, int64_t);                                        \
+    template Network<T> checked_network(const py::sequence&, const py::sequence&, const char*, const char*, \
+                                        Access);                                                            \
     template Targets<T> checked_targets(py::handle, Loss, int64_t, int64_t);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

@@ -37,8 +37,8 @@ private:
 
 using Shape = std::initializer_list<int64_t>;
 
-// `object` as a C-contiguous, aligned array of exactly this type; never converts, never copies. Raises TypeError or
-// ValueError that name the argument.
+// `object` as a C-contiguous, aligned array of exactly this type; never converts, never copies. Raises
+// TypeError or ValueError that name the argument.
 template <class T>
 py::array checked_array(py::handle object, const Name& name, Access access);
 
@@ -56,7 +56,8 @@ Number checked_number(py::handle object, const Name& name) {
     try {
         return py::cast<Number>(object);
     } catch (const py::cast_error&) {
-        throw py::type_error(name.str() + " must be a number, got " + py::cast<std::string>(py::repr(object)));
+        throw py::type_error(name.str() + " must be a number, got " +
+                             py::cast<std::string>(py::repr(object)));
     }
 }
 

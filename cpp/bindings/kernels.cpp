@@ -26,8 +26,8 @@ py::array forward_typed(const py::object& x, const py::sequence& coefs, const py
                         const py::sequence& activations, const std::string& output, const py::object& rows,
                         const py::object& out, int n_threads) {
     const Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
-    const Spec spec = make_spec(network.units, activations_named(activations, network.units.size() - 2),
-                                sizeof(T) == 4);
+    const Spec spec =
+        make_spec(network.units, activations_named(activations, network.units.size() - 2), sizeof(T) == 4);
     const Output output_function = output_named(output);
     const Rows<T> data = checked_rows<T>(x, "X", spec.inputs());
     int64_t count = 0;
@@ -55,20 +55,21 @@ py::array forward_typed(const py::object& x, const py::sequence& coefs, const py
 }
 
 py::array forward_any(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
-                  const py::sequence& activations, const std::string& output, const py::object& rows,
-                  const py::object& out, int n_threads) {
+                      const py::sequence& activations, const std::string& output, const py::object& rows,
+                      const py::object& out, int n_threads) {
     const auto typed = is_float32(values_of(x), "X") ? forward_typed<float> : forward_typed<double>;
     return typed(x, coefs, intercepts, activations, output, rows, out, n_threads);
 }
 
 template <class T>
 double loss_and_grad_typed(const py::object& x, const py::object& y, const py::sequence& coefs,
-                           const py::sequence& intercepts, const py::sequence& activations, const std::string& loss,
-                           double alpha, const py::object& sample_weight, const py::sequence& coef_grads,
-                           const py::sequence& intercept_grads, int n_threads) {
+                           const py::sequence& intercepts, const py::sequence& activations,
+                           const std::string& loss, double alpha, const py::object& sample_weight,
+                           const py::sequence& coef_grads, const py::sequence& intercept_grads,
+                           int n_threads) {
     const Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
-    const Spec spec = make_spec(network.units, activations_named(activations, network.units.size() - 2),
-                                sizeof(T) == 4);
+    const Spec spec =
+        make_spec(network.units, activations_named(activations, network.units.size() - 2), sizeof(T) == 4);
     const Loss loss_function = loss_named(loss);
     const Network<T> gradient =
         checked_network<T>(coef_grads, intercept_grads, "out[0]", "out[1]", Access::write);
@@ -76,7 +77,8 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
         throw py::value_error("out must hold arrays of the shapes of weights and biases");
     for (size_t i = 0; i < coefs.size(); ++i)
         for (size_t j = 0; j < coefs.size(); ++j) {
-            check_apart(py::object(coef_grads[i]), Name("out[0]", i), py::object(coefs[j]), Name("weights", j));
+            check_apart(py::object(coef_grads[i]), Name("out[0]", i), py::object(coefs[j]),
+                        Name("weights", j));
             check_apart(py::object(intercept_grads[i]), Name("out[1]", i), py::object(intercepts[j]),
                         Name("biases", j));
         }
@@ -88,7 +90,8 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
     if (data.count == 0) throw py::value_error("X must have at least one row: the loss is a mean over rows");
     if (!sample_weight.is_none())
         data.weight = checked<T>(sample_weight, "sample_weight", {data.count}, Access::read);
-    if (!(data.weight_sum(0, data.count) > 0)) throw py::value_error("sample_weight must have a positive sum");
+    if (!(data.weight_sum(0, data.count) > 0))
+        throw py::value_error("sample_weight must have a positive sum");
     const int limit = thread_limit(n_threads);
     py::gil_scoped_release released;
     return loss_and_gradient<T>(spec, network.arrays, data, loss_function, alpha, gradient.arrays, limit);
@@ -98,9 +101,10 @@ double loss_and_grad(const py::object& x, const py::object& y, const py::sequenc
                      const py::sequence& intercepts, const py::sequence& activations, const std::string& loss,
                      double alpha, const py::object& sample_weight, const py::sequence& coef_grads,
                      const py::sequence& intercept_grads, int n_threads) {
-    const auto typed = is_float32(values_of(x), "X") ? loss_and_grad_typed<float> : loss_and_grad_typed<double>;
-    return typed(x, y, coefs, intercepts, activations, loss, alpha, sample_weight, coef_grads, intercept_grads,
-                 n_threads);
+    const auto typed =
+        is_float32(values_of(x), "X") ? loss_and_grad_typed<float> : loss_and_grad_typed<double>;
+    return typed(x, y, coefs, intercepts, activations, loss, alpha, sample_weight, coef_grads,
+                 intercept_grads, n_threads);
 }
 
 // Arrays of one shape, param written and grad read; each of `slots` written.
@@ -150,9 +154,10 @@ void sgd_update(const py::object& param, const py::object& grad, const py::objec
 }
 
 void adam_update(const py::object& param, const py::object& grad, const py::object& m, const py::object& v,
-                 int64_t step, double lr, double beta_1, double beta_2, double epsilon, const std::string& eps_mode,
-                 double weight_decay) {
-    if (step < 1) throw py::value_error("step must be at least 1 (the first step), got " + std::to_string(step));
+                 int64_t step, double lr, double beta_1, double beta_2, double epsilon,
+                 const std::string& eps_mode, double weight_decay) {
+    if (step < 1)
+        throw py::value_error("step must be at least 1 (the first step), got " + std::to_string(step));
     RuleSpec rule;
     rule.rule = Rule::adam;
     rule.beta_1 = beta_1;
@@ -165,7 +170,8 @@ void adam_update(const py::object& param, const py::object& grad, const py::obje
     else if (eps_mode == "inside")
         rule.eps_mode = EpsMode::inside;
     else
-        throw py::value_error("eps_mode must be one of 'outside', 'uncorrected', 'inside'; got '" + eps_mode + "'");
+        throw py::value_error("eps_mode must be one of 'outside', 'uncorrected', 'inside'; got '" + eps_mode +
+                              "'");
     const auto typed = is_float32(param, "param") ? update_arrays<float> : update_arrays<double>;
     typed(param, grad, {{"m", m}, {"v", v}}, rule, step, lr, weight_decay);
 }
@@ -173,16 +179,17 @@ void adam_update(const py::object& param, const py::object& grad, const py::obje
 }  // namespace
 
 void register_kernels(py::module_& m) {
-    m.def("forward", forward_any, py::arg("X"), py::arg("coefs"), py::arg("intercepts"), py::arg("activations"),
-          py::arg("output"), py::arg("rows") = py::none(), py::arg("out") = py::none(), py::arg("n_threads") = 0);
+    m.def("forward", forward_any, py::arg("X"), py::arg("coefs"), py::arg("intercepts"),
+          py::arg("activations"), py::arg("output"), py::arg("rows") = py::none(),
+          py::arg("out") = py::none(), py::arg("n_threads") = 0);
     m.def("loss_and_grad", loss_and_grad, py::arg("X"), py::arg("y"), py::arg("coefs"), py::arg("intercepts"),
-          py::arg("activations"), py::arg("loss"), py::arg("alpha"), py::arg("sample_weight"), py::arg("coef_grads"),
-          py::arg("intercept_grads"), py::arg("n_threads") = 0);
+          py::arg("activations"), py::arg("loss"), py::arg("alpha"), py::arg("sample_weight"),
+          py::arg("coef_grads"), py::arg("intercept_grads"), py::arg("n_threads") = 0);
     m.def("sgd_update", sgd_update, py::arg("param"), py::arg("grad"), py::arg("velocity"), py::arg("lr"),
           py::arg("momentum"), py::arg("nesterov"), py::arg("weight_decay"), py::arg("lr_in_velocity"));
-    m.def("adam_update", adam_update, py::arg("param"), py::arg("grad"), py::arg("m"), py::arg("v"), py::arg("step"),
-          py::arg("lr"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"), py::arg("eps_mode"),
-          py::arg("weight_decay"));
+    m.def("adam_update", adam_update, py::arg("param"), py::arg("grad"), py::arg("m"), py::arg("v"),
+          py::arg("step"), py::arg("lr"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"),
+          py::arg("eps_mode"), py::arg("weight_decay"));
 }
 
 }  // namespace gdfast

@@ -15,7 +15,8 @@ namespace gdfast {
 namespace {
 
 double fma_peak_of(int n_threads, double seconds) {
-    if (n_threads < 1) throw py::value_error("n_threads must be at least 1, got " + std::to_string(n_threads));
+    if (n_threads < 1)
+        throw py::value_error("n_threads must be at least 1, got " + std::to_string(n_threads));
     py::gil_scoped_release released;
     std::vector<double> peaks(static_cast<size_t>(n_threads));
     std::vector<std::thread> threads;
@@ -35,8 +36,8 @@ py::dict build_info() {
 #endif
     info["c++"] = GDFAST_TEXT(__cplusplus);
     info["openmp"] = GDFAST_TEXT(_OPENMP);
-    info["pybind11"] = GDFAST_TEXT(PYBIND11_VERSION_MAJOR) "." GDFAST_TEXT(PYBIND11_VERSION_MINOR) "." GDFAST_TEXT(
-        PYBIND11_VERSION_PATCH);
+    info["pybind11"] = GDFAST_TEXT(PYBIND11_VERSION_MAJOR) "." GDFAST_TEXT(
+        PYBIND11_VERSION_MINOR) "." GDFAST_TEXT(PYBIND11_VERSION_PATCH);
     return info;
 }
 

@@ -14,15 +14,16 @@ namespace {
 RuleSpec rule_named(const std::string& name, const py::dict& params) {
     const auto number = [&](const char* key) {
         const std::string label = std::string("rule_params['") + key + "']";
-        if (!params.contains(key)) throw py::value_error("rule_params of '" + name + "' must have '" + key + "'");
+        if (!params.contains(key))
+            throw py::value_error("rule_params of '" + name + "' must have '" + key + "'");
         return checked_number<double>(params[key], label);
     };
     RuleSpec rule;
     if (name == "sgd") {
         rule.momentum = number("momentum");
-        rule.rule = rule.momentum == 0           ? Rule::sgd
+        rule.rule = rule.momentum == 0          ? Rule::sgd
                     : number("nesterov") != 0.0 ? Rule::nesterov
-                                                 : Rule::momentum;
+                                                : Rule::momentum;
     } else if (name == "adam") {
         rule.rule = Rule::adam;
         rule.beta_1 = number("beta_1");
@@ -48,8 +49,8 @@ public:
 template <class T>
 class TypedTrainer final : public AnyTrainer {
 public:
-    TypedTrainer(const py::list& coefs, const py::list& intercepts, const py::sequence& activations, Loss loss,
-                 const RuleSpec& rule, double alpha, int64_t batch_size, int n_threads)
+    TypedTrainer(const py::list& coefs, const py::list& intercepts, const py::sequence& activations,
+                 Loss loss, const RuleSpec& rule, double alpha, int64_t batch_size, int n_threads)
         : coefs_(coefs),
           intercepts_(intercepts),
           network_(checked_network<T>(coefs, intercepts, "coefs", "intercepts", Access::write)),
@@ -102,7 +103,8 @@ public:
             const auto add = [&](const py::list& like, std::vector<T*>& pointers) {
                 for (const py::handle item : like) {
                     const auto shape = py::reinterpret_borrow<py::array>(item);
-                    py::array_t<T> copy(std::vector<py::ssize_t>(shape.shape(), shape.shape() + shape.ndim()));
+                    py::array_t<T> copy(
+                        std::vector<py::ssize_t>(shape.shape(), shape.shape() + shape.ndim()));
                     pointers.push_back(copy.mutable_data());
                     arrays.append(copy);
                 }
@@ -133,11 +135,13 @@ public:
             const auto arrays = py::cast<py::list>(slots[name.c_str()]);
             const std::string label = "state['slots']['" + name + "']";
             if (arrays.size() != 2 * coefs_.size())
-                throw py::value_error(label + " must hold " + std::to_string(2 * coefs_.size()) + " arrays, got " +
-                                      std::to_string(arrays.size()));
+                throw py::value_error(label + " must hold " + std::to_string(2 * coefs_.size()) +
+                                      " arrays, got " + std::to_string(arrays.size()));
             py::list weights, biases;
-            for (size_t i = 0; i < arrays.size(); ++i) (i < coefs_.size() ? weights : biases).append(arrays[i]);
-            const Network<T> slot = checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
+            for (size_t i = 0; i < arrays.size(); ++i)
+                (i < coefs_.size() ? weights : biases).append(arrays[i]);
+            const Network<T> slot =
+                checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
             if (slot.units != network_.units)
                 throw py::value_error(label + " must have the shapes of the network's weights and biases");
             all.push_back(slot.arrays);
@@ -152,7 +156,8 @@ private:
     // The GIL is released while an epoch runs: a second thread must not come in by the same trainer.
     struct Busy {
         explicit Busy(std::atomic<bool>& flag) : flag(flag) {
-            if (flag.exchange(true)) throw std::runtime_error("this Trainer is already at work in another thread");
+            if (flag.exchange(true))
+                throw std::runtime_error("this Trainer is already at work in another thread");
         }
         ~Busy() { flag = false; }
         std::atomic<bool>& flag;
@@ -167,22 +172,24 @@ private:
 };
 
 std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::sequence& intercepts,
-                                         const py::sequence& activations, const std::string& loss, double alpha,
-                                         int64_t batch_size, const std::string& rule, const py::dict& rule_params,
-                                         int n_threads) {
+                                         const py::sequence& activations, const std::string& loss,
+                                         double alpha, int64_t batch_size, const std::string& rule,
+                                         const py::dict& rule_params, int n_threads) {
     if (coefs.size() == 0) throw py::value_error("coefs must hold at least one array");
-    if (batch_size < 1) throw py::value_error("batch_size must be at least 1, got " + std::to_string(batch_size));
+    if (batch_size < 1)
+        throw py::value_error("batch_size must be at least 1, got " + std::to_string(batch_size));
     if (!(alpha >= 0)) throw py::value_error("alpha must be at least 0, got " + std::to_string(alpha));
-    if (n_threads < 0) throw py::value_error("n_threads must be at least 0, got " + std::to_string(n_threads));
+    if (n_threads < 0)
+        throw py::value_error("n_threads must be at least 0, got " + std::to_string(n_threads));
     const Loss loss_function = loss_named(loss);
     const RuleSpec spec = rule_named(rule, rule_params);
     // Copies of the lists, not of the arrays: the caller may change its lists.
     const py::list own_coefs(coefs), own_intercepts(intercepts);
     if (is_float32(own_coefs[0], "coefs[0]"))
-        return std::make_unique<TypedTrainer<float>>(own_coefs, own_intercepts, activations, loss_function, spec,
-                                                     alpha, batch_size, n_threads);
-    return std::make_unique<TypedTrainer<double>>(own_coefs, own_intercepts, activations, loss_function, spec, alpha,
-                                                  batch_size, n_threads);
+        return std::make_unique<TypedTrainer<float>>(own_coefs, own_intercepts, activations, loss_function,
+                                                     spec, alpha, batch_size, n_threads);
+    return std::make_unique<TypedTrainer<double>>(own_coefs, own_intercepts, activations, loss_function, spec,
+                                                  alpha, batch_size, n_threads);
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int
     const int last = p.columns - (NV - 1) * L;  // columns in the last vector
     const auto load_b = [&](const T* b, V* v) {
 #pragma GCC unroll 2
-        for (int j = 0; j < NV; ++j) v[j] = kPlain && j == NV - 1 && last < L ? load_part(b + j * L, last) : load(b + j * L);
+        for (int j = 0; j < NV; ++j)
+            v[j] = kPlain && j == NV - 1 && last < L ? load_part(b + j * L, last) : load(b + j * L);
     };
 
     if (p.start == Start::output) {
@@ -194,7 +195,9 @@ void dots_columns(const Dots<T>& d, int first) {
             // Padding of the weights is zero, but of activations it may be NaN where they overflow.
             const int64_t left = d.depth - k;
             const V x0 = left >= L ? load(a) : load_part(a, static_cast<int>(left));
-            const V x1 = left >= P ? load(a + L) : left > L ? load_part(a + L, static_cast<int>(left) - L) : V{};
+            const V x1 = left >= P  ? load(a + L)
+                         : left > L ? load_part(a + L, static_cast<int>(left) - L)
+                                    : V{};
 #pragma GCC unroll 4
             for (int n = 0; n < N; ++n) {
                 acc[n][0] = fma(x0, load(w + n * P), acc[n][0]);
@@ -203,7 +206,8 @@ void dots_columns(const Dots<T>& d, int first) {
             a += d.a_stride;
             w += d.w_stride;
         }
-        for (int n = 0; n < N; ++n) d.c[i * P + first + n] = d.bias[first + n] + sum_lanes<T>(acc[n][0] + acc[n][1]);
+        for (int n = 0; n < N; ++n)
+            d.c[i * P + first + n] = d.bias[first + n] + sum_lanes<T>(acc[n][0] + acc[n][1]);
     }
 }
 

@@ -10,11 +10,13 @@
 // so that every inner loop walks memory in steps known to the compiler, whatever the size of a layer, and the
 // block of P x P weights that one gradient tile updates is contiguous in both orientations.
 //
-// The order of every sum is fixed by the shapes alone, so that tile sizes, threads and chunks of rows cannot change a
-// bit of any result:
-//   over a layer's inputs    from the bias, one fused product after another in the order of the inputs; in a narrow
+// The order of every sum is fixed by the shapes alone, so that tile sizes, threads and chunks of rows cannot
+// change a bit of any result:
+//   over a layer's inputs    from the bias, one fused product after another in the order of the inputs; in a
+//   narrow
 //                            layer (see Spec) lane by lane, then the lanes by a tree, then the bias
-//   over a batch             products row after row; a bias's gradient in four interleaved sums to a block of rows,
+//   over a batch             products row after row; a bias's gradient in four interleaved sums to a block of
+//   rows,
 //                            block after block
 #pragma once
 
@@ -70,12 +72,12 @@ struct Outer {
 // A narrow layer's outputs, whose weights are kept transposed only: c[i, n] = bias[n] + a[i, :] . w[n, :]
 template <class T>
 struct Dots {
-    const T* a;        // inputs, in panels
+    const T* a;  // inputs, in panels
     int64_t a_stride;
-    const T* w;        // transposed panels: element (n, k) at w[(k / P) * w_stride + n * P + k % P]
+    const T* w;  // transposed panels: element (n, k) at w[(k / P) * w_stride + n * P + k % P]
     int64_t w_stride;
-    const T* bias;     // (columns)
-    T* c;              // (rows, P)
+    const T* bias;  // (columns)
+    T* c;           // (rows, P)
     int64_t rows, depth;
     int columns;
 };
@@ -83,11 +85,11 @@ struct Dots {
 // The scalars of one optimizer step; what each rule does with them stands in update.inl.h.
 template <class T>
 struct RuleStep {
-    T decay;                      // gradient += decay * weight (L2)
-    T momentum;                   // SGD
-    T gradient_scale;             // SGD: the gradient's factor inside the velocity
-    T step;                       // factor of the final move
-    T beta_1, one_minus_beta_1;   // Adam
+    T decay;                     // gradient += decay * weight (L2)
+    T momentum;                  // SGD
+    T gradient_scale;            // SGD: the gradient's factor inside the velocity
+    T step;                      // factor of the final move
+    T beta_1, one_minus_beta_1;  // Adam
     T beta_2, one_minus_beta_2;
     T v_scale, eps_inside, eps_outside;  // denominator sqrt(v * v_scale + eps_inside) + eps_outside
 };
@@ -95,13 +97,13 @@ struct RuleStep {
 // The loss of a batch's rows. In: the output layer's sums. Out: their deltas, and each row's loss.
 template <class T>
 struct LossRows {
-    T* z;              // (rows, columns) in panels
+    T* z;  // (rows, columns) in panels
     int64_t z_stride;
-    const T* target;   // (rows, columns) in panels, z_stride apart; not for cross_entropy
+    const T* target;       // (rows, columns) in panels, z_stride apart; not for cross_entropy
     const int32_t* label;  // (rows), for cross_entropy
-    const T* weight;   // (rows) or null: each row's factor in loss and gradient
-    T scale;           // every delta's factor: 1 / the sum of the batch's weights
-    T* row_loss;       // (rows)
+    const T* weight;       // (rows) or null: each row's factor in loss and gradient
+    T scale;               // every delta's factor: 1 / the sum of the batch's weights
+    T* row_loss;           // (rows)
     int64_t rows, columns;
 };
 
@@ -131,8 +133,8 @@ struct KernelTable {
     // One P x P block from one orientation to the other.
     void (*transpose)(const T* block, T* transposed);
     // Rows of a row-major matrix into panels; order may be null (0, 1, ...).
-    void (*gather)(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const int64_t* order, T* panels,
-                   int64_t stride);
+    void (*gather)(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const int64_t* order,
+                   T* panels, int64_t stride);
 };
 
 }  // namespace gdfast

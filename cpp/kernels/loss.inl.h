@@ -28,7 +28,8 @@ inline void for_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Body&& b
         for (int j = 0; j < P && first + j < columns; j += L) body(row + j, columns - first - j);
 }
 
-// One row's probabilities: vector by vector to `use` (pointer, first column, probabilities), which stores them.
+// One row's probabilities: vector by vector to `use` (pointer, first column, probabilities), which stores
+// them.
 template <class T, class Use>
 inline void softmax_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Use&& use) {
     using V = Vec<T>;
@@ -57,7 +58,8 @@ inline void softmax_panel(int64_t rows, int64_t columns, T* z, Use&& use) {
         T* p = z + i * P;
         const V z0 = real_0 ? load(p) : none, z1 = real_1 ? load(p + L) : none;
         const V top = broadcast(max_lanes<T>(max(z0, z1)));
-        const V e0 = real_0 ? exp_saturating<T>(z0 - top) : V{}, e1 = real_1 ? exp_saturating<T>(z1 - top) : V{};
+        const V e0 = real_0 ? exp_saturating<T>(z0 - top) : V{},
+                e1 = real_1 ? exp_saturating<T>(z1 - top) : V{};
         const V scale = broadcast(T(1) / sum_lanes<T>(e0 + e1));
         use(i, p, e0 * scale, e1 * scale);
     }
@@ -105,8 +107,7 @@ void cross_entropy(const LossRows<T>& l) {
     int64_t i = 0;
     for (; i + L <= l.rows; i += L) store(l.row_loss + i, -log<T>(clip_probability<T>(load(l.row_loss + i))));
     const int rest = static_cast<int>(l.rows - i);
-    if (rest)
-        store_part(l.row_loss + i, -log<T>(clip_probability<T>(load_part(l.row_loss + i, rest))), rest);
+    if (rest) store_part(l.row_loss + i, -log<T>(clip_probability<T>(load_part(l.row_loss + i, rest))), rest);
     if (l.weight)
         for (i = 0; i < l.rows; ++i) l.row_loss[i] *= l.weight[i];
 }

@@ -13,8 +13,8 @@ struct ExpConstants;
 template <>
 struct ExpConstants<float> {
     static constexpr int degree = 4;
-    static constexpr float c[degree + 1] = {0.5f, 0.16666576989698775f, 0.041666554617204574f, 0.008363179052722578f,
-                                            0.0013926183587713553f};
+    static constexpr float c[degree + 1] = {0.5f, 0.16666576989698775f, 0.041666554617204574f,
+                                            0.008363179052722578f, 0.0013926183587713553f};
     // ln 2 in two parts, the first with so few bits that its product with a whole exponent is exact.
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     static constexpr float log2e = 1.44269504088896341f;
@@ -23,10 +23,17 @@ struct ExpConstants<float> {
 template <>
 struct ExpConstants<double> {
     static constexpr int degree = 10;
-    static constexpr double c[degree + 1] = {
-        0.5, 0.1666666666666667, 0.041666666666666664, 0.008333333333326125, 0.001388888888888659,
-        0.0001984126987487792, 2.4801587321732222e-05, 2.7557255317104088e-06, 2.755727509586761e-07,
-        2.510525342751565e-08, 2.091484139640383e-09};
+    static constexpr double c[degree + 1] = {0.5,
+                                             0.1666666666666667,
+                                             0.041666666666666664,
+                                             0.008333333333326125,
+                                             0.001388888888888659,
+                                             0.0001984126987487792,
+                                             2.4801587321732222e-05,
+                                             2.7557255317104088e-06,
+                                             2.755727509586761e-07,
+                                             2.510525342751565e-08,
+                                             2.091484139640383e-09};
     static constexpr double ln2_high = 0.693147180369123816490, ln2_low = 1.90821492927058770002e-10;
     static constexpr double log2e = 1.44269504088896341;
     static constexpr double lowest = -708.3964185322641, highest = 708.7;

@@ -22,7 +22,8 @@ void gather(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const i
     for (int64_t i = 0; i < rows; ++i) {
         if (order && i + ahead < rows) {
             const T* next = x + order[i + ahead] * x_stride;
-            for (int64_t k = 0; k < columns; k += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(next + k);
+            for (int64_t k = 0; k < columns; k += 64 / static_cast<int64_t>(sizeof(T)))
+                __builtin_prefetch(next + k);
         }
         const T* from = x + (order ? order[i] : i) * x_stride;
         T* to = panels + i * P;

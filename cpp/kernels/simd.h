@@ -77,8 +77,12 @@ inline VecF max(VecF a, VecF b) { return (VecF)_mm512_max_ps((__m512)a, (__m512)
 inline VecD max(VecD a, VecD b) { return (VecD)_mm512_max_pd((__m512d)a, (__m512d)b); }
 inline VecF min(VecF a, VecF b) { return (VecF)_mm512_min_ps((__m512)a, (__m512)b); }
 inline VecD min(VecD a, VecD b) { return (VecD)_mm512_min_pd((__m512d)a, (__m512d)b); }
-inline VecF load_part(const float* p, int n) { return (VecF)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
-inline VecD load_part(const double* p, int n) { return (VecD)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1u), p); }
+inline VecF load_part(const float* p, int n) {
+    return (VecF)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p);
+}
+inline VecD load_part(const double* p, int n) {
+    return (VecD)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1u), p);
+}
 inline void store_part(float* p, VecF v, int n) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)v);
 }

@@ -1,5 +1,5 @@
-// Assembles one ISA's tables from the kernels, which are written once. An isa_*.cpp defines GDFAST_TABLE (the name
-// its tables go by) and GDFAST_VECTOR_BYTES, and includes this.
+// Assembles one ISA's tables from the kernels, which are written once. An isa_*.cpp defines GDFAST_TABLE (the
+// name its tables go by) and GDFAST_VECTOR_BYTES, and includes this.
 #pragma once
 
 #include "kernels/activation.inl.h"

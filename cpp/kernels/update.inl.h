@@ -1,7 +1,7 @@
 // The optimizer rules. Each is written once and serves the fused step, where a block's gradient has just been
-// summed, and the public functions on a caller's arrays. RuleStep's scalars tell the published variants of one rule
-// apart (training/rule.cpp says how); vectors and tail run the same operations, so that bits do not depend on where in an array an
-// element lies.
+// summed, and the public functions on a caller's arrays. RuleStep's scalars tell the published variants of
+// one rule apart (training/rule.cpp says how); vectors and tail run the same operations, so that bits do not
+// depend on where in an array an element lies.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -10,8 +10,8 @@
 namespace gdfast {
 namespace {
 
-// w, s0 and s1 in place; a Move works on vectors. Returns the sum of the squares that w had before: the penalty that
-// a reported loss includes, at no cost while w passes by.
+// w, s0 and s1 in place; a Move works on vectors. Returns the sum of the squares that w had before: the
+// penalty that a reported loss includes, at no cost while w passes by.
 template <class T, class Move>
 T update(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>& r) {
     using V = Vec<T>;

@@ -7,7 +7,8 @@
 
 namespace gdfast {
 
-// The caller's arrays: coefs[i] is (in, out) row-major, intercepts[i] is (out,). The one truth outside of fit.
+// The caller's arrays: coefs[i] is (in, out) row-major, intercepts[i] is (out,). The one truth outside of
+// fit.
 template <class T>
 struct PlainArrays {
     std::vector<T*> coefs, intercepts;

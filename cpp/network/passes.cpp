@@ -10,7 +10,8 @@ namespace {
 // while all rows of the block pass by it.
 constexpr int64_t kSliceBytes = 16 * 1024;
 
-// c = a . panels for every panel of outputs: a (rows, depth), c (rows, columns) and activated have panels as far apart.
+// c = a . panels for every panel of outputs: a (rows, depth), c (rows, columns) and activated have panels as
+// far apart.
 template <class T, class PanelOf, class Finish>
 void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t columns, PanelOf panel_of,
               Finish finish) {
@@ -78,10 +79,11 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         p.rows = rows.count();
         const bool fused = hidden && l.activation == Activation::relu;
         p.epilogue = fused ? Epilogue::relu : Epilogue::none;
-        multiply(table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); },
-                 [&](int64_t, T* panel) {
-                     if (activate && !fused) activate(rows.count() * P, panel);
-                 });
+        multiply(
+            table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); },
+            [&](int64_t, T* panel) {
+                if (activate && !fused) activate(rows.count() * P, panel);
+            });
     }
 }
 
@@ -104,10 +106,11 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
         p.rows = rows.count();
         const bool fused = below == Activation::relu;
         p.epilogue = fused ? Epilogue::relu_derivative : Epilogue::none;
-        multiply(table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
-                 [&](int64_t j, T* panel) {
-                     if (differentiate && !fused) differentiate(rows.count() * P, activated + j * stride, panel);
-                 });
+        multiply(
+            table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
+            [&](int64_t j, T* panel) {
+                if (differentiate && !fused) differentiate(rows.count() * P, activated + j * stride, panel);
+            });
     }
 }
 

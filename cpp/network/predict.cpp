@@ -22,7 +22,8 @@ void finish(const Spec& spec, Output output, Workspace<T>& work, int64_t count, 
     if (output == Output::softmax) table.softmax(count, columns, sums.at(0), sums.stride);
     for (int64_t j = 0; j * P < columns; ++j) {
         T* panel = sums.at(0, j);
-        if (output == Output::logistic) table.activate[static_cast<int>(Activation::logistic)](count * P, panel);
+        if (output == Output::logistic)
+            table.activate[static_cast<int>(Activation::logistic)](count * P, panel);
         if (output == Output::exp) table.exponential(count * P, panel);
         const int64_t n = std::min<int64_t>(P, columns - j * P);
         for (int64_t i = 0; i < count; ++i) std::copy_n(panel + i * P, n, out + i * columns + j * P);
@@ -44,9 +45,10 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
             Buffer<T> transposed(l.in_panels * l.transposed_panel(P));
             for (int64_t k = 0; k < l.in; ++k)
                 for (int64_t n = 0; n < l.out; ++n)
-                    transposed.data()[k / P * l.transposed_panel(P) + n * P + k % P] = arrays.coefs[i][k * l.out + n];
-            table.dots({inputs.at(0), inputs.stride, transposed.data(), l.transposed_panel(P), arrays.intercepts[i],
-                        outputs.at(0), count, l.in, static_cast<int>(l.out)});
+                    transposed.data()[k / P * l.transposed_panel(P) + n * P + k % P] =
+                        arrays.coefs[i][k * l.out + n];
+            table.dots({inputs.at(0), inputs.stride, transposed.data(), l.transposed_panel(P),
+                        arrays.intercepts[i], outputs.at(0), count, l.in, static_cast<int>(l.out)});
             if (activate) activate(count * P, outputs.at(0));
             continue;
         }
@@ -103,9 +105,9 @@ void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     });
 }
 
-template void predict(const Spec&, const ConstPlainArrays<float>&, const Rows<float>&, const int64_t*, int64_t,
-                      Output, float*, int);
-template void predict(const Spec&, const ConstPlainArrays<double>&, const Rows<double>&, const int64_t*, int64_t,
-                      Output, double*, int);
+template void predict(const Spec&, const ConstPlainArrays<float>&, const Rows<float>&, const int64_t*,
+                      int64_t, Output, float*, int);
+template void predict(const Spec&, const ConstPlainArrays<double>&, const Rows<double>&, const int64_t*,
+                      int64_t, Output, double*, int);
 
 }  // namespace gdfast

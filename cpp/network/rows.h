@@ -18,8 +18,8 @@ struct Rows {
     // Rows order[0 .. count) (order null: first, first + 1, ...) into panels `stride` apart.
     void gather(int64_t count, const int64_t* order, int64_t first, T* panels, int64_t stride) const {
         if (dense) {
-            kernels<T>().gather(count, columns, order ? dense : dense + first * columns, columns, order, panels,
-                                stride);
+            kernels<T>().gather(count, columns, order ? dense : dense + first * columns, columns, order,
+                                panels, stride);
         } else if (indptr32) {
             scatter(count, order, first, panels, stride, indices32, indptr32);
         } else {

@@ -42,7 +42,8 @@ struct Spec {
             layer.out_panels = panels(layer.out);
             // (Each of its panels is a strip of its own, see Tiling: not for a million inputs.)
             layer.narrow = layer.out <= lanes / 2 && layer.in > panel && layer.in_panels < (1 << 16);
-            const int64_t elements = checked_product(checked_product(layer.in_panels, layer.out_panels), panel * panel);
+            const int64_t elements =
+                checked_product(checked_product(layer.in_panels, layer.out_panels), panel * panel);
             layer.bias = parameters;
             parameters += layer.out_panels * panel;
             layer.weights = parameters;

@@ -74,7 +74,8 @@ public:
 
 private:
     static uint64_t word(uint32_t phase, int64_t first, int64_t last) {
-        return uint64_t{phase & 0xFFFFFF} << 40 | static_cast<uint64_t>(first) << 20 | static_cast<uint64_t>(last);
+        return uint64_t{phase & 0xFFFFFF} << 40 | static_cast<uint64_t>(first) << 20 |
+               static_cast<uint64_t>(last);
     }
     std::atomic<uint64_t> word_{0};
 };
@@ -82,7 +83,11 @@ private:
 class Team {
 public:
     Team(int most, const Plan& plan, const Work& work, const std::function<void()>& watch)
-        : plan_(plan), work_(work), watch_(watch), shares_(static_cast<size_t>(most)), bounds_(static_cast<size_t>(most) + 1) {}
+        : plan_(plan),
+          work_(work),
+          watch_(watch),
+          shares_(static_cast<size_t>(most)),
+          bounds_(static_cast<size_t>(most) + 1) {}
 
     // What one of `members` threads does.
     void join(int me, int members) {
@@ -118,14 +123,15 @@ private:
         } while (!over_ && bounds_[0] == bounds_[static_cast<size_t>(members)]);
         if (!over_) {
             left_.store(bounds_[static_cast<size_t>(members)] - bounds_[0], std::memory_order_relaxed);
-            for (size_t t = 0; t < static_cast<size_t>(members); ++t) shares_[t].offer(phase, bounds_[t], bounds_[t + 1]);
+            for (size_t t = 0; t < static_cast<size_t>(members); ++t)
+                shares_[t].offer(phase, bounds_[t], bounds_[t + 1]);
         }
         phase_.store(phase);
         wake_sleepers();
     }
 
-    // Looks for a while: longer than even shares differ. Then whoever is waited for may have been put aside: does what
-    // that thread has not begun, and hands the core to whoever needs it.
+    // Looks for a while: longer than even shares differ. Then whoever is waited for may have been put aside:
+    // does what that thread has not begun, and hands the core to whoever needs it.
     uint32_t wait_for_phase_after(uint32_t phase, int me, int members) {
         constexpr int patience = 256, looks = 4000;
         for (int i = 0;; ++i) {
@@ -139,13 +145,14 @@ private:
         }
     }
 
-    // The one that is waited for wakes us, and the operating system, which owes time to a sleeper, lets us go on at
-    // once: after sched_yield() a busy stranger would have its whole slice first.
+    // The one that is waited for wakes us, and the operating system, which owes time to a sleeper, lets us go
+    // on at once: after sched_yield() a busy stranger would have its whole slice first.
     void sleep_while(uint32_t phase) {
 #if defined(__linux__)
         sleepers_.fetch_add(1);
         const timespec limit{0, 1000000};
-        syscall(SYS_futex, reinterpret_cast<uint32_t*>(&phase_), FUTEX_WAIT_PRIVATE, phase, &limit, nullptr, 0);
+        syscall(SYS_futex, reinterpret_cast<uint32_t*>(&phase_), FUTEX_WAIT_PRIVATE, phase, &limit, nullptr,
+                0);
         sleepers_.fetch_sub(1);
 #else
         (void)phase;
@@ -154,7 +161,9 @@ private:
     }
     void wake_sleepers() {
 #if defined(__linux__)
-        if (sleepers_.load()) syscall(SYS_futex, reinterpret_cast<uint32_t*>(&phase_), FUTEX_WAKE_PRIVATE, 1 << 30, nullptr, nullptr, 0);
+        if (sleepers_.load())
+            syscall(SYS_futex, reinterpret_cast<uint32_t*>(&phase_), FUTEX_WAKE_PRIVATE, 1 << 30, nullptr,
+                    nullptr, 0);
 #endif
     }
 

@@ -6,30 +6,30 @@
 
 namespace gdfast {
 
-// How many threads a caller may have: at most `asked` (0: any number) of those that OpenMP would give the calling
-// thread, which OMP_NUM_THREADS and threadpoolctl decide.
+// How many threads a caller may have: at most `asked` (0: any number) of those that OpenMP would give the
+// calling thread, which OMP_NUM_THREADS and threadpoolctl decide.
 int thread_limit(int asked);
 
-// How many of `limit` threads a phase of `work` multiply-adds is worth, `units` at most. The environment variable
-// GDFAST_FORCE_THREADS overrules it, for tests.
+// How many of `limit` threads a phase of `work` multiply-adds is worth, `units` at most. The environment
+// variable GDFAST_FORCE_THREADS overrules it, for tests.
 int threads_for(double work, int64_t units, int limit);
 
-// Prepares the next phase; one thread at a time calls it, while no other works. Writes bounds[0 .. threads], where
-// units bounds[t] .. bounds[t + 1] are the share of thread t, and returns whether there is a phase at all. (It may
-// have no more than kMostUnits.)
+// Prepares the next phase; one thread at a time calls it, while no other works. Writes bounds[0 .. threads],
+// where units bounds[t] .. bounds[t + 1] are the share of thread t, and returns whether there is a phase at
+// all. (It may have no more than kMostUnits.)
 using Plan = std::function<bool(int threads, int64_t* bounds)>;
 constexpr int64_t kMostUnits = (int64_t{1} << 20) - 1;
 
 // Does one unit. Units of a phase may run in any order, on any thread.
 using Work = std::function<void(int64_t unit, int thread)>;
 
-// Runs phase after phase on up to `threads` threads. A thread takes its own share first, for what it last touched
-// is near, and then helps out with the others'; a phase is over when its units are done, so nobody waits for a
-// thread that the operating system has put aside between two units. `watch` is called between units on the calling
-// thread. None of the three may throw, except on a single thread.
+// Runs phase after phase on up to `threads` threads. A thread takes its own share first, for what it last
+// touched is near, and then helps out with the others'; a phase is over when its units are done, so nobody
+// waits for a thread that the operating system has put aside between two units. `watch` is called between
+// units on the calling thread. None of the three may throw, except on a single thread.
 //
-// Denormal numbers are flushed to zero meanwhile: deltas and moments that fade away would otherwise slow every
-// operation on them. The caller's floating-point state is restored.
+// Denormal numbers are flushed to zero meanwhile: deltas and moments that fade away would otherwise slow
+// every operation on them. The caller's floating-point state is restored.
 void in_phases(int threads, const Plan& plan, const Work& work, const std::function<void()>& watch = {});
 
 // One phase of `units` equal units.

@@ -35,7 +35,8 @@ class RowPanels {
 public:
     RowPanels() = default;
     RowPanels(int64_t rows, int64_t panels, int panel)
-        // One row more than there is: were panels a power of two apart, all would meet in one set of the first cache.
+        // One row more than there is: were panels a power of two apart, all would meet in one set of the
+        // first cache.
         : stride((std::min(rows, kRowBlock<T>) + 1) * panel),
           panel_(panel),
           block_(checked_product(panels, stride)),

@@ -56,8 +56,8 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
             if (phase == rows)
                 pass_rows(spec, parameters, work, loss, data, batch, share(batch.count, unit, units));
             else
-                sum_strip(spec, parameters, work, tiling[unit], batch.count, scratch[static_cast<size_t>(thread)].data(),
-                          add);
+                sum_strip(spec, parameters, work, tiling[unit], batch.count,
+                          scratch[static_cast<size_t>(thread)].data(), add);
         });
 
     double squares = 0;
@@ -75,9 +75,9 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     return (total + 0.5 * alpha * squares) / weight_sum;
 }
 
-template double loss_and_gradient(const Spec&, const ConstPlainArrays<float>&, const Data<float>&, Loss, double,
-                                  const PlainArrays<float>&, int);
-template double loss_and_gradient(const Spec&, const ConstPlainArrays<double>&, const Data<double>&, Loss, double,
-                                  const PlainArrays<double>&, int);
+template double loss_and_gradient(const Spec&, const ConstPlainArrays<float>&, const Data<float>&, Loss,
+                                  double, const PlainArrays<float>&, int);
+template double loss_and_gradient(const Spec&, const ConstPlainArrays<double>&, const Data<double>&, Loss,
+                                  double, const PlainArrays<double>&, int);
 
 }  // namespace gdfast

@@ -8,10 +8,13 @@ namespace gdfast {
 
 std::vector<std::string> RuleSpec::slots() const {
     switch (rule) {
-        case Rule::sgd: return {};
+        case Rule::sgd:
+            return {};
         case Rule::momentum:
-        case Rule::nesterov: return {"velocity"};
-        case Rule::adam: return {"m", "v"};
+        case Rule::nesterov:
+            return {"velocity"};
+        case Rule::adam:
+            return {"m", "v"};
     }
     return {};
 }
@@ -36,7 +39,8 @@ RuleStep<T> RuleSpec::at(int64_t step, double learning_rate, double decay) const
     s.v_scale = static_cast<T>(uncorrected ? 1 : 1 / correct_2);
     s.step = static_cast<T>(-learning_rate * (uncorrected ? std::sqrt(correct_2) : 1) / correct_1);
     // What float32 would flush to zero must not make 0 / 0 of a parameter that has no gradient.
-    const double kept = epsilon > 0 ? std::max(epsilon, static_cast<double>(std::numeric_limits<T>::min())) : 0;
+    const double kept =
+        epsilon > 0 ? std::max(epsilon, static_cast<double>(std::numeric_limits<T>::min())) : 0;
     s.eps_inside = static_cast<T>(eps_mode == EpsMode::inside ? kept : 0);
     s.eps_outside = static_cast<T>(eps_mode == EpsMode::inside ? 0 : kept);
     return s;

@@ -15,7 +15,8 @@ enum class EpsMode { outside, uncorrected, inside };
 struct RuleSpec {
     Rule rule = Rule::sgd;
     double momentum = 0;
-    // scikit-learn keeps the learning rate inside the velocity, torch outside: they part as soon as it changes.
+    // scikit-learn keeps the learning rate inside the velocity, torch outside: they part as soon as it
+    // changes.
     bool lr_in_velocity = true;
     double beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-8;
     EpsMode eps_mode = EpsMode::uncorrected;

@@ -6,8 +6,8 @@ namespace gdfast {
 
 namespace {
 
-// What a block costs, in multiply-adds: the products of `rows` rows, which cannot be faster than the latency of
-// eight vectors in flight, and the update of its elements, each worth a root and a division.
+// What a block costs, in multiply-adds: the products of `rows` rows, which cannot be faster than the latency
+// of eight vectors in flight, and the update of its elements, each worth a root and a division.
 double block_cost(int64_t rows, int64_t height, int64_t columns, int panel) {
     constexpr double update_cost = 16;
     const int64_t lanes = panel / 2, vectors = height * (columns > lanes ? 2 : 1);
@@ -21,9 +21,10 @@ Tiling::Tiling(const Spec& spec, int64_t rows) {
     const int P = spec.panel;
     int64_t blocks_in_all = 0;
     for (const Layer& l : spec.layers) blocks_in_all += l.in_panels * l.out_panels;
-    // Blocks of a strip share a slice of deltas. Where blocks are few, even shares are worth more; where they are
-    // many, a phase must not have too many units.
-    const int64_t most = std::max(std::clamp<int64_t>(blocks_in_all / 64, 1, 64 / P), blocks_in_all / (kMostUnits / 4));
+    // Blocks of a strip share a slice of deltas. Where blocks are few, even shares are worth more; where they
+    // are many, a phase must not have too many units.
+    const int64_t most =
+        std::max(std::clamp<int64_t>(blocks_in_all / 64, 1, 64 / P), blocks_in_all / (kMostUnits / 4));
     scratch_ = most * P * P;
     cost_before_.push_back(0);
     const auto add = [&](const Strip& strip, double cost) {

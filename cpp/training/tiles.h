@@ -1,5 +1,5 @@
-// The second phase of a step: every block of every weight gradient, summed over the whole batch, and whatever is to
-// be done with it while it is still in the first cache.
+// The second phase of a step: every block of every weight gradient, summed over the whole batch, and whatever
+// is to be done with it while it is still in the first cache.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,8 @@
 
 namespace gdfast {
 
-// A run of blocks in one panel. In panel j of W a block is P inputs by P outputs; in a narrow layer, panel j of
-// W transposed, it is all outputs by P inputs, one to a panel.
+// A run of blocks in one panel. In panel j of W a block is P inputs by P outputs; in a narrow layer, panel j
+// of W transposed, it is all outputs by P inputs, one to a panel.
 struct Strip {
     int layer;
     int64_t panel;
@@ -55,8 +55,8 @@ struct GradientPiece {
 
 // Sums a strip's gradients over `rows` rows, and hands them over, piece by piece: use(GradientPiece).
 template <class T, class Use>
-void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspace<T>& work, const Strip& strip,
-               int64_t rows, T* scratch, Use&& use) {
+void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspace<T>& work,
+               const Strip& strip, int64_t rows, T* scratch, Use&& use) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
@@ -74,23 +74,28 @@ void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspac
         const int columns = static_cast<int>(std::min<int64_t>(P, l.in - strip.panel * P));
         const int height = static_cast<int>(l.out);
         in_blocks<T>({0, rows}, [&](Range block) {
-            table.outer({deltas.at(block.first), inputs.at(block.first, strip.panel), scratch, block.count(), height,
-                         columns, block.first > 0});
+            table.outer({deltas.at(block.first), inputs.at(block.first, strip.panel), scratch, block.count(),
+                         height, columns, block.first > 0});
         });
         // Padding of activations need not be zero, that of weights must be.
         for (int n = 0; n < height; ++n) std::fill(scratch + n * P + columns, scratch + (n + 1) * P, T(0));
-        use(GradientPiece<T>{scratch, l.weights + strip.panel * l.transposed_panel(P), height * P, nullptr, false});
+        use(GradientPiece<T>{scratch, l.weights + strip.panel * l.transposed_panel(P), height * P, nullptr,
+                             false});
         return;
     }
     const int columns = static_cast<int>(std::min<int64_t>(P, l.out - strip.panel * P));
-    const auto height = [&](int64_t block) { return static_cast<int>(std::min<int64_t>(P, l.in - block * P)); };
-    // A slice of rows of the panel of deltas stays in the first cache while the blocks of the strip pass by it.
+    const auto height = [&](int64_t block) {
+        return static_cast<int>(std::min<int64_t>(P, l.in - block * P));
+    };
+    // A slice of rows of the panel of deltas stays in the first cache while the blocks of the strip pass by
+    // it.
     constexpr int64_t slice = kRowBlock<T> / 2;
     for (int64_t first = 0; first < rows; first += slice) {
         const int64_t count = std::min(slice, rows - first);
         for (int64_t block = strip.blocks.first; block < strip.blocks.last; ++block)
             table.outer({inputs.at(first, block), deltas.at(first, strip.panel),
-                         scratch + (block - strip.blocks.first) * P * P, count, height(block), columns, first > 0});
+                         scratch + (block - strip.blocks.first) * P * P, count, height(block), columns,
+                         first > 0});
     }
     const int64_t panel_offset = l.weights + strip.panel * l.weight_panel(P);
     for (int64_t block = strip.blocks.first; block < strip.blocks.last; ++block)

@@ -25,8 +25,9 @@ Trainer<T>::Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double al
       alpha_(alpha),
       batch_size_(batch_size),
       tiling_(spec_, batch_size),
-      threads_(std::min(tiling_.most_threads(), threads_for(3 * spec_.work_per_row() * static_cast<double>(batch_size),
-                                                            tiling_.size(), thread_limit))),
+      threads_(std::min(tiling_.most_threads(),
+                        threads_for(3 * spec_.work_per_row() * static_cast<double>(batch_size),
+                                    tiling_.size(), thread_limit))),
       parameters_(spec_, true),
       work_(spec_, batch_size, true),
       squares_(static_cast<size_t>(tiling_.size())) {
@@ -88,8 +89,8 @@ EpochResult Trainer<T>::run(const Data<T>& data, double learning_rate, int threa
     return {data.count ? total / static_cast<double>(data.count) : 0, stop};
 }
 
-// Enough units that a thread which is slowed down can be helped out, none so small that taking it, or streaming the
-// weights past so few rows, would count.
+// Enough units that a thread which is slowed down can be helped out, none so small that taking it, or
+// streaming the weights past so few rows, would count.
 template <class T>
 int64_t Trainer<T>::row_units(int64_t rows, int threads) const {
     if (threads == 1) return 1;
@@ -105,16 +106,17 @@ void Trainer<T>::update_strip(int64_t strip, const Batch& batch, const RuleStep<
     const KernelTable<T>& table = kernels<T>();
     const auto update = table.update[static_cast<int>(rule_.rule)];
     double squares = 0;
-    sum_strip(spec_, parameters_, work_, tiling_[strip], batch.count, scratch, [&](const GradientPiece<T>& piece) {
-        RuleStep<T> scalars = step;
-        if (piece.bias) scalars.decay = 0;
-        T* w = parameters_.values.data() + piece.offset;
-        T* s0 = slots_.size() > 0 ? slots_[0].data() + piece.offset : nullptr;
-        T* s1 = slots_.size() > 1 ? slots_[1].data() + piece.offset : nullptr;
-        const T before = update(piece.elements, w, piece.gradient, s0, s1, scalars);
-        if (!piece.bias) squares += static_cast<double>(before);
-        if (piece.transposed) table.transpose(w, piece.transposed);
-    });
+    sum_strip(spec_, parameters_, work_, tiling_[strip], batch.count, scratch,
+              [&](const GradientPiece<T>& piece) {
+                  RuleStep<T> scalars = step;
+                  if (piece.bias) scalars.decay = 0;
+                  T* w = parameters_.values.data() + piece.offset;
+                  T* s0 = slots_.size() > 0 ? slots_[0].data() + piece.offset : nullptr;
+                  T* s1 = slots_.size() > 1 ? slots_[1].data() + piece.offset : nullptr;
+                  const T before = update(piece.elements, w, piece.gradient, s0, s1, scalars);
+                  if (!piece.bias) squares += static_cast<double>(before);
+                  if (piece.transposed) table.transpose(w, piece.transposed);
+              });
     squares_[static_cast<size_t>(strip)] = squares;
 }
 

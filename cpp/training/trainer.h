@@ -18,14 +18,15 @@ struct EpochResult {
 template <class T>
 class Trainer {
 public:
-    Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double alpha, int64_t batch_size, int thread_limit);
+    Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double alpha, int64_t batch_size,
+            int thread_limit);
 
     void load(const ConstPlainArrays<T>& arrays) { parameters_.load(arrays); }
     void save(const PlainArrays<T>& arrays) const { unpack(spec_, parameters_.values.data(), arrays); }
     bool finite() const { return all_finite(parameters_.values.data(), spec_.parameters); }
 
-    // One parallel region of at most `thread_limit` threads; meanwhile `interrupted` is asked now and then, on the
-    // calling thread, whether to stop at the next step.
+    // One parallel region of at most `thread_limit` threads; meanwhile `interrupted` is asked now and then,
+    // on the calling thread, whether to stop at the next step.
     EpochResult run(const Data<T>& data, double learning_rate, int thread_limit,
                     const std::function<bool()>& interrupted);
 
