@@ -5,35 +5,12 @@
 #include <memory>
 
 #include "bindings/arrays.h"
+#include "bindings/rules.h"
 #include "kernels/dispatch.h"
 
 namespace gdfast {
 
 namespace {
-
-RuleSpec rule_named(const std::string& name, const py::dict& params) {
-    const auto number = [&](const char* key) {
-        const std::string label = std::string("rule_params['") + key + "']";
-        if (!params.contains(key))
-            throw py::value_error("rule_params of '" + name + "' must have '" + key + "'");
-        return checked_number<double>(params[key], label);
-    };
-    RuleSpec rule;
-    if (name == "sgd") {
-        rule.momentum = number("momentum");
-        rule.rule = rule.momentum == 0          ? Rule::sgd
-                    : number("nesterov") != 0.0 ? Rule::nesterov
-                                                : Rule::momentum;
-    } else if (name == "adam") {
-        rule.rule = Rule::adam;
-        rule.beta_1 = number("beta_1");
-        rule.beta_2 = number("beta_2");
-        rule.epsilon = number("epsilon");
-    } else {
-        throw py::value_error("rule must be one of 'sgd', 'adam'; got '" + name + "'");
-    }
-    return rule;
-}
 
 class AnyTrainer {
 public:

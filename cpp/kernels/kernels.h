@@ -64,6 +64,7 @@ constexpr int kLosses = 7;
 
 enum class Rule : int { sgd, momentum, nesterov, adam };
 constexpr int kRules = 4;
+constexpr int kMostStates = 3;  // arrays of state that a rule may have, each as large as the parameters
 
 // What a sum starts from.
 enum class Start : int { zero, bias, output };
@@ -160,8 +161,8 @@ struct KernelTable {
     void (*quantiles)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
     void (*loss[kLosses])(const LossRows<T>&);
 
-    // Returns the sum of w's squares as they were before.
-    T (*update[kRules])(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>&);
+    // w and the rule's own arrays of state in place. Returns the sum of w's squares as they were before.
+    T (*update[kRules])(int64_t n, T* w, const T* g, T* const* states, const RuleStep<T>&);
 
     // One P x P block from one orientation to the other.
     void (*transpose)(const T* block, T* transposed);

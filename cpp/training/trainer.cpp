@@ -111,9 +111,9 @@ void Trainer<T>::update_strip(int64_t strip, const Batch& batch, const RuleStep<
                   RuleStep<T> scalars = step;
                   if (piece.bias) scalars.decay = 0;
                   T* w = parameters_.values.data() + piece.offset;
-                  T* s0 = slots_.size() > 0 ? slots_[0].data() + piece.offset : nullptr;
-                  T* s1 = slots_.size() > 1 ? slots_[1].data() + piece.offset : nullptr;
-                  const T before = update(piece.elements, w, piece.gradient, s0, s1, scalars);
+                  T* states[kMostStates];
+                  for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;
+                  const T before = update(piece.elements, w, piece.gradient, states, scalars);
                   if (!piece.bias) squares += static_cast<double>(before);
                   if (piece.transposed) table.transpose(w, piece.transposed);
               });
