@@ -113,7 +113,11 @@ public:
         py::dict state;
         state["step"] = trainer_.descent.step;
         state["slots"] = slots;
-        if (trainer_.descent.options().limits.adaptive) state["norms"] = trainer_.descent.norms.norms();
+        if (trainer_.descent.options().limits.adaptive) {
+            py::list norms;
+            for (const double norm : trainer_.descent.norms.norms()) norms.append(norm);
+            state["norms"] = norms;
+        }
         return state;
     }
 

@@ -102,10 +102,10 @@ void Descent<T>::prepare(const GradientPiece<T>& piece, Sums& sums) const {
         if (l1_ > 0) sums.magnitudes += table.sum_magnitudes(piece.elements, w);
         if (l2_ > 0 || l1_ > 0) table.penalize(piece.elements, w, piece.gradient, l2_, l1_);
     }
-    if (options_.records || moves_apart())
-        sums.gradient_squares += table.sum_squares(piece.elements, piece.gradient);
+    if (options_.records) sums.gradient_squares += table.sum_squares(piece.elements, piece.gradient);
     if (options_.limits.value < kNoLimit)
         table.clip(piece.elements, piece.gradient, static_cast<T>(options_.limits.value));
+    if (moves_apart()) sums.clipped_squares += table.sum_squares(piece.elements, piece.gradient);
 }
 
 template <class T>
@@ -113,8 +113,7 @@ void Descent<T>::limit() {
     std::vector<double> squares(spec_.layers.size());
     double all = 0;
     for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit)
-        squares[static_cast<size_t>(tiling_[unit].layer)] +=
-            sums_[static_cast<size_t>(unit)].gradient_squares;
+        squares[static_cast<size_t>(tiling_[unit].layer)] += sums_[static_cast<size_t>(unit)].clipped_squares;
     const auto factor = [](double norm, double limit) { return norm > limit ? limit / norm : 1.0; };
     for (size_t i = 0; i < squares.size(); ++i) {
         const double by_layer = factor(std::sqrt(squares[i]), options_.limits.layer_norm);
