@@ -10,9 +10,9 @@ namespace gdfast {
 namespace {
 
 Spec make_spec(const std::vector<int64_t>& units, const std::vector<ActivationFunction>& activations,
-               bool float32) {
-    return float32 ? Spec(units, activations, kernels<float>().panel, kernels<float>().lanes)
-                   : Spec(units, activations, kernels<double>().panel, kernels<double>().lanes);
+               bool float32, const std::vector<bool>& normalized = {}) {
+    return float32 ? Spec(units, activations, kernels<float>().panel, kernels<float>().lanes, normalized)
+                   : Spec(units, activations, kernels<double>().panel, kernels<double>().lanes, normalized);
 }
 
 py::handle values_of(py::handle x) {
@@ -24,10 +24,12 @@ py::handle values_of(py::handle x) {
 template <class T>
 py::array forward_typed(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
                         const py::sequence& activations, const std::string& output, const py::object& rows,
-                        const py::object& out, int n_threads) {
-    const Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
-    const Spec spec =
-        make_spec(network.units, activations_named(activations, network.units.size() - 2), sizeof(T) == 4);
+                        const py::object& out, int n_threads, const py::object& batch_norm,
+                        double bn_epsilon) {
+    Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
+    const std::vector<bool> normalized = add_norms(batch_norm, network, Access::read);
+    const Spec spec = make_spec(network.units, activations_named(activations, network.units.size() - 2),
+                                sizeof(T) == 4, normalized);
     const Output output_function = output_named(output);
     const Rows<T> data = checked_rows<T>(x, "X", spec.inputs());
     int64_t count = 0;
@@ -49,16 +51,16 @@ py::array forward_typed(const py::object& x, const py::sequence& coefs, const py
     const int limit = thread_limit(n_threads);
     {
         py::gil_scoped_release released;
-        predict<T>(spec, network.arrays, data, order, count, output_function, to, limit);
+        predict<T>(spec, network.arrays, data, order, count, output_function, bn_epsilon, to, limit);
     }
     return result;
 }
 
 py::array forward_any(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
                       const py::sequence& activations, const std::string& output, const py::object& rows,
-                      const py::object& out, int n_threads) {
+                      const py::object& out, int n_threads, const py::object& batch_norm, double bn_epsilon) {
     const auto typed = is_float32(values_of(x), "X") ? forward_typed<float> : forward_typed<double>;
-    return typed(x, coefs, intercepts, activations, output, rows, out, n_threads);
+    return typed(x, coefs, intercepts, activations, output, rows, out, n_threads, batch_norm, bn_epsilon);
 }
 
 template <class T>
@@ -112,7 +114,8 @@ double loss_and_grad(const py::object& x, const py::object& y, const py::sequenc
 void register_kernels(py::module_& m) {
     m.def("forward", forward_any, py::arg("X"), py::arg("coefs"), py::arg("intercepts"),
           py::arg("activations"), py::arg("output"), py::arg("rows") = py::none(),
-          py::arg("out") = py::none(), py::arg("n_threads") = 0);
+          py::arg("out") = py::none(), py::arg("n_threads") = 0, py::arg("batch_norm") = py::none(),
+          py::arg("bn_epsilon") = 1e-5);
     m.def("loss_and_grad", loss_and_grad, py::arg("X"), py::arg("y"), py::arg("coefs"), py::arg("intercepts"),
           py::arg("activations"), py::arg("loss"), py::arg("alpha"), py::arg("sample_weight"),
           py::arg("coef_grads"), py::arg("intercept_grads"), py::arg("n_threads") = 0);

@@ -1,6 +1,7 @@
 // Trainer as Python sees it: one class for both element types.
 #include "training/trainer.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 
@@ -29,15 +30,22 @@ template <class T>
 class TypedTrainer final : public AnyTrainer {
 public:
     TypedTrainer(const py::list& coefs, const py::list& intercepts, const py::sequence& activations,
-                 const py::object& loss, const DescentOptions& options, int64_t batch_size, int n_threads)
+                 const py::object& loss, const DescentOptions& options, const std::vector<double>& dropout,
+                 const py::object& batch_norm, const NormOptions& norm, int64_t batch_size, int n_threads)
         : coefs_(coefs),
           intercepts_(intercepts),
+          norms_(py::isinstance<py::sequence>(batch_norm) ? py::list(batch_norm) : py::list()),
           network_(checked_network<T>(coefs, intercepts, "coefs", "intercepts", Access::write)),
+          normalized_(
+              batch_norm.is_none()
+                  ? std::vector<bool>()
+                  : add_norms(py::isinstance<py::sequence>(batch_norm) ? py::object(norms_) : batch_norm,
+                              network_, Access::write)),
           loss_(loss_named<T>(loss, network_.units.back())),
           n_threads_(n_threads),
           trainer_(Spec(network_.units, activations_named(activations, network_.units.size() - 2),
-                        kernels<T>().panel, kernels<T>().lanes),
-                   loss_, options, batch_size, thread_limit(n_threads)) {
+                        kernels<T>().panel, kernels<T>().lanes, normalized_),
+                   loss_, options, dropout, norm, batch_size, thread_limit(n_threads)) {
         trainer_.load(network_.arrays);
     }
 
@@ -96,17 +104,25 @@ public:
         for (size_t i = 0; i < names.size(); ++i) {
             py::list arrays;
             PlainArrays<T> plain;
-            const auto add = [&](const py::list& like, std::vector<T*>& pointers) {
-                for (const py::handle item : like) {
-                    const auto shape = py::reinterpret_borrow<py::array>(item);
-                    py::array_t<T> copy(
-                        std::vector<py::ssize_t>(shape.shape(), shape.shape() + shape.ndim()));
-                    pointers.push_back(copy.mutable_data());
-                    arrays.append(copy);
-                }
+            const auto add = [&](py::handle like, std::vector<T*>& pointers) {
+                const auto shape = py::reinterpret_borrow<py::array>(like);
+                py::array_t<T> copy(std::vector<py::ssize_t>(shape.shape(), shape.shape() + shape.ndim()));
+                pointers.push_back(copy.mutable_data());
+                arrays.append(copy);
             };
-            add(coefs_, plain.coefs);
-            add(intercepts_, plain.intercepts);
+            for (const py::handle coef : coefs_) add(coef, plain.coefs);
+            for (const py::handle intercept : intercepts_) add(intercept, plain.intercepts);
+            // Then each normalised layer's gamma and beta.
+            for (size_t k = 0; k < normalized_.size(); ++k) {
+                if (normalized_[k]) {
+                    const auto four = py::cast<py::tuple>(norms_[k]);
+                    add(four[0], plain.gammas);
+                    add(four[1], plain.betas);
+                } else {
+                    plain.gammas.push_back(nullptr);
+                    plain.betas.push_back(nullptr);
+                }
+            }
             unpack(trainer_.spec(), trainer_.descent.slot(i), plain);
             slots[names[i].c_str()] = arrays;
         }
@@ -135,16 +151,24 @@ public:
                 throw py::value_error("state['slots'] must have '" + name + "' for this rule");
             const auto arrays = py::cast<py::list>(slots[name.c_str()]);
             const std::string label = "state['slots']['" + name + "']";
-            if (arrays.size() != 2 * coefs_.size())
-                throw py::value_error(label + " must hold " + std::to_string(2 * coefs_.size()) +
-                                      " arrays, got " + std::to_string(arrays.size()));
+            const size_t normalized =
+                static_cast<size_t>(std::count(normalized_.begin(), normalized_.end(), true));
+            const size_t expected = 2 * (coefs_.size() + normalized);
+            if (arrays.size() != expected)
+                throw py::value_error(label + " must hold " + std::to_string(expected) + " arrays, got " +
+                                      std::to_string(arrays.size()));
             py::list weights, biases;
-            for (size_t i = 0; i < arrays.size(); ++i)
+            for (size_t i = 0; i < 2 * coefs_.size(); ++i)
                 (i < coefs_.size() ? weights : biases).append(arrays[i]);
-            const Network<T> slot =
-                checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
+            Network<T> slot = checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
             if (slot.units != network_.units)
                 throw py::value_error(label + " must have the shapes of the network's weights and biases");
+            size_t next = 2 * coefs_.size();
+            for (size_t k = 0; k < normalized_.size(); ++k)
+                for (auto* list : {&slot.arrays.gammas, &slot.arrays.betas})
+                    list->push_back(normalized_[k] ? checked<T>(arrays[next++], label,
+                                                                {network_.units[k + 1]}, Access::read)
+                                                   : nullptr);
             all.push_back(slot.arrays);
         }
         std::vector<double> norms;
@@ -191,8 +215,9 @@ private:
         std::atomic<bool>& flag;
     };
 
-    const py::list coefs_, intercepts_;  // keep the caller's arrays alive
-    const Network<T> network_;
+    const py::list coefs_, intercepts_, norms_;  // keep the caller's arrays alive
+    Network<T> network_;
+    const std::vector<bool> normalized_;
     const LossFunction<T> loss_;
     const int n_threads_;
     Trainer<T> trainer_;
@@ -214,11 +239,15 @@ double checked_share(double value, const char* name, double least, double most) 
     return value;
 }
 
-std::unique_ptr<AnyTrainer> make_trainer(
-    const py::sequence& coefs, const py::sequence& intercepts, const py::sequence& activations,
-    const py::object& loss, double alpha, double l1_ratio, double weight_decay, const py::object& clip_value,
-    const py::object& clip_norm, const py::object& clip_layer_norm, double gradient_noise, uint64_t seed,
-    bool records, int64_t batch_size, const std::string& rule, const py::dict& rule_params, int n_threads) {
+std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::sequence& intercepts,
+                                         const py::sequence& activations, const py::object& loss,
+                                         double alpha, double l1_ratio, double weight_decay,
+                                         const py::object& clip_value, const py::object& clip_norm,
+                                         const py::object& clip_layer_norm, double gradient_noise,
+                                         const py::object& dropout, const py::object& batch_norm,
+                                         double bn_momentum, double bn_epsilon, uint64_t seed, bool records,
+                                         int64_t batch_size, const std::string& rule,
+                                         const py::dict& rule_params, int n_threads) {
     if (coefs.size() == 0) throw py::value_error("coefs must hold at least one array");
     if (batch_size < 1)
         throw py::value_error("batch_size must be at least 1, got " + std::to_string(batch_size));
@@ -242,13 +271,29 @@ std::unique_ptr<AnyTrainer> make_trainer(
     options.key = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
     options.records = records;
     options.rule = rule_named(rule, rule_params);
+    std::vector<double> rates;
+    if (!dropout.is_none())
+        for (const py::handle rate : py::cast<py::sequence>(dropout)) {
+            rates.push_back(checked_number<double>(rate, "dropout"));
+            if (!(rates.back() >= 0 && rates.back() < 1))
+                throw py::value_error("dropout must be at least 0 and below 1, got " +
+                                      std::to_string(rates.back()));
+        }
+    if (!rates.empty() && rates.size() != coefs.size())
+        throw py::value_error("dropout must hold a rate for the inputs and one for each hidden layer, " +
+                              std::to_string(coefs.size()) + " in all, got " + std::to_string(rates.size()));
+    NormOptions norm;
+    norm.momentum = checked_share(bn_momentum, "bn_momentum", 0, 1);
+    if (!(bn_epsilon > 0))
+        throw py::value_error("bn_epsilon must be positive, got " + std::to_string(bn_epsilon));
+    norm.epsilon = bn_epsilon;
     // Copies of the lists, not of the arrays: the caller may change its lists.
     const py::list own_coefs(coefs), own_intercepts(intercepts);
     if (is_float32(own_coefs[0], "coefs[0]"))
         return std::make_unique<TypedTrainer<float>>(own_coefs, own_intercepts, activations, loss, options,
-                                                     batch_size, n_threads);
+                                                     rates, batch_norm, norm, batch_size, n_threads);
     return std::make_unique<TypedTrainer<double>>(own_coefs, own_intercepts, activations, loss, options,
-                                                  batch_size, n_threads);
+                                                  rates, batch_norm, norm, batch_size, n_threads);
 }
 
 }  // namespace
@@ -259,8 +304,10 @@ void register_trainer(py::module_& m) {
              py::arg("loss"), py::kw_only(), py::arg("alpha") = 0.0, py::arg("l1_ratio") = 0.0,
              py::arg("weight_decay") = 0.0, py::arg("clip_value") = py::none(),
              py::arg("clip_norm") = py::none(), py::arg("clip_layer_norm") = py::none(),
-             py::arg("gradient_noise") = 0.0, py::arg("seed") = 0, py::arg("records") = false,
-             py::arg("batch_size"), py::arg("rule"), py::arg("rule_params"), py::arg("n_threads") = 0)
+             py::arg("gradient_noise") = 0.0, py::arg("dropout") = py::none(),
+             py::arg("batch_norm") = py::none(), py::arg("bn_momentum") = 0.1, py::arg("bn_epsilon") = 1e-5,
+             py::arg("seed") = 0, py::arg("records") = false, py::arg("batch_size"), py::arg("rule"),
+             py::arg("rule_params"), py::arg("n_threads") = 0)
         .def("run_epoch", &AnyTrainer::run_epoch, py::arg("X"), py::arg("y"), py::arg("order") = py::none(),
              py::arg("sample_weight") = py::none(), py::kw_only(), py::arg("learning_rate"),
              py::arg("backprop_depth") = py::none())

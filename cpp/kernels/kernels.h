@@ -189,6 +189,12 @@ struct KernelTable {
     void (*scale)(int64_t n, T* x, T factor);
     void (*add_noise)(int64_t n, int64_t first, RandomKey key, T sigma, T* g);
 
+    // Batch normalisation of one panel, see normalize.inl.h.
+    void (*normalize)(int64_t rows, const T* z, const T* center, const T* scale, const T* shift, T* y);
+    void (*normalize_back)(int64_t rows, const T* z, const T* center, const T* scale, const T* slope,
+                           const T* shift, T* delta);
+    void (*column_products)(int64_t rows, const T* a, const T* b, const T* center, T* sums, bool accumulate);
+
     RandomKey (*derive_key)(RandomKey key, uint32_t x0, uint32_t x1);
     void (*drop)(const Dropout<T>&);
 

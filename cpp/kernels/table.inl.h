@@ -9,6 +9,7 @@
 #include "kernels/kernels.h"
 #include "kernels/loss.inl.h"
 #include "kernels/move.inl.h"
+#include "kernels/normalize.inl.h"
 #include "kernels/random.inl.h"
 #include "kernels/update.inl.h"
 
@@ -65,6 +66,9 @@ constexpr KernelTable<T> make_table() {
     t.clip = clip<T>;
     t.scale = scale<T>;
     t.add_noise = add_noise<T>;
+    t.normalize = normalize<T>;
+    t.normalize_back = normalize_back<T>;
+    t.column_products = column_products<T>;
     t.derive_key = derive_key;
     t.drop = drop<T>;
     t.transpose = transpose<T>;

@@ -45,6 +45,10 @@ void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to) {
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
         std::copy_n(from.intercepts[i], l.out, to + l.bias);
+        if (l.normalized) {
+            std::copy_n(from.gammas[i], l.out, to + l.gamma);
+            std::copy_n(from.betas[i], l.out, to + l.beta);
+        }
         for_weights(spec, l, from.coefs[i], to + l.weights,
                     [](const T* plain, T* panel, int64_t n) { std::copy_n(plain, n, panel); });
     }
@@ -55,6 +59,10 @@ void unpack(const Spec& spec, const T* from, const PlainArrays<T>& to) {
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
         std::copy_n(from + l.bias, l.out, to.intercepts[i]);
+        if (l.normalized) {
+            std::copy_n(from + l.gamma, l.out, to.gammas[i]);
+            std::copy_n(from + l.beta, l.out, to.betas[i]);
+        }
         for_weights(spec, l, to.coefs[i], from + l.weights,
                     [](T* plain, const T* panel, int64_t n) { std::copy_n(panel, n, plain); });
     }

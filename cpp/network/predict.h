@@ -9,6 +9,6 @@ namespace gdfast {
 // out (count, outputs) row-major = output(network(rows order[0 .. count))), order null: all rows as they are.
 template <class T>
 void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
-             int64_t count, Output output, T* out, int thread_limit);
+             int64_t count, Output output, double norm_epsilon, T* out, int thread_limit);
 
 }  // namespace gdfast

@@ -19,7 +19,9 @@ struct Layer {
     // Derived by Spec: panels and offsets into one array of parameters (in elements).
     int64_t in_panels, out_panels;
     int64_t bias, weights, transposed;
-    bool narrow;  // so few outputs that the weights are kept transposed only, see Spec
+    bool narrow;          // so few outputs that the weights are kept transposed only, see Spec
+    bool normalized;      // over the batch, between sums and activation
+    int64_t gamma, beta;  // offsets of the normalised sums' factors and summands, where there are any
 
     int64_t elements(int panel) const { return in_panels * out_panels * panel * panel; }
     int64_t weight_panel(int panel) const { return in_panels * panel * panel; }  // elements in one panel of W
@@ -36,7 +38,7 @@ struct Spec {
     int64_t transposed = 0;  // elements of the second copies of weights that the backward pass reads
 
     Spec(const std::vector<int64_t>& units, const std::vector<ActivationFunction>& activations, int panel,
-         int lanes)
+         int lanes, const std::vector<bool>& normalized = {})
         : panel(panel) {
         const auto panels = [&](int64_t n) { return n / panel + (n % panel != 0); };
         for (size_t i = 0; i + 1 < units.size(); ++i) {
@@ -60,6 +62,12 @@ struct Spec {
                 parameters += elements;
                 layer.transposed = transposed;
                 if (i > 0) transposed += elements;  // nothing flows back into the data
+            }
+            layer.normalized = i < normalized.size() && normalized[i];
+            if (layer.normalized) {
+                layer.gamma = parameters;
+                layer.beta = layer.gamma + layer.out_panels * panel;
+                parameters = layer.beta + layer.out_panels * panel;
             }
             checked_product(parameters, 8);
             layers.push_back(layer);

@@ -25,6 +25,8 @@ Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOp
       factors_(spec.layers.size(), T(1)),
       recorded_(spec.layers.size()) {
     for (size_t i = 0; i < options_.rule.slots().size(); ++i) slots_.emplace_back(spec_.parameters);
+    for (const Layer& l : spec_.layers)
+        norm_gradients.emplace_back(l.normalized ? 2 * l.out_panels * spec_.panel : 0);
 }
 
 template <class T>
@@ -72,11 +74,21 @@ void Descent<T>::begin_step(double learning_rate, double weight_sum) {
 
 template <class T>
 StripGradient<T> Descent<T>::gradient_of(int64_t unit, int thread) const {
-    if (!moves_apart()) {
-        T* scratch = scratch_[static_cast<size_t>(thread)].data();
-        return {scratch, scratch + spec_.panel};
+    const Strip& strip = tiling_[unit];
+    const Layer& l = spec_.layers[static_cast<size_t>(strip.layer)];
+    StripGradient<T> gradient;
+    if (moves_apart()) {
+        gradient = in_whole(spec_, strip, gradient_.data());
+    } else {
+        gradient.bias = scratch_[static_cast<size_t>(thread)].data();
+        gradient.weights = gradient.bias + spec_.panel;
     }
-    return in_whole(spec_, tiling_[unit], gradient_.data());
+    if (l.normalized) {
+        gradient.gamma = norm_gradients[static_cast<size_t>(strip.layer)].data() +
+                         (l.narrow ? 0 : strip.panel * spec_.panel);
+        gradient.beta = gradient.gamma + l.out_panels * spec_.panel;
+    }
+    return gradient;
 }
 
 template <class T>

@@ -59,6 +59,10 @@ public:
     // Of the epoch so far; NaN for a layer that took no part.
     std::vector<LayerRecord> records() const;
 
+    // Where the gradients of layer i's gammas, panel by panel, then those of its betas, have to be before its
+    // units are summed; one array for each layer, empty where it is not normalised.
+    std::vector<Buffer<T>> norm_gradients;
+
     int64_t step = 0;  // steps taken
     NormWindow norms;
 

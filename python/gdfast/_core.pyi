@@ -14,6 +14,9 @@ _Matrix: TypeAlias = _Floats | tuple[_Floats, _Indices, _Indices]  # dense, or C
 _Activation: TypeAlias = str | tuple[str, float]
 _Loss: TypeAlias = str | tuple[str, Sequence[float]]
 
+# gamma, beta, mean, variance of one hidden layer; a None instead where it is not normalised
+_Norm: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats]
+
 class _Records(TypedDict):  # one number per layer: the mean over the last epoch's steps
     gradient_norm: list[float]
     weight_norm: list[float]
@@ -47,6 +50,10 @@ class Trainer:
         clip_norm: float | Literal["auto"] | None = None,
         clip_layer_norm: float | None = None,
         gradient_noise: float = 0.0,
+        dropout: Sequence[float] | None = None,  # of the inputs, then of each hidden layer
+        batch_norm: Sequence[_Norm | None] | None = None,
+        bn_momentum: float = 0.1,
+        bn_epsilon: float = 1e-5,
         seed: int = 0,
         records: bool = False,
         batch_size: int,
@@ -81,6 +88,8 @@ def forward(
     rows: _Rows | None = None,
     out: _Floats | None = None,
     n_threads: int = 0,
+    batch_norm: Sequence[_Norm | None] | None = None,
+    bn_epsilon: float = 1e-5,
 ) -> NDArray[Any]: ...
 def loss_and_grad(
     X: _Matrix,
