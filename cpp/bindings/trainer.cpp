@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "bindings/arrays.h"
+#include "bindings/busy.h"
 #include "bindings/rules.h"
 #include "kernels/dispatch.h"
 
@@ -41,7 +42,7 @@ public:
 
     py::tuple run_epoch(const py::object& x, const py::object& y, const py::object& order,
                         const py::object& sample_weight, double learning_rate) override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         Data<T> data;
         data.x = checked_rows<T>(x, "X", trainer_.spec().inputs());
         data.y = checked_targets<T>(y, loss_, data.x.rows, trainer_.spec().outputs());
@@ -66,12 +67,12 @@ public:
     }
 
     void load() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         trainer_.load(network_.arrays);
     }
 
     py::dict state_dict() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         py::dict slots;
         const auto names = trainer_.rule().slots();
         for (size_t i = 0; i < names.size(); ++i) {
@@ -89,7 +90,7 @@ public:
             add(coefs_, plain.coefs);
             add(intercepts_, plain.intercepts);
             unpack(trainer_.spec(), trainer_.slot(i), plain);
-            slots[names[i].c_str()] = arrays;
+            slots[names[i].name] = arrays;
         }
         py::dict state;
         state["step"] = trainer_.step;
@@ -98,7 +99,7 @@ public:
     }
 
     void load_state_dict(const py::dict& state) override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         if (!state.contains("step") || !state.contains("slots"))
             throw py::value_error("state must have 'step' and 'slots', as state_dict() returns them");
         const int64_t step = checked_number<int64_t>(state["step"], "state['step']");
@@ -106,10 +107,11 @@ public:
         const auto slots = py::cast<py::dict>(state["slots"]);
         const auto names = trainer_.rule().slots();
         std::vector<PlainArrays<T>> all;
-        for (const std::string& name : names) {
-            if (!slots.contains(name.c_str()))
+        for (const Slot& slot : names) {
+            const std::string name = slot.name;
+            if (!slots.contains(slot.name))
                 throw py::value_error("state['slots'] must have '" + name + "' for this rule");
-            const auto arrays = py::cast<py::list>(slots[name.c_str()]);
+            const auto arrays = py::cast<py::list>(slots[slot.name]);
             const std::string label = "state['slots']['" + name + "']";
             if (arrays.size() != 2 * coefs_.size())
                 throw py::value_error(label + " must hold " + std::to_string(2 * coefs_.size()) +
@@ -117,11 +119,11 @@ public:
             py::list weights, biases;
             for (size_t i = 0; i < arrays.size(); ++i)
                 (i < coefs_.size() ? weights : biases).append(arrays[i]);
-            const Network<T> slot =
+            const Network<T> loaded =
                 checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
-            if (slot.units != network_.units)
+            if (loaded.units != network_.units)
                 throw py::value_error(label + " must have the shapes of the network's weights and biases");
-            all.push_back(slot.arrays);
+            all.push_back(loaded.arrays);
         }
         for (size_t i = 0; i < names.size(); ++i) pack<T>(trainer_.spec(), all[i], trainer_.slot(i));
         trainer_.step = step;
@@ -130,16 +132,6 @@ public:
     int threads() const override { return trainer_.threads(); }
 
 private:
-    // The GIL is released while an epoch runs: a second thread must not come in by the same trainer.
-    struct Busy {
-        explicit Busy(std::atomic<bool>& flag) : flag(flag) {
-            if (flag.exchange(true))
-                throw std::runtime_error("this Trainer is already at work in another thread");
-        }
-        ~Busy() { flag = false; }
-        std::atomic<bool>& flag;
-    };
-
     const py::list coefs_, intercepts_;  // keep the caller's arrays alive
     const Network<T> network_;
     const Loss loss_;

@@ -31,7 +31,10 @@ Trainer<T>::Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double al
       parameters_(spec_, true),
       work_(spec_, batch_size, true),
       squares_(static_cast<size_t>(tiling_.size())) {
-    for (size_t i = 0; i < rule_.slots().size(); ++i) slots_.emplace_back(spec_.parameters);
+    for (const Slot& slot : rule_.slots()) {
+        slots_.emplace_back(spec_.parameters);
+        std::fill_n(slots_.back().data(), spec_.parameters, static_cast<T>(slot.initial));
+    }
     for (int i = 0; i < threads_; ++i) scratch_.emplace_back(tiling_.scratch());
 }
 
@@ -109,7 +112,7 @@ void Trainer<T>::update_strip(int64_t strip, const Batch& batch, const RuleStep<
     sum_strip(spec_, parameters_, work_, tiling_[strip], batch.count, scratch,
               [&](const GradientPiece<T>& piece) {
                   RuleStep<T> scalars = step;
-                  if (piece.bias) scalars.decay = 0;
+                  if (piece.bias) scalars.decay = 0, scalars.keep = 1;
                   T* w = parameters_.values.data() + piece.offset;
                   T* states[kMostStates];
                   for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;

@@ -11,9 +11,11 @@ _Indices: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
 _Rows: TypeAlias = NDArray[np.int64]
 _Matrix: TypeAlias = _Floats | tuple[_Floats, _Indices, _Indices]  # dense, or CSR: data, indices, indptr
 
-class _TrainerState(TypedDict):
+class _OptimizerState(TypedDict):
     step: int
-    slots: dict[str, list[NDArray[Any]]]  # "velocity", or "m" and "v": coefs' first, then intercepts'
+    slots: dict[str, list[NDArray[Any]]]  # by the rule's names of them, such as "m" and "v"
+
+class _TrainerState(_OptimizerState): ...  # coefs' arrays first, then intercepts'
 
 __version__: str
 
@@ -34,7 +36,7 @@ class Trainer:
         alpha: float = 0.0,
         batch_size: int,
         rule: str,
-        rule_params: dict[str, float],
+        rule_params: dict[str, Any],
         n_threads: int = 0,
     ) -> None: ...
     def run_epoch(
@@ -75,26 +77,23 @@ def loss_and_grad(
     intercept_grads: Sequence[_Floats],
     n_threads: int = 0,
 ) -> float: ...
-def sgd_update(
+def update(
+    rule: str,
+    rule_params: dict[str, Any],
     param: _Floats,
     grad: _Floats,
-    velocity: _Floats | None,
-    lr: float,
-    momentum: float,
-    nesterov: bool,
-    weight_decay: float,
-    lr_in_velocity: bool,
-) -> None: ...
-def adam_update(
-    param: _Floats,
-    grad: _Floats,
-    m: _Floats,
-    v: _Floats,
+    states: tuple[_Floats, ...],
     step: int,
     lr: float,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    eps_mode: str,
-    weight_decay: float,
 ) -> None: ...
+
+class Optimizer:
+    def __init__(self, rule: str, rule_params: dict[str, Any]) -> None: ...
+    def step(
+        self, params: _Floats | Sequence[_Floats], grads: _Floats | Sequence[_Floats], lr: float
+    ) -> None: ...
+    def set_rule(self, rule: str, rule_params: dict[str, Any]) -> None: ...
+    def state_dict(self) -> _OptimizerState: ...
+    def load_state_dict(self, state: _OptimizerState) -> None: ...
+    @property
+    def steps(self) -> int: ...
