@@ -84,6 +84,8 @@ void read_rmsprop(RuleSpec& rule, Params& p) {
     rule.rule = centered ? (rule.momentum == 0 ? Rule::rmsprop_centered : Rule::rmsprop_centered_momentum)
                          : (rule.momentum == 0 ? Rule::rmsprop : Rule::rmsprop_momentum);
     rule.eps_mode = p.eps_mode(EpsMode::outside);
+    if (rule.eps_mode == EpsMode::uncorrected)
+        throw py::value_error("rule_params['eps_mode'] of 'rmsprop' must be 'outside' or 'inside'");
 }
 
 // Both spellings: scikit-learn's and torch's.

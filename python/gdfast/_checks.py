@@ -109,8 +109,12 @@ RULE_PARAMETERS: dict[str, Callable[[str, Any], None]] = {
 }
 
 
-def check_rule_parameters(params: dict[str, Any]) -> None:
+def check_rule_parameters(rule: str, params: dict[str, Any]) -> None:
     for name, value in params.items():
         RULE_PARAMETERS[name](name, value)
-    if params.get("nesterov") and params.get("dampening"):
+    if params.get("nesterov") and not params["momentum"]:
+        raise ValueError("nesterov=True needs momentum: it looks ahead along the velocity")
+    if params.get("nesterov") and params["dampening"]:
         raise ValueError("nesterov=True needs dampening=0: the look-ahead is defined for the full gradient")
+    if rule == "rmsprop" and params["eps_mode"] == "uncorrected":
+        raise ValueError("eps_mode must be one of 'outside', 'inside' for RMSprop, which corrects nothing")

@@ -89,7 +89,7 @@ def sgd_update(
         "momentum": momentum,
         "dampening": dampening,
         "dampen_first": True,
-        "nesterov": nesterov,
+        "nesterov": nesterov and momentum != 0,
         "weight_decay": weight_decay,
         "lr_in_velocity": lr_in_velocity,
     }
@@ -734,6 +734,6 @@ def _update(
     lr: float,
 ) -> None:
     check_not_negative("lr", lr)
-    check_rule_parameters(params)
+    check_rule_parameters(rule, params)
     check_count("step", step)
     _core.update(rule, params, param, grad, states, step, lr)

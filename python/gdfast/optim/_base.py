@@ -36,7 +36,7 @@ class Optimizer:
     def _begin(self, params: dict[str, Any]) -> None:
         """The constructor's work: ``params`` are its arguments, kept as they are."""
         params = {name: params[name] for name in self._names}
-        check_rule_parameters(params)
+        check_rule_parameters(self._rule_name, params)
         self.__dict__.update(params)
         self.__dict__["_core"] = _core.Optimizer(*self._rule())
 
@@ -96,7 +96,7 @@ class Optimizer:
                 f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {', '.join(self._names)}"
             )
         new = {**self.get_params(), **params}
-        check_rule_parameters(new)
+        check_rule_parameters(self._rule_name, new)
         if params.keys() - {"lr"}:
             self._core.set_rule(self._rule_name, _without_lr(new))
         self.__dict__.update(params)
