@@ -65,5 +65,6 @@ PYBIND11_MODULE(_core, m) {
     gdfast::register_module_functions(m);
     gdfast::register_kernels(m);
     gdfast::register_rules(m);
+    gdfast::register_optimizer(m);
     gdfast::register_trainer(m);
 }

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "bindings/arrays.h"
+#include "bindings/busy.h"
 #include "bindings/rules.h"
 #include "kernels/dispatch.h"
 
@@ -52,7 +53,7 @@ public:
     py::tuple run_epoch(const py::object& x, const py::object& y, const py::object& order,
                         const py::object& sample_weight, const py::object& learning_rate,
                         const py::object& backprop_depth) override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         Data<T> data;
         data.x = checked_rows<T>(x, "X", trainer_.spec().inputs());
         data.y = checked_targets<T>(y, loss_.kind, data.x.rows, trainer_.spec().outputs());
@@ -93,12 +94,12 @@ public:
     }
 
     void load() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         trainer_.load(network_.arrays);
     }
 
     py::dict state_dict() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         py::dict slots;
         const auto names = trainer_.descent.options().rule.slots();
         for (size_t i = 0; i < names.size(); ++i) {
@@ -124,7 +125,7 @@ public:
                 }
             }
             unpack(trainer_.spec(), trainer_.descent.slot(i), plain);
-            slots[names[i].c_str()] = arrays;
+            slots[names[i].name] = arrays;
         }
         py::dict state;
         state["step"] = trainer_.descent.step;
@@ -138,7 +139,7 @@ public:
     }
 
     void load_state_dict(const py::dict& state) override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         if (!state.contains("step") || !state.contains("slots"))
             throw py::value_error("state must have 'step' and 'slots', as state_dict() returns them");
         const int64_t step = checked_number<int64_t>(state["step"], "state['step']");
@@ -146,10 +147,11 @@ public:
         const auto slots = py::cast<py::dict>(state["slots"]);
         const auto names = trainer_.descent.options().rule.slots();
         std::vector<PlainArrays<T>> all;
-        for (const std::string& name : names) {
-            if (!slots.contains(name.c_str()))
+        for (const Slot& slot : names) {
+            const std::string name = slot.name;
+            if (!slots.contains(slot.name))
                 throw py::value_error("state['slots'] must have '" + name + "' for this rule");
-            const auto arrays = py::cast<py::list>(slots[name.c_str()]);
+            const auto arrays = py::cast<py::list>(slots[slot.name]);
             const std::string label = "state['slots']['" + name + "']";
             const size_t normalized =
                 static_cast<size_t>(std::count(normalized_.begin(), normalized_.end(), true));
@@ -160,16 +162,17 @@ public:
             py::list weights, biases;
             for (size_t i = 0; i < 2 * coefs_.size(); ++i)
                 (i < coefs_.size() ? weights : biases).append(arrays[i]);
-            Network<T> slot = checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
-            if (slot.units != network_.units)
+            Network<T> loaded =
+                checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
+            if (loaded.units != network_.units)
                 throw py::value_error(label + " must have the shapes of the network's weights and biases");
             size_t next = 2 * coefs_.size();
             for (size_t k = 0; k < normalized_.size(); ++k)
-                for (auto* list : {&slot.arrays.gammas, &slot.arrays.betas})
+                for (auto* list : {&loaded.arrays.gammas, &loaded.arrays.betas})
                     list->push_back(normalized_[k] ? checked<T>(arrays[next++], label,
                                                                 {network_.units[k + 1]}, Access::read)
                                                    : nullptr);
-            all.push_back(slot.arrays);
+            all.push_back(loaded.arrays);
         }
         std::vector<double> norms;
         if (trainer_.descent.options().limits.adaptive) {
@@ -187,7 +190,7 @@ public:
     }
 
     py::object records() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         if (!trainer_.descent.options().records) return py::none();
         py::list norms, weights, ratios;
         for (const LayerRecord& layer : trainer_.descent.records()) {
@@ -205,16 +208,6 @@ public:
     int threads() const override { return trainer_.threads(); }
 
 private:
-    // The GIL is released while an epoch runs: a second thread must not come in by the same trainer.
-    struct Busy {
-        explicit Busy(std::atomic<bool>& flag) : flag(flag) {
-            if (flag.exchange(true))
-                throw std::runtime_error("this Trainer is already at work in another thread");
-        }
-        ~Busy() { flag = false; }
-        std::atomic<bool>& flag;
-    };
-
     const py::list coefs_, intercepts_, norms_;  // keep the caller's arrays alive
     Network<T> network_;
     const std::vector<bool> normalized_;

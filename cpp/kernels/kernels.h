@@ -62,8 +62,25 @@ enum class Loss : int {
 };
 constexpr int kLosses = 7;
 
-enum class Rule : int { sgd, momentum, nesterov, adam };
-constexpr int kRules = 4;
+// One entry per kernel: what a hyper-parameter only scales is no rule of its own (AdamW is adam with `keep`).
+enum class Rule : int {
+    sgd,
+    momentum,
+    nesterov,
+    adagrad,
+    rmsprop,
+    rmsprop_momentum,
+    rmsprop_centered,
+    rmsprop_centered_momentum,
+    adadelta,
+    adam,
+    amsgrad,
+    nadam,
+    adamax,
+    lion,
+    rprop,
+};
+constexpr int kRules = 15;
 constexpr int kMostStates = 3;  // arrays of state that a rule may have, each as large as the parameters
 
 // What a sum starts from.
@@ -113,16 +130,18 @@ struct Dots {
     int columns;
 };
 
-// The scalars of one optimizer step; what each rule does with them stands in update.inl.h.
+// The scalars of one optimizer step; what each rule does with them stands in rules.inl.h.
 template <class T>
 struct RuleStep {
     T decay;                     // gradient += decay * weight (L2)
-    T momentum;                  // SGD
-    T gradient_scale;            // SGD: the gradient's factor inside the velocity
+    T keep;                      // the weight's factor before it moves (decoupled decay), or 1
     T step;                      // factor of the final move
-    T beta_1, one_minus_beta_1;  // Adam
-    T beta_2, one_minus_beta_2;
+    T momentum;                  // SGD, RMSprop
+    T gradient_scale;            // SGD: the gradient's factor inside the velocity. NAdam: its own step
+    T beta_1, one_minus_beta_1;  // averages of gradients
+    T beta_2, one_minus_beta_2;  // averages of their squares
     T v_scale, eps_inside, eps_outside;  // denominator sqrt(v * v_scale + eps_inside) + eps_outside
+    T first_size, least_size, most_size, shrink, grow;  // Rprop
 };
 
 // The loss of a batch's rows. In: the output layer's sums. Out: their deltas, and each row's loss.

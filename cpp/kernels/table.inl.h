@@ -11,6 +11,7 @@
 #include "kernels/move.inl.h"
 #include "kernels/normalize.inl.h"
 #include "kernels/random.inl.h"
+#include "kernels/rules.inl.h"
 #include "kernels/update.inl.h"
 
 namespace gdfast {
@@ -58,6 +59,12 @@ constexpr KernelTable<T> make_table() {
     t.update[static_cast<int>(Rule::sgd)] = update<T, Sgd<T>>;
     t.update[static_cast<int>(Rule::momentum)] = update<T, Momentum<T>>;
     t.update[static_cast<int>(Rule::nesterov)] = update<T, Nesterov<T>>;
+    t.update[static_cast<int>(Rule::adagrad)] = update<T, Adagrad<T>>;
+    t.update[static_cast<int>(Rule::rmsprop)] = update<T, Rmsprop<T, false, false>>;
+    t.update[static_cast<int>(Rule::rmsprop_momentum)] = update<T, Rmsprop<T, false, true>>;
+    t.update[static_cast<int>(Rule::rmsprop_centered)] = update<T, Rmsprop<T, true, false>>;
+    t.update[static_cast<int>(Rule::rmsprop_centered_momentum)] = update<T, Rmsprop<T, true, true>>;
+    t.update[static_cast<int>(Rule::adadelta)] = update<T, Adadelta<T>>;
     t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
     t.sum_squares = sum_squares<T>;
     t.sum_magnitudes = sum_magnitudes<T>;
@@ -71,6 +78,11 @@ constexpr KernelTable<T> make_table() {
     t.column_products = column_products<T>;
     t.derive_key = derive_key;
     t.drop = drop<T>;
+    t.update[static_cast<int>(Rule::amsgrad)] = update<T, Amsgrad<T>>;
+    t.update[static_cast<int>(Rule::nadam)] = update<T, Nadam<T>>;
+    t.update[static_cast<int>(Rule::adamax)] = update<T, Adamax<T>>;
+    t.update[static_cast<int>(Rule::lion)] = update<T, Lion<T>>;
+    t.update[static_cast<int>(Rule::rprop)] = update<T, Rprop<T>>;
     t.transpose = transpose<T>;
     t.gather = gather<T>;
     return t;

@@ -93,7 +93,7 @@ private:
 
     // of this step
     RuleStep<T> rule_{};
-    T l2_ = 0, l1_ = 0, shrink_ = 1, noise_ = 0;
+    T l2_ = 0, l1_ = 0, noise_ = 0;
     RandomKey noise_key_{0, 0};
 };
 

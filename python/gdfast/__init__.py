@@ -1,7 +1,8 @@
 """Gradient descent for multilayer perceptrons, as fast as your CPU goes.
 
 ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, by name, argument and result;
-``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays.
+``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays, ``gdfast.optim`` the optimizer
+rules, ``gdfast.schedules`` the learning-rate schedules, and ``gdfast.minimize`` minimizes your own functions.
 
 Importing gdfast loads NumPy and the compiled core and nothing else: scikit-learn comes in with the first
 estimator that is touched.
@@ -23,21 +24,37 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import kernels
+    from gdfast import kernels, optim, schedules
+    from gdfast._minimize import minimize
     from gdfast.estimators import MLPClassifier, MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "active_isa", "kernels"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "__version__",
+    "active_isa",
+    "kernels",
+    "minimize",
+    "optim",
+    "schedules",
+]
 
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+# What a name is imported from when it is first touched; a module's own name gives the module.
+_HOMES = {
+    "MLPClassifier": "gdfast.estimators",
+    "MLPRegressor": "gdfast.estimators",
+    "kernels": "gdfast.kernels",
+    "minimize": "gdfast._minimize",
+    "optim": "gdfast.optim",
+    "schedules": "gdfast.schedules",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ESTIMATORS:
-        value = getattr(import_module("gdfast.estimators"), name)
-    elif name == "kernels":
-        value = import_module("gdfast.kernels")
-    else:
+    if name not in _HOMES:
         raise AttributeError(f"module 'gdfast' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    value = home if _HOMES[name] == f"gdfast.{name}" else getattr(home, name)
     globals()[name] = value  # the next access does not come here
     return value
 

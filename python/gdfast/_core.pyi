@@ -22,10 +22,12 @@ class _Records(TypedDict):  # one number per layer: the mean over the last epoch
     weight_norm: list[float]
     update_ratio: list[float]
 
-class _TrainerState(TypedDict):
+class _OptimizerState(TypedDict):
     step: int
+    slots: dict[str, list[NDArray[Any]]]  # by the rule's names of them, such as "m" and "v"
+
+class _TrainerState(_OptimizerState):  # coefs' arrays first, then intercepts', then each (gamma, beta)
     norms: NotRequired[list[float]]  # with clip_norm="auto": of the latest steps
-    slots: dict[str, list[NDArray[Any]]]  # "velocity", or "m" and "v": coefs' first, then intercepts'
 
 __version__: str
 
@@ -58,7 +60,7 @@ class Trainer:
         records: bool = False,
         batch_size: int,
         rule: str,
-        rule_params: dict[str, float],
+        rule_params: dict[str, Any],
         n_threads: int = 0,
     ) -> None: ...
     def run_epoch(
@@ -104,26 +106,23 @@ def loss_and_grad(
     intercept_grads: Sequence[_Floats],
     n_threads: int = 0,
 ) -> float: ...
-def sgd_update(
+def update(
+    rule: str,
+    rule_params: dict[str, Any],
     param: _Floats,
     grad: _Floats,
-    velocity: _Floats | None,
-    lr: float,
-    momentum: float,
-    nesterov: bool,
-    weight_decay: float,
-    lr_in_velocity: bool,
-) -> None: ...
-def adam_update(
-    param: _Floats,
-    grad: _Floats,
-    m: _Floats,
-    v: _Floats,
+    states: tuple[_Floats, ...],
     step: int,
     lr: float,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    eps_mode: str,
-    weight_decay: float,
 ) -> None: ...
+
+class Optimizer:
+    def __init__(self, rule: str, rule_params: dict[str, Any]) -> None: ...
+    def step(
+        self, params: _Floats | Sequence[_Floats], grads: _Floats | Sequence[_Floats], lr: float
+    ) -> None: ...
+    def set_rule(self, rule: str, rule_params: dict[str, Any]) -> None: ...
+    def state_dict(self) -> _OptimizerState: ...
+    def load_state_dict(self, state: _OptimizerState) -> None: ...
+    @property
+    def steps(self) -> int: ...
