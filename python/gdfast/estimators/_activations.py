@@ -67,11 +67,13 @@ def with_parameters(names: Sequence[str], parameters: Mapping[str, float] | None
 
 
 def check_parameters(parameters: Mapping[Any, Any] | None) -> None:
-    """ValueError where a parameter is no number, or is for an activation that has none."""
+    """ValueError where a parameter is none, or is for an activation that has none."""
     for name, value in (parameters or {}).items():
         if name not in WITH_PARAMETER:
             raise ValueError(
                 f"activation_params has a parameter for {name!r}, but only {sorted(WITH_PARAMETER)} take one."
             )
-        if not isinstance(value, Real) or not math.isfinite(value):
-            raise ValueError(f"activation_params[{name!r}] must be a finite number, got {value!r}.")
+        if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+            raise ValueError(
+                f"activation_params[{name!r}] must be a finite number of at least 0, got {value!r}."
+            )
