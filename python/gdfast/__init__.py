@@ -1,7 +1,8 @@
 """Gradient descent for multilayer perceptrons, as fast as your CPU goes.
 
-``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, by name, argument and result;
-``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays.
+``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, by name, argument and result; ``gdfast.kernels`` is
+the arithmetic beneath them over plain NumPy arrays, ``gdfast.callbacks`` what they call in the course of a
+fit, and ``LossCurveDisplay`` a picture of it.
 
 Importing gdfast loads NumPy and the compiled core and nothing else: scikit-learn comes in with the first
 estimator that is touched.
@@ -23,21 +24,35 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import kernels
+    from gdfast import callbacks, kernels
+    from gdfast._displays import LossCurveDisplay
     from gdfast.estimators import MLPClassifier, MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "active_isa", "kernels"]
+__all__ = [
+    "LossCurveDisplay",
+    "MLPClassifier",
+    "MLPRegressor",
+    "__version__",
+    "active_isa",
+    "callbacks",
+    "kernels",
+]
 
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+# What a name is imported from when it is first touched; a module's own name gives the module.
+_HOMES = {
+    "LossCurveDisplay": "gdfast._displays",
+    "MLPClassifier": "gdfast.estimators",
+    "MLPRegressor": "gdfast.estimators",
+    "callbacks": "gdfast.callbacks",
+    "kernels": "gdfast.kernels",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ESTIMATORS:
-        value = getattr(import_module("gdfast.estimators"), name)
-    elif name == "kernels":
-        value = import_module("gdfast.kernels")
-    else:
+    if name not in _HOMES:
         raise AttributeError(f"module 'gdfast' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    value = home if _HOMES[name] == f"gdfast.{name}" else getattr(home, name)
     globals()[name] = value  # the next access does not come here
     return value
 
