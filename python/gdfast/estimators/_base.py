@@ -244,6 +244,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             X, y = self._validate_holdout(X, y)
             if sample_weight is not None:
                 sample_weight = _check_sample_weight(sample_weight, X)
+                if not sample_weight.sum():
+                    raise ValueError("sample_weight_val sums to zero, so that there is no mean.")
             if len(y) < 2:
                 raise ValueError("The validation set is too small: a score takes at least 2 samples.")
         return X, y, sample_weight

@@ -57,8 +57,6 @@ class Holdout:
             raise ValueError(
                 "sample_weight sums to zero over the validation set. Increase 'validation_fraction', or "
                 "train without early_stopping."
-                if rows is not None
-                else "sample_weight_val sums to zero, so that there is no mean over the validation set."
             )
         self._outputs = np.empty((len(self._y), est.n_outputs_), est.coefs_[0].dtype)
         self._loss = est._choose_output()[1]
