@@ -355,6 +355,16 @@ def test_an_exploding_model_does_not_fail_in_its_score(scoring: Any) -> None:
     assert all(np.isfinite(array).all() for array in parameters(est))
 
 
+@pytest.mark.parametrize("scoring", [None, "loss", "r2", "neg_mean_squared_error"])
+@pytest.mark.parametrize("large", [1e200, 1e308], ids=["squares", "outputs"])
+def test_values_that_overflow_score_nothing(scoring: Any, large: float) -> None:
+    est = gdfast.MLPRegressor(early_stopping=True, scoring=scoring, n_iter_no_change=2, **FIT)
+    est.set_params(coefs_init=[np.ones((5, 8)), np.ones((8, 1))])
+    est.fit(X, Y, X_val=np.full((4, 5), large), y_val=[1, 2, 3, 4])
+    assert est.n_iter_ == 3
+    assert est.best_validation_score_ == -np.inf
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("scoring", [None, "loss", "accuracy", "f1_weighted"])
 def test_words_as_labels(n_classes: int, scoring: Any) -> None:

@@ -92,8 +92,8 @@ class Holdout:
         self.logs = {"val_loss": loss, "val_score": score}
         if est.verbose:
             print(f"Validation score: {score:f}")
-        # Written so that a NaN is no improvement.
-        improved = score >= est.best_validation_score_ + est.tol
+        # Written so that neither NaN nor an error beyond all numbers is an improvement.
+        improved = score > -np.inf and score >= est.best_validation_score_ + est.tol
         if score > est.best_validation_score_:
             est.best_validation_score_ = score
             _copy((*est.coefs_, *est.intercepts_), self._best)
