@@ -174,11 +174,11 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         if incremental:
             self._check_partial_fit()
         begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        as_given = X, y, sample_weight
-
+        as_given = X, y
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
+        weight_given = sample_weight
         sample_weight = self._weigh(y, sample_weight)
         random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._count_outputs(y)
@@ -209,7 +209,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         if stochastic:
             self._start_records(holdout)
             self._start_optimizer(incremental)
-        task = None if incremental else FitTask(self, *as_given, order.training)
+        task = None if incremental else FitTask(self, *as_given, weight_given, order.training)
         with Progress(self, task) as progress:
             try:
                 if stochastic:
