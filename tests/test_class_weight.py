@@ -38,9 +38,37 @@ def test_class_weights_multiply_sample_weights(
     y: Any, class_weight: Any, solver: str, sample_weight: Any
 ) -> None:
     weighted = gdfast.MLPClassifier(class_weight=class_weight, solver=solver, **FIT).fit(X, y, sample_weight)
-    product = compute_sample_weight(class_weight, y) * (1 if sample_weight is None else sample_weight)
+    if class_weight == "balanced" and sample_weight is not None:
+        columns = [Y] if y is Y else list(LABELS.T)
+        product = sample_weight.copy()
+        for column in columns:
+            counts = np.bincount(column, sample_weight)
+            product *= (sample_weight.sum() / (len(counts) * counts))[column]
+        # Products in another order.
+        tolerance = 1e-12
+    else:
+        product = compute_sample_weight(class_weight, y) * (1 if sample_weight is None else sample_weight)
+        tolerance = 0
     by_hand = gdfast.MLPClassifier(solver=solver, **FIT).fit(X, y, product)
-    assert_same_bits(parameters(weighted), parameters(by_hand))
+    for a, b in zip(parameters(weighted), parameters(by_hand), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_a_weight_of_two_is_two_samples_when_balanced() -> None:
+    counts = np.where(Y == 0, 2, 1)
+    counts[::7] = 0
+    arguments = {"solver": "lbfgs", "class_weight": "balanced", "max_iter": 10, "hidden_layer_sizes": (4,)}
+    weighted = gdfast.MLPClassifier(**arguments, random_state=0).fit(X, Y, counts.astype(float))
+    repeated = gdfast.MLPClassifier(**arguments, random_state=0).fit(
+        X.repeat(counts, axis=0), Y.repeat(counts)
+    )
+    # Sums of other terms in another order, after ten steps of L-BFGS.
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-6)
+
+
+def test_a_class_without_weight_may_be_balanced() -> None:
+    clf = gdfast.MLPClassifier(class_weight="balanced", **FIT).fit(X, Y, (Y != 1).astype(float))
+    assert np.isfinite(clf.loss_curve_).all()
 
 
 def test_class_weights_are_those_of_scikit_learn() -> None:

@@ -86,7 +86,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         the work pays for. The results are the same for any number.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes, that multiply ``sample_weight``: a dict of class to weight, for several labels
-        a list of one dict each; or "balanced", in inverse proportion to their frequencies. Like
+        a list of one dict each; or "balanced", in inverse proportion to their weighted frequencies. Like
         ``sample_weight`` they count in the score on samples that ``early_stopping`` sets aside.
     label_smoothing : float, default=0.0
         Share of each label that is spread over all classes while training (over yes and no, for two classes
