@@ -46,19 +46,18 @@ def fit_stochastic(
         )
 
     run_epoch = trainer().run_epoch
+    watched = progress.is_watched
     finite = True
     est.n_iter_ = 0
     try:
         for epoch in range(est.max_iter):
-            logs = {"learning_rate": optimizer.learning_rate}
-            if progress.epoch_begins(epoch, logs):
-                break
-            if progress.is_watched:
+            learning_rate = optimizer.learning_rate
+            if watched:
+                if progress.epoch_begins(epoch, {"learning_rate": learning_rate}):
+                    break
                 run_epoch = trainer().run_epoch  # somebody may have edited or replaced the weights
             rows = order.of_next_epoch(est.shuffle)
-            loss, finite = run_epoch(
-                samples.X, samples.y, rows, samples.weight, learning_rate=optimizer.learning_rate
-            )
+            loss, finite = run_epoch(samples.X, samples.y, rows, samples.weight, learning_rate=learning_rate)
             if not finite:
                 break
             est.n_iter_ += 1
@@ -71,7 +70,6 @@ def fit_stochastic(
             improved = False
             if holdout is not None:
                 improved = holdout.evaluate(est)
-                logs |= holdout.logs
             if not est.early_stopping:
                 # Written so that a NaN is no improvement.
                 improved = loss <= est.best_loss_ - est.tol
@@ -85,7 +83,10 @@ def fit_stochastic(
                 stops = optimizer.stops_on_plateau(_plateau_message(est), est.verbose)
                 if not stops:
                     est._no_improvement_count = 0
-            if progress.epoch_ends(epoch, {"loss": loss, **logs}) or stops or single_epoch:
+            if watched:
+                logs = {"loss": loss, "learning_rate": learning_rate, **(holdout.logs if holdout else {})}
+                stops |= progress.epoch_ends(epoch, logs)
+            if stops or single_epoch:
                 break
             if progress.is_out_of_time():
                 progress.warn_out_of_time()
