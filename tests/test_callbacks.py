@@ -424,6 +424,7 @@ def test_scikit_learns_callbacks_see_what_is_trained_on(kind: Any) -> None:
     for given, y, metadata in monitor.data:
         assert list(given.columns) == list("abcde")
         assert len(given) == len(y) == 108
+        assert list(given.index) == list(monitor.data[0][0].index)  # in one order, whatever the epoch's
         np.testing.assert_array_equal(weight[given.index], metadata["sample_weight"])
         np.testing.assert_array_equal(Y[given.index], y)
 
