@@ -532,7 +532,7 @@ class Trainer:
         )
 
     def update(self, grads: Sequence[Array | None], learning_rate: float) -> None:
-        """One step of the rule; what has no gradient stays. Its own decay is of weights only, like alpha's."""
+        """One step of the rule; what has no gradient stays. Its decay is of weights only, like alpha's."""
         self.step += 1
         for i, grad in enumerate(grads):
             if grad is None:

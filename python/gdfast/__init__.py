@@ -3,6 +3,7 @@
 ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, by name, argument and result;
 ``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays, ``gdfast.optim`` the optimizer
 rules, ``gdfast.schedules`` the learning-rate schedules, and ``gdfast.minimize`` minimizes your own functions.
+``gdfast.callbacks`` is what estimators call in the course of a fit, and ``LossCurveDisplay`` a picture of it.
 
 Importing gdfast loads NumPy and the compiled core and nothing else: scikit-learn comes in with the first
 estimator that is touched.
@@ -24,15 +25,18 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import kernels, optim, schedules
+    from gdfast import callbacks, kernels, optim, schedules
+    from gdfast._displays import LossCurveDisplay
     from gdfast._minimize import minimize
     from gdfast.estimators import MLPClassifier, MLPRegressor
 
 __all__ = [
+    "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "__version__",
     "active_isa",
+    "callbacks",
     "kernels",
     "minimize",
     "optim",
@@ -41,8 +45,10 @@ __all__ = [
 
 # What a name is imported from when it is first touched; a module's own name gives the module.
 _HOMES = {
+    "LossCurveDisplay": "gdfast._displays",
     "MLPClassifier": "gdfast.estimators",
     "MLPRegressor": "gdfast.estimators",
+    "callbacks": "gdfast.callbacks",
     "kernels": "gdfast.kernels",
     "minimize": "gdfast._minimize",
     "optim": "gdfast.optim",
