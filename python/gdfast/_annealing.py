@@ -128,7 +128,7 @@ def anneal(
     here = _worst_if_nan(energy(x))
     best, best_energy, evaluations = x.copy(), here, 1
     if initial_temp is None:
-        probes = max(1, min(max_evaluations // 100, 200, max_evaluations - 1))
+        probes = min(max(1, max_evaluations // 100), 200, max_evaluations - 1)
         rises = []
         for _ in range(probes):
             other = x + step_size * moves.next()
