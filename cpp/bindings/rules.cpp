@@ -9,11 +9,11 @@ namespace gdfast {
 
 namespace {
 
-EpsMode eps_mode_named(const std::string& name) {
+EpsMode eps_mode_named(const std::string& label, const std::string& name) {
     if (name == "outside") return EpsMode::outside;
     if (name == "uncorrected") return EpsMode::uncorrected;
     if (name == "inside") return EpsMode::inside;
-    throw py::value_error("eps_mode must be one of 'outside', 'uncorrected', 'inside'; got '" + name + "'");
+    throw py::value_error(label + " must be one of 'outside', 'uncorrected', 'inside'; got '" + name + "'");
 }
 
 // The hyper-parameters of a rule; every one that is passed must be asked for.
@@ -44,7 +44,7 @@ public:
         if (!py::isinstance<py::str>(value))
             throw py::type_error(label("eps_mode") + " must be a string, got " +
                                  py::cast<std::string>(py::repr(value)));
-        return eps_mode_named(py::cast<std::string>(value));
+        return eps_mode_named(label("eps_mode"), py::cast<std::string>(value));
     }
     void all_taken() const {
         for (const auto& item : values_) {

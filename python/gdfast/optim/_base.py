@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from gdfast import _core
 from gdfast._checks import check_rule_parameters
+from gdfast._record import Record
 
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
 
-class Optimizer:
+class Optimizer(Record):
     """Base class of the rules; not used by itself.
 
     An optimizer is a record of hyper-parameters, readable and writable as attributes, and the state that its
@@ -26,12 +27,7 @@ class Optimizer:
     lr: float
 
     _rule_name: ClassVar[str]
-    _names: ClassVar[tuple[str, ...]]
     _core: _core.Optimizer
-
-    def __init_subclass__(cls) -> None:
-        code = cls.__init__.__code__
-        cls._names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
     def _begin(self, params: dict[str, Any]) -> None:
         """The constructor's work: ``params`` are its arguments, kept as they are."""
@@ -70,16 +66,6 @@ class Optimizer:
     def steps(self) -> int:
         """Number of steps taken."""
         return self._core.steps
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The hyper-parameters by name, as they were given.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Of no effect: it is scikit-learn's, whose ``clone`` calls this.
-        """
-        return {name: self.__dict__[name] for name in self._names}
 
     def set_params(self, **params: Any) -> Self:
         """Change hyper-parameters; they act from the next step on.
@@ -150,9 +136,6 @@ class Optimizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._begin(state["params"])
         self.load_state_dict(state)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
 
 
 def _without_lr(params: dict[str, Any]) -> dict[str, Any]:
