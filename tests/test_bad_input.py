@@ -57,7 +57,6 @@ SAME_AS_SCIKIT_LEARN = {
     "negative size": (X, LABELS, {"hidden_layer_sizes": (10, -1)}),
     "zero size": (X, LABELS, {"hidden_layer_sizes": (0,)}),
     "zero as size": (X, LABELS, {"hidden_layer_sizes": 0}),
-    "unknown solver": (X, LABELS, {"solver": "newton"}),
     "unknown schedule": (X, LABELS, {"learning_rate": "cosine"}),
     "negative alpha": (X, LABELS, {"alpha": -1}),
     "zero batch": (X, LABELS, {"batch_size": 0}),

@@ -15,7 +15,8 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from gdfast.estimators import _activations, _validation, _weights
+from gdfast.estimators import _activations, _descent, _solvers, _validation, _weights
+from gdfast.estimators._annealed import fit_annealing
 from gdfast.estimators._holdout import Holdout
 from gdfast.estimators._lbfgs import fit_lbfgs
 from gdfast.estimators._losses import Loss
@@ -26,10 +27,16 @@ from gdfast.estimators._progress import Progress
 from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from gdfast.estimators._stochastic import fit_stochastic
 from gdfast.estimators._validation import Array, Samples
+from gdfast.schedules import resolve
 
-_STOCHASTIC_SOLVERS = ("sgd", "adam")
 _TRAINING_RECORDS = (
     "loss_curve_",
+    "learning_rate_curve_",
+    "gradient_records_",
+    "bn_gamma_",
+    "bn_beta_",
+    "bn_mean_",
+    "bn_var_",
     "best_loss_",
     "validation_scores_",
     "best_validation_score_",
@@ -51,6 +58,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
     validation_loss_curve_: list[float]
     n_iter_: int
     t_: int
+    learning_rate_curve_: list[float]
+    gradient_records_: dict[str, list[list[float]]]
 
     _optimizer: Optimizer
     _order: RowOrder
@@ -151,7 +160,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         return self._fit(X, y, sample_weight, holdout, incremental=False)
 
     def _check_solver(self) -> bool:
-        if self.solver not in _STOCHASTIC_SOLVERS:
+        if not _solvers.is_stochastic(self.solver):
             raise AttributeError(
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
@@ -192,6 +201,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         dtype = _validation.weights_dtype(self.coefs_, self.intercepts_)
         self.coefs_ = _validation.as_weights(self.coefs_, dtype, writable=True)
         self.intercepts_ = _validation.as_weights(self.intercepts_, dtype, writable=True)
+        self._start_norms(sizes, dtype)
 
         samples = self._samples(X, y, sample_weight, dtype)
         sets_aside = given_holdout is None and self.early_stopping and self.solver != "lbfgs"
@@ -205,15 +215,18 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             holdout = Holdout(self, samples, rows, (X, y))
         samples = samples._replace(y=self._training_targets(samples.y))
 
-        stochastic = self.solver != "lbfgs"
-        if stochastic:
+        by_steps = _solvers.is_stochastic(self.solver)
+        if self.solver != "lbfgs":
             self._start_records(holdout)
-            self._start_optimizer(incremental)
+        if by_steps:
+            self._start_optimizer(incremental, len(sizes), random_state)
         task = None if incremental else FitTask(self, *as_given, weight_given, order.training)
         with Progress(self, task) as progress:
             try:
-                if stochastic:
+                if by_steps:
                     fit_stochastic(self, samples, order, holdout, progress, single_epoch=incremental)
+                elif self.solver == "annealing":
+                    fit_annealing(self, samples, (X, y), order.training, holdout, progress, random_state)
                 else:
                     fit_lbfgs(self, samples, holdout, progress)
             finally:
@@ -257,7 +270,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         _validation.check_addressable(layer_units, np.dtype(np.float64).itemsize)
         # Drawn even where they are given, so that the order of rows does not depend on who gave them.
         activations = _activations.to_draw_for(self.activation, len(layer_units) - 2)
-        coefs, intercepts = _weights.draw(layer_units, activations, dtype, random_state)
+        coefs, intercepts = _weights.draw(self.init, layer_units, activations, dtype, random_state)
         if self.coefs_init is not None:
             coefs = _weights.given(self.coefs_init, coefs, "coefs_init")
         if self.intercepts_init is not None:
@@ -291,6 +304,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         """Begin the records that this fit adds to, where an earlier one has not begun them."""
         if not hasattr(self, "loss_curve_"):
             self.loss_curve_ = []
+            self.learning_rate_curve_ = []
             self._no_improvement_count = 0
         if self.early_stopping:
             self.best_loss_ = None
@@ -300,28 +314,36 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             self.validation_scores_ = self.best_validation_score_ = None
             self.__dict__.pop("validation_loss_curve_", None)
 
-    def _start_optimizer(self, incremental: bool) -> None:
+    def _start_norms(self, sizes: list[int], dtype: np.dtype[Any]) -> None:
+        """Begin what batch normalisation keeps, or take it over in the weights' dtype."""
+        if not self.batch_norm:
+            for name in ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_"):
+                self.__dict__.pop(name, None)
+        elif not hasattr(self, "bn_gamma_"):
+            self.bn_gamma_, self.bn_var_ = ([np.ones(n, dtype) for n in sizes] for _ in range(2))
+            self.bn_beta_, self.bn_mean_ = ([np.zeros(n, dtype) for n in sizes] for _ in range(2))
+        else:
+            for name in ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_"):
+                setattr(self, name, _validation.as_weights(getattr(self, name), dtype, writable=True))
+
+    def _start_optimizer(self, incremental: bool, n_hidden: int, random_state: np.random.RandomState) -> None:
         kept = getattr(self, "_optimizer", None)
         if incremental and kept is not None:
             return
         self._optimizer = self._new_optimizer()
+        if _descent.is_random(self, n_hidden):
+            self._optimizer.seed = int(random_state.randint(2**31))
         if kept is not None and self.keep_optimizer_state:
             self._optimizer.go_on_from(kept)
 
     def _new_optimizer(self) -> Optimizer:
-        if self.solver == "sgd":
-            rule_params = {"momentum": float(self.momentum), "nesterov": float(self.nesterovs_momentum)}
-            schedule = self.learning_rate
-        else:
-            rule_params = {
-                "beta_1": float(self.beta_1),
-                "beta_2": float(self.beta_2),
-                "epsilon": float(self.epsilon),
-            }
-            schedule = "constant"
-        return Optimizer(
-            self.solver, rule_params, float(self.learning_rate_init), schedule, float(self.power_t)
-        )
+        rule, rule_params, learning_rate = _solvers.rule_of(self)
+        # scikit-learn's own schedules are sgd's alone.
+        by_name = self.learning_rate if self.solver == "sgd" else "constant"
+        schedule: Any = by_name if self.schedule is None else self.schedule
+        if schedule not in ("constant", "invscaling", "adaptive"):
+            schedule = resolve(schedule)
+        return Optimizer(rule, rule_params, learning_rate, schedule, float(self.power_t))
 
     def _core_network(self) -> dict[str, Any]:
         """The network and its loss, as the core's arguments."""
@@ -331,6 +353,10 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             "alpha": float(self.alpha),
             "n_threads": _validation.n_threads(self.n_jobs),
         }
+
+    def _core_descent(self) -> dict[str, Any]:
+        """What is done in a step beyond the plain one, as the trainer's arguments."""
+        return _descent.options(self, len(self.coefs_) - 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

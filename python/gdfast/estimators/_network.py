@@ -25,14 +25,33 @@ class Network(Arguments):
     n_layers_: int
     n_outputs_: int
     out_activation_: str
+    bn_gamma_: list[Array]
+    bn_beta_: list[Array]
+    bn_mean_: list[Array]
+    bn_var_: list[Array]
 
-    def _core_outputs(self) -> dict[str, Any]:
-        """The network without its loss, as the core's arguments."""
-        return {
+    def _weights(self) -> list[Array]:
+        """All that training changes."""
+        return [*self.coefs_, *self.intercepts_, *(a for norm in self._norms() or () for a in norm)]
+
+    def _norms(self) -> list[tuple[Array, Array, Array, Array]] | None:
+        """How each hidden layer is normalised, as the core takes it; None where none is."""
+        if "bn_gamma_" not in self.__dict__:
+            return None
+        return list(zip(self.bn_gamma_, self.bn_beta_, self.bn_mean_, self.bn_var_, strict=True))
+
+    def _core_outputs(self, dtype: np.dtype[Any] | None = None) -> dict[str, Any]:
+        """The network without its loss, as the core's arguments; its norms in ``dtype``, where given."""
+        arguments = {
             "activations": self._hidden_activations(),
             "output": self.out_activation_,
             "n_threads": _validation.n_threads(self.n_jobs),
         }
+        if (norms := self._norms()) is not None:
+            if dtype is not None:
+                norms = [tuple(_validation.as_weights(norm, dtype, writable=False)) for norm in norms]  # type: ignore[misc]
+            arguments.update(batch_norm=norms, bn_epsilon=float(self.bn_epsilon))
+        return arguments
 
     def _hidden_activations(self) -> Sequence[Activation]:
         names = _activations.of_layers(self.activation, len(self.coefs_) - 1)
@@ -78,4 +97,5 @@ class Network(Arguments):
         dtype = np.dtype(np.float32 if single else np.float64)
         coefs = _validation.as_weights(self.coefs_, dtype, writable=False)
         intercepts = _validation.as_weights(self.intercepts_, dtype, writable=False)
-        return _core.forward(_validation.as_matrix(X, dtype), coefs, intercepts, **self._core_outputs())
+        network = self._core_outputs(dtype)
+        return _core.forward(_validation.as_matrix(X, dtype), coefs, intercepts, **network)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from gdfast._core import Trainer
+from gdfast.estimators._descent import depth_of_epoch
 from gdfast.estimators._holdout import Holdout
 from gdfast.estimators._order import RowOrder
 from gdfast.estimators._progress import Progress
@@ -40,30 +42,43 @@ def fit_stochastic(
         return optimizer.trainer(
             est.coefs_,
             est.intercepts_,
+            est._norms(),
             batch_size=batch_size,
             n_samples=len(order),
             **est._core_network(),
+            **est._core_descent(),
         )
 
-    run_epoch = trainer().run_epoch
+    current = trainer()
     watched = progress.is_watched
     finite = True
     est.n_iter_ = 0
     try:
         for epoch in range(est.max_iter):
-            learning_rate = optimizer.learning_rate
+            rates = optimizer.epoch_begins(est.max_iter - epoch, len(order), batch_size, est.t_)
+            learning_rate = float(np.mean(rates))
             if watched:
                 if progress.epoch_begins(epoch, {"learning_rate": learning_rate}):
                     break
-                run_epoch = trainer().run_epoch  # somebody may have edited or replaced the weights
+                current = trainer()  # somebody may have edited or replaced the weights
             rows = order.of_next_epoch(est.shuffle)
-            loss, finite = run_epoch(samples.X, samples.y, rows, samples.weight, learning_rate=learning_rate)
+            loss, finite = current.run_epoch(
+                samples.X,
+                samples.y,
+                rows,
+                samples.weight,
+                learning_rate=rates,
+                backprop_depth=depth_of_epoch(est.backprop_depth, epoch, len(est.coefs_)),
+            )
             if not finite:
                 break
             est.n_iter_ += 1
             est.loss_ = loss
             est.t_ += len(order)
             est.loss_curve_.append(loss)
+            est.learning_rate_curve_.append(learning_rate)
+            if est.record_gradients:
+                _record(est, current)
             if est.verbose:
                 print(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
 
@@ -76,13 +91,13 @@ def fit_stochastic(
                 if loss < est.best_loss_:
                     est.best_loss_ = loss
             est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
-            optimizer.epoch_ends(est.t_)
-
-            stops = False
+            monitored = loss if holdout is None else holdout.logs["val_loss"]
+            stops = optimizer.epoch_ends(est.t_, monitored)
             if est._no_improvement_count > est.n_iter_no_change:
-                stops = optimizer.stops_on_plateau(_plateau_message(est), est.verbose)
-                if not stops:
+                is_flat = optimizer.stops_on_plateau(_plateau_message(est), est.verbose)
+                if not is_flat:
                     est._no_improvement_count = 0
+                stops |= is_flat
             if watched:
                 logs = {"loss": loss, "learning_rate": learning_rate, **(holdout.logs if holdout else {})}
                 stops |= progress.epoch_ends(epoch, logs)
@@ -104,6 +119,14 @@ def fit_stochastic(
     if not finite:
         del est._optimizer  # its moments are lost, so that going on has to begin with new ones
         raise ValueError(NON_FINITE_WEIGHTS)
+
+
+def _record(est: BaseMLP, trainer: Trainer) -> None:
+    """Add the last epoch's record of every layer."""
+    if not hasattr(est, "gradient_records_"):
+        est.gradient_records_ = {}
+    for name, values in (trainer.records or {}).items():
+        est.gradient_records_.setdefault(name, []).append(values)  # type: ignore[arg-type]
 
 
 def _batch_size(est: BaseMLP, n_samples: int) -> int:
