@@ -234,6 +234,21 @@ def test_a_resumed_run_is_one_that_never_stopped(rule: str, dtype: type) -> None
     assert same_bits(after.arrays, whole.arrays)
 
 
+@pytest.mark.parametrize("rule", ALL_RULES)
+def test_a_trainer_may_go_back_to_an_earlier_state(rule: str, dtype: type) -> None:
+    run = Run(problem("cross_entropy", [7, 17, 3], ROWS, dtype), rule)
+    run.epoch()
+    state, before = run.trainer.state_dict(), [a.copy() for a in run.arrays]
+    run.epoch()
+    first = [a.copy() for a in run.arrays]
+    for target, source in zip(run.arrays, before, strict=True):
+        target[...] = source
+    run.trainer.load()
+    run.trainer.load_state_dict(state)
+    run.epoch()
+    assert same_bits(run.arrays, first)
+
+
 @pytest.mark.parametrize("rule", [rule for rule in ALL_RULES if rule not in ("sgd", "optim sgd")])
 def test_state_is_in_the_plain_arrays_layout(rule: str, dtype: type) -> None:
     p = problem("cross_entropy", [7, 17, 3], ROWS, dtype)
