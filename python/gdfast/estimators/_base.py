@@ -186,6 +186,8 @@ class BaseMLP(BaseEstimator, ABC):
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
+            if not sample_weight.any():  # scikit-learn's check knows this in 1.9, not in 1.7
+                raise ValueError("Sample weights must contain at least one non-zero number.")
         random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._count_outputs(y)
         layer_units = [X.shape[1], *sizes, self.n_outputs_]
