@@ -41,7 +41,7 @@ TRAININGS = {
 
 
 def _validates_words() -> bool:
-    """Whether scikit-learn can score labels that are words on a validation set: 1.7.0 looks for NaNs in them."""
+    """Whether scikit-learn scores words on a validation set: 1.7.0 looks for NaNs among them."""
     clf = sklearn.neural_network.MLPClassifier((1,), early_stopping=True, n_iter_no_change=1, tol=1e9)
     try:
         clf.fit(np.zeros((40, 1)), ["no", "yes"] * 20)

@@ -160,6 +160,17 @@ def test_labels_of_another_dimension_than_at_first() -> None:
         clf.partial_fit(X, np.c_[LABELS % 2, LABELS % 2])
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_labels_of_one_dimension_after_several() -> None:
+    # scikit-learn would take them for one label each, and learn that all others are absent.
+    several = np.c_[LABELS == 0, LABELS == 1, LABELS == 2].astype(int)
+    words = r"was fitted with multilabel input, but y has one dimension.*\(n_samples, 3\)"
+    with pytest.raises(ValueError, match=words):
+        gdfast.MLPClassifier().partial_fit(X, several, classes=[0, 1, 2]).partial_fit(X, LABELS)
+    with pytest.raises(ValueError, match=words):
+        gdfast.MLPClassifier(warm_start=True, max_iter=1).fit(X, several).fit(X, LABELS)
+
+
 OURS = {
     "n_jobs of zero": ({"n_jobs": 0}, ValueError, "n_jobs"),
     "n_jobs of a half": ({"n_jobs": 0.5}, ValueError, "n_jobs"),

@@ -149,6 +149,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     loss = "log_loss"
 
+    loss = "log_loss"  # not an argument, but scikit-learn's has it to be read
+
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -313,6 +315,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._check_known_classes(unique_labels(y))
         if y.ndim == 2 and self._label_binarizer.y_type_ != "multilabel-indicator":
             raise ValueError("The object was not fitted with multilabel input.")
+        if y.ndim == 1 and self._label_binarizer.y_type_ == "multilabel-indicator":
+            raise ValueError(
+                "The object was fitted with multilabel input, but y has one dimension. Give an indicator "
+                f"matrix of shape (n_samples, {len(self.classes_)})."
+            )
         return X, y
 
     def _check_known_classes(self, classes: Array) -> None:
