@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "bindings/arrays.h"
+#include "bindings/rules.h"
 #include "kernels/dispatch.h"
 
 #define GDFAST_TEXT_OF(x) #x
@@ -63,5 +64,6 @@ PYBIND11_MODULE(_core, m) {
     m.attr("__version__") = GDFAST_VERSION;
     gdfast::register_module_functions(m);
     gdfast::register_kernels(m);
+    gdfast::register_rules(m);
     gdfast::register_trainer(m);
 }

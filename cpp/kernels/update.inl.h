@@ -10,36 +10,37 @@
 namespace gdfast {
 namespace {
 
-// w, s0 and s1 in place; a Move works on vectors. Returns the sum of the squares that w had before: the
+// w and states in place; a Move works on vectors. Returns the sum of the squares that w had before: the
 // penalty that a reported loss includes, at no cost while w passes by.
 template <class T, class Move>
-T update(int64_t n, T* w, const T* g, T* s0, T* s1, const RuleStep<T>& r) {
+T update(int64_t n, T* w, const T* g, T* const* states, const RuleStep<T>& r) {
     using V = Vec<T>;
-    constexpr int L = Simd<T>::lanes;
+    constexpr int L = Simd<T>::lanes, S = Move::states;
+    T* s[S + 1];  // one too many: there are no arrays of none
+    V state[S + 1];
+    for (int k = 0; k < S; ++k) s[k] = states[k];
     const Move move(r);
     const V decay = broadcast(r.decay);
     V squares{};
     int64_t i = 0;
     for (; i + L <= n; i += L) {
-        V weight = load(w + i), a{}, b{};
-        if (Move::states > 0) a = load(s0 + i);
-        if (Move::states > 1) b = load(s1 + i);
+        V weight = load(w + i);
+#pragma GCC unroll 3
+        for (int k = 0; k < S; ++k) state[k] = load(s[k] + i);
         squares = fma(weight, weight, squares);
-        weight = move(fma(decay, weight, load(g + i)), weight, a, b);
+        weight = move(fma(decay, weight, load(g + i)), weight, state);
         store(w + i, weight);
-        if (Move::states > 0) store(s0 + i, a);
-        if (Move::states > 1) store(s1 + i, b);
+#pragma GCC unroll 3
+        for (int k = 0; k < S; ++k) store(s[k] + i, state[k]);
     }
     const int rest = static_cast<int>(n - i);
     if (rest) {
-        V weight = load_part(w + i, rest), a{}, b{};
-        if (Move::states > 0) a = load_part(s0 + i, rest);
-        if (Move::states > 1) b = load_part(s1 + i, rest);
+        V weight = load_part(w + i, rest);
+        for (int k = 0; k < S; ++k) state[k] = load_part(s[k] + i, rest);
         squares = fma(weight, weight, squares);
-        weight = move(fma(decay, weight, load_part(g + i, rest)), weight, a, b);
+        weight = move(fma(decay, weight, load_part(g + i, rest)), weight, state);
         store_part(w + i, weight, rest);
-        if (Move::states > 0) store_part(s0 + i, a, rest);
-        if (Move::states > 1) store_part(s1 + i, b, rest);
+        for (int k = 0; k < S; ++k) store_part(s[k] + i, state[k], rest);
     }
     return sum_lanes<T>(squares);
 }
@@ -49,7 +50,7 @@ struct Sgd {
     static constexpr int states = 0;
     Vec<T> step;
     explicit Sgd(const RuleStep<T>& r) : step(broadcast(r.step * r.gradient_scale)) {}
-    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>&, Vec<T>&) const { return fma(step, g, w); }
+    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>*) const { return fma(step, g, w); }
 };
 
 template <class T>
@@ -58,7 +59,8 @@ struct Momentum {
     Vec<T> step, scale, momentum;
     explicit Momentum(const RuleStep<T>& r)
         : step(broadcast(r.step)), scale(broadcast(r.gradient_scale)), momentum(broadcast(r.momentum)) {}
-    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>& velocity, Vec<T>&) const {
+    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>* state) const {
+        Vec<T>& velocity = state[0];
         velocity = fma(momentum, velocity, scale * g);
         return fma(step, velocity, w);
     }
@@ -70,7 +72,8 @@ struct Nesterov {
     Vec<T> step, scale, momentum;
     explicit Nesterov(const RuleStep<T>& r)
         : step(broadcast(r.step)), scale(broadcast(r.gradient_scale)), momentum(broadcast(r.momentum)) {}
-    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>& velocity, Vec<T>&) const {
+    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>* state) const {
+        Vec<T>& velocity = state[0];
         const Vec<T> scaled = scale * g;
         velocity = fma(momentum, velocity, scaled);
         return fma(step, fma(momentum, velocity, scaled), w);
@@ -90,7 +93,8 @@ struct Adam {
           v_scale(broadcast(r.v_scale)),
           inside(broadcast(r.eps_inside)),
           outside(broadcast(r.eps_outside)) {}
-    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>& m, Vec<T>& v) const {
+    Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>* state) const {
+        Vec<T>&m = state[0], &v = state[1];
         m = fma(beta_1, m, rest_1 * g);
         v = fma(beta_2, v, rest_2 * (g * g));
         return fma(step, m / (sqrt(fma(v, v_scale, inside)) + outside), w);

@@ -1,7 +1,7 @@
 """Types of the compiled core. The arrays of a call are C-contiguous and share a dtype, float32 or float64."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,17 @@ _Indices: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
 _Rows: TypeAlias = NDArray[np.int64]
 _Matrix: TypeAlias = _Floats | tuple[_Floats, _Indices, _Indices]  # dense, or CSR: data, indices, indptr
 
+_Activation: TypeAlias = str | tuple[str, float]
+_Loss: TypeAlias = str | tuple[str, Sequence[float]]
+
+class _Records(TypedDict):  # one number per layer: the mean over the last epoch's steps
+    gradient_norm: list[float]
+    weight_norm: list[float]
+    update_ratio: list[float]
+
 class _TrainerState(TypedDict):
     step: int
+    norms: NotRequired[list[float]]  # with clip_norm="auto": of the latest steps
     slots: dict[str, list[NDArray[Any]]]  # "velocity", or "m" and "v": coefs' first, then intercepts'
 
 __version__: str
@@ -28,10 +37,18 @@ class Trainer:
         self,
         coefs: Sequence[_Floats],
         intercepts: Sequence[_Floats],
-        activations: Sequence[str],
-        loss: str,
+        activations: Sequence[_Activation],
+        loss: _Loss,
         *,
         alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | Literal["auto"] | None = None,
+        clip_layer_norm: float | None = None,
+        gradient_noise: float = 0.0,
+        seed: int = 0,
+        records: bool = False,
         batch_size: int,
         rule: str,
         rule_params: dict[str, float],
@@ -44,11 +61,14 @@ class Trainer:
         order: _Rows | None = None,
         sample_weight: _Floats | None = None,
         *,
-        learning_rate: float,
+        learning_rate: float | NDArray[np.float64],  # one for every batch
+        backprop_depth: int | None = None,
     ) -> tuple[float, bool]: ...
     def load(self) -> None: ...
     def state_dict(self) -> _TrainerState: ...
     def load_state_dict(self, state: _TrainerState) -> None: ...
+    @property
+    def records(self) -> _Records | None: ...
     @property
     def n_threads(self) -> int: ...
 
@@ -56,7 +76,7 @@ def forward(
     X: _Matrix,
     coefs: Sequence[_Floats],
     intercepts: Sequence[_Floats],
-    activations: Sequence[str],
+    activations: Sequence[_Activation],
     output: str,
     rows: _Rows | None = None,
     out: _Floats | None = None,
@@ -67,8 +87,8 @@ def loss_and_grad(
     y: _Floats | NDArray[np.int32],
     coefs: Sequence[_Floats],
     intercepts: Sequence[_Floats],
-    activations: Sequence[str],
-    loss: str,
+    activations: Sequence[_Activation],
+    loss: _Loss,
     alpha: float,
     sample_weight: _Floats | None,
     coef_grads: Sequence[_Floats],
