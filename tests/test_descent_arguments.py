@@ -117,7 +117,7 @@ def test_an_unknown_solver() -> None:
 def test_what_contradicts_an_object(argument: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(argument))}=.* contradicts solver="):
         regressor(solver=optim.SGD(lr=0.1), **argument).fit(X, Y)
-    with pytest.raises(ValueError, match="weight_decay=0.1 contradicts"):
+    with pytest.raises(ValueError, match=r"weight_decay=0\.1 contradicts"):
         regressor(solver=optim.AdamW(), weight_decay=0.1).fit(X, Y)
 
 
@@ -402,7 +402,7 @@ def test_what_has_no_meaning_without_steps(argument: dict[str, Any], solver: str
 
 
 def test_a_ratio_of_nothing() -> None:
-    with pytest.raises(ValueError, match="l1_ratio=0.5 divides the penalty"):
+    with pytest.raises(ValueError, match=r"l1_ratio=0\.5 divides the penalty"):
         regressor(alpha=0, l1_ratio=0.5).fit(X, Y)
 
 
