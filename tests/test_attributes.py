@@ -48,8 +48,12 @@ def public(estimator: Any) -> dict[str, Any]:
     return {name: kind_of(getattr(estimator, name)) for name in vars(estimator) if is_public(name)}
 
 
+# What there is beyond scikit-learn's.
+MORE = {"learning_rate_curve_", "validation_loss_curve_"}
+
+
 def is_public(name: str) -> bool:
-    return name.endswith("_") and not name.startswith("_")
+    return name.endswith("_") and not name.startswith("_") and name not in MORE
 
 
 def kind_of(value: Any) -> Any:

@@ -57,8 +57,6 @@ def said_by(estimator: Any, call: Any) -> Said:
 
 
 BAD_ARGUMENTS: dict[str, list[Any]] = {
-    "activation": ["ramp", None],
-    "solver": ["newton", None],
     "alpha": ["a", None, -1.0, np.nan],
     "batch_size": ["x", -1, 0, 2.5, None],
     "learning_rate": ["x", None, 3],
