@@ -70,7 +70,7 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
                 batch.count = std::min(batch_size_, data.count - batch.first);
                 if (batch.count <= 0 || stop) return false;
                 batch.weight_sum = data.weight_sum(batch.first, batch.count);
-            } while (!(batch.weight_sum > 0));
+            } while (batch.weight_sum == 0);
             units = row_units(batch.count, threads);
             divide_evenly(units, threads, bounds);
             phase = rows;
