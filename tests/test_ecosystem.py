@@ -82,20 +82,20 @@ def test_grid_search_finds_what_it_finds_with_scikit_learn(backend: str, kind: A
     assert ours.best_estimator_["net"].n_iter_ == theirs.best_estimator_["net"].n_iter_
 
 
-def threads_of_a_fit(kind: Any, X: np.ndarray, y: np.ndarray) -> int:
-    """The most threads that a fit takes where it is called."""
-    from gdfast import _core
-    from gdfast.estimators import _validation
-
-    kind(**QUICK).fit(X, y)
-    return _validation.n_threads(None) or _core.max_threads()
-
-
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_fits_beside_each_other_share_the_cores(backend: str, kind: Any) -> None:
     X, y = make()
+
+    # Within the test, so that it goes to other processes by value: they cannot import this file.
+    def threads_of_a_fit() -> int:
+        from gdfast import _core
+        from gdfast.estimators import _validation
+
+        kind(hidden_layer_sizes=(6,), max_iter=5).fit(X, y)
+        return _validation.n_threads(None) or _core.max_threads()
+
     with joblib.parallel_backend(backend, n_jobs=2):
-        threads = joblib.Parallel()(joblib.delayed(threads_of_a_fit)(kind, X, y) for _ in range(2))
+        threads = joblib.Parallel()(joblib.delayed(threads_of_a_fit)() for _ in range(2))
     # A process is told its share of the cores by OMP_NUM_THREADS, a thread is content with one.
     share = max(1, joblib.cpu_count() // 2) if backend == "loky" else 1
     assert max(threads) <= share

@@ -63,6 +63,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_what_fails_with_other_arguments_fails_in_scikit_learn_too(name: str, case: str) -> None:
     theirs = getattr(sklearn.neural_network, name)(**ARGUMENTS[case])
@@ -74,6 +75,7 @@ def test_what_fails_with_other_arguments_fails_in_scikit_learn_too(name: str, ca
             raise error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("n_jobs", [1, 2, -1])
 def test_the_number_of_threads_fails_no_check(name: str, n_jobs: int) -> None:

@@ -99,8 +99,8 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
     if (data.count == 0) throw py::value_error("X must have at least one row: the loss is a mean over rows");
     if (!sample_weight.is_none())
         data.weight = checked<T>(sample_weight, "sample_weight", {data.count}, Access::read);
-    if (!(data.weight_sum(0, data.count) > 0))
-        throw py::value_error("sample_weight must have a positive sum");
+    if (data.weight_sum(0, data.count) == 0)
+        throw py::value_error("sample_weight sums to zero: there is no mean loss to take the gradient of");
     const int limit = thread_limit(n_threads);
     py::gil_scoped_release released;
     return loss_and_gradient<T>(spec, network.arrays, data, loss_function, alpha, gradient.arrays, limit);

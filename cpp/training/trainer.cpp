@@ -116,7 +116,7 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
             batch.count = std::min(batch_size_, data.count - batch.first);
             if (batch.count <= 0 || stop) return false;
             batch.weight_sum = data.weight_sum(batch.first, batch.count);
-        } while (!(batch.weight_sum > 0));
+        } while (batch.weight_sum == 0);
         descent.begin_step(options.learning_rates.at(batch.first / batch_size_), batch.weight_sum);
         work_.begin_step(descent.options().key, descent.step);
         phase = phases.data();
