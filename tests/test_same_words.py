@@ -179,7 +179,11 @@ def test_situations(name: str, situation: str, solver: str, early_stopping: bool
         random_state=0,
         hidden_layer_sizes=(3,),
     )
-    assert ours == theirs
+    if early_stopping and situation.startswith("partial_fit") and solver != "lbfgs":
+        # The same words whatever the data are, for nothing of them has been looked at yet.
+        assert ours.error == "ValueError: partial_fit does not support early_stopping=True"
+    else:
+        assert ours == theirs
 
 
 # Where a warning points.

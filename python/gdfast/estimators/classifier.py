@@ -386,6 +386,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the first call has no ``classes``, y holds another class, ``early_stopping`` is True,
             ``class_weight`` is "balanced", or the data are of a kind that ``fit`` refuses.
         """
+        self._check_partial_fit()
         if _check_partial_fit_first_call(self, classes):
             labels = y if type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(labels)
