@@ -12,6 +12,8 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {path.name: re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
          for path in sorted(DOCS.glob("*.md"))}  # fmt: skip
+# Some of its programs need libraries that are not installed: test_callbacks_page.py runs them with stand-ins.
+del PAGES["callbacks.md"]
 
 
 @pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if blocks])
