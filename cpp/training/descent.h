@@ -39,9 +39,8 @@ public:
     // Layers from `first` on take part until the next call; those below it keep every bit.
     void begin_epoch(int first_layer);
 
-    // `sparse`: the first layer's inputs, where they are.
     // One step: begin; sum of every unit; where the update is a phase of its own, limit, then move of every
-    // unit; end.
+    // unit; end. (`sparse`: the first layer's inputs, where they are not among `inputs`.)
     void begin_step(double learning_rate, double weight_sum);
     void divide(int threads, int64_t* bounds) const { tiling_.divide(first_strip_, threads, bounds); }
     void sum(int64_t unit, int thread, const std::vector<RowPanels<T>>& inputs,
