@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/activation.inl.h"
+#include "kernels/cell.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
@@ -39,6 +40,14 @@ constexpr KernelTable<T> make_table() {
     t.update[static_cast<int>(Rule::momentum)] = update<T, Momentum<T>>;
     t.update[static_cast<int>(Rule::nesterov)] = update<T, Nesterov<T>>;
     t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
+    t.cell_forward[static_cast<int>(Cell::elman_tanh)] = elman_forward<T, tanh<T>>;
+    t.cell_forward[static_cast<int>(Cell::elman_relu)] = elman_forward<T, relu<T>>;
+    t.cell_forward[static_cast<int>(Cell::gru)] = gru_forward<T>;
+    t.cell_forward[static_cast<int>(Cell::lstm)] = lstm_forward<T>;
+    t.cell_backward[static_cast<int>(Cell::elman_tanh)] = elman_backward<T, through_tanh<T>>;
+    t.cell_backward[static_cast<int>(Cell::elman_relu)] = elman_backward<T, through_relu<T>>;
+    t.cell_backward[static_cast<int>(Cell::gru)] = gru_backward<T>;
+    t.cell_backward[static_cast<int>(Cell::lstm)] = lstm_backward<T>;
     t.transpose = transpose<T>;
     t.gather = gather<T>;
     return t;

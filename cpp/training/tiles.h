@@ -27,6 +27,8 @@ class Tiling {
 public:
     // `rows` to a batch: what a strip costs.
     Tiling(const Spec& spec, int64_t rows);
+    // Where they are not as many for each layer.
+    Tiling(const Spec& spec, const std::vector<int64_t>& rows);
 
     // Shares of about the same cost: strips bounds[t] .. bounds[t + 1] for thread t.
     void divide(int threads, int64_t* bounds) const;
@@ -55,13 +57,11 @@ struct GradientPiece {
 
 // Sums a strip's gradients over `rows` rows, and hands them over, piece by piece: use(GradientPiece).
 template <class T, class Use>
-void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspace<T>& work,
-               const Strip& strip, int64_t rows, T* scratch, Use&& use) {
+void sum_strip(const Spec& spec, const Parameters<T>& parameters, const RowPanels<T>& inputs,
+               const RowPanels<T>& deltas, const Strip& strip, int64_t rows, T* scratch, Use&& use) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
-    const RowPanels<T>& inputs = work.activations[static_cast<size_t>(strip.layer)];
-    const RowPanels<T>& deltas = work.deltas[static_cast<size_t>(strip.layer)];
 
     if (strip.bias) {
         const int64_t panel = l.narrow ? 0 : strip.panel;
@@ -83,7 +83,7 @@ void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspac
                              false});
         return;
     }
-    const int columns = static_cast<int>(std::min<int64_t>(P, l.out - strip.panel * P));
+    const int columns = l.columns(strip.panel, P);
     const auto height = [&](int64_t block) {
         return static_cast<int>(std::min<int64_t>(P, l.in - block * P));
     };
@@ -102,6 +102,13 @@ void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspac
         use(GradientPiece<T>{
             scratch + (block - strip.blocks.first) * P * P, panel_offset + block * P * P, height(block) * P,
             strip.layer > 0 ? parameters.transposed_panel(l, block) + strip.panel * P * P : nullptr, false});
+}
+
+template <class T, class Use>
+void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspace<T>& work,
+               const Strip& strip, int64_t rows, T* scratch, Use&& use) {
+    const size_t layer = static_cast<size_t>(strip.layer);
+    sum_strip(spec, parameters, work.activations[layer], work.deltas[layer], strip, rows, scratch, use);
 }
 
 }  // namespace gdfast
