@@ -13,7 +13,12 @@ from numpy.typing import DTypeLike, NDArray
 Array = NDArray[Any]
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+MORE_ACTIVATIONS: tuple[Any, ...] = (
+    "leaky_relu", ("leaky_relu", 0.3), ("leaky_relu", 0.0), "elu", ("elu", 0.5), "selu", "gelu", "gelu_tanh",
+    "silu", "mish", "softplus", "softsign", "hard_tanh",
+)  # fmt: skip
 LOSSES = ("cross_entropy", "binary_cross_entropy", "squared_error", "poisson")
+MORE_LOSSES: tuple[Any, ...] = ("absolute_error", ("huber", [0.7]), ("cross_entropy", [0.2]), "quantile")
 
 # One: a single row, input or unit. Odd. One beside the vectors of every ISA (4, 8 and 16 numbers) and beside
 # the panels (8, 16 and 32 columns). The last ones span several panels and the blocks of rows.
@@ -26,8 +31,8 @@ class Problem:
     y: Array
     coefs: list[Array]
     intercepts: list[Array]
-    activations: list[str]
-    loss: str
+    activations: list[Any]
+    loss: Any
     sample_weight: Array | None = None
 
     def arrays(self) -> list[Array]:
@@ -55,6 +60,11 @@ def network(
     return coefs, intercepts
 
 
+def levels(k: int) -> tuple[str, list[float]]:
+    """The loss of k quantiles."""
+    return "quantile", [(j + 1) / (k + 1) for j in range(k)]
+
+
 def targets(rng: np.random.Generator, loss: str, n: int, k: int, dtype: DTypeLike) -> Array:
     if loss == "cross_entropy":
         return rng.integers(0, k, n).astype(np.int32)
@@ -64,16 +74,18 @@ def targets(rng: np.random.Generator, loss: str, n: int, k: int, dtype: DTypeLik
         return np.where(soft < 0.3, soft, soft > 0.6).astype(dtype)
     if loss == "poisson":
         return rng.poisson(1.0, (n, k)).astype(dtype)  # a good third of them are 0
+    if loss == "quantile":
+        return rng.standard_normal((n, 1)).astype(dtype)
     return rng.standard_normal((n, k)).astype(dtype)
 
 
 def problem(
-    loss: str,
+    loss: Any,
     sizes: Sequence[int],
     n: int,
     dtype: DTypeLike = np.float64,
     *,
-    activation: str | Sequence[str] = "tanh",
+    activation: Any = "tanh",
     weighted: bool = False,
     seed: int = 0,
 ) -> Problem:
@@ -82,11 +94,11 @@ def problem(
     hidden = len(sizes) - 2
     return Problem(
         X=rng.standard_normal((n, sizes[0])).astype(dtype),
-        y=targets(rng, loss, n, sizes[-1], dtype),
+        y=targets(rng, loss if isinstance(loss, str) else loss[0], n, sizes[-1], dtype),
         coefs=coefs,
         intercepts=intercepts,
-        activations=[activation] * hidden if isinstance(activation, str) else list(activation),
-        loss=loss,
+        activations=list(activation) if isinstance(activation, list) else [activation] * hidden,
+        loss=levels(sizes[-1]) if loss == "quantile" else loss,
         # Some rows weigh nothing: they must leave no trace.
         sample_weight=rng.integers(0, 4, n).astype(dtype) if weighted else None,
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 Array = NDArray[Any]
 
@@ -39,55 +40,143 @@ def relu(z: Array) -> Array:
     return np.maximum(z, 0)
 
 
+def softplus(z: Array) -> Array:
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def elu(z: Array, alpha: float = 1.0) -> Array:
+    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193, 1.6732632423543772848170
+
+
+def normal(z: Array) -> tuple[Array, Array]:
+    """Distribution function and density of the standard normal distribution."""
+    return ndtr(z), np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+
+
+def gelu_tanh_inner(z: Array) -> Array:
+    return math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)
+
+
 def softmax(z: Array) -> Array:
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
 
 
-FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+def quantiles(z: Array) -> Array:
+    """The first output, and each further one above the one before: they cannot cross."""
+    return np.cumsum(np.concatenate([z[:, :1], softplus(z[:, 1:])], axis=1), axis=1)
+
+
+FUNCTIONS: dict[str, Callable[..., Array]] = {
     "identity": identity,
     "logistic": logistic,
     "tanh": np.tanh,
     "relu": relu,
+    "leaky_relu": lambda z, slope=0.01: np.where(z > 0, z, slope * z),
+    "elu": elu,
+    "selu": lambda z: SELU_SCALE * elu(z, SELU_ALPHA),
+    "gelu": lambda z: z * normal(z)[0],
+    "gelu_tanh": lambda z: z / 2 * (1 + np.tanh(gelu_tanh_inner(z))),
+    "silu": lambda z: z * logistic(z),
+    "mish": lambda z: z * np.tanh(softplus(z)),
+    "softplus": softplus,
+    "softsign": lambda z: z / (1 + np.abs(z)),
+    "hard_tanh": lambda z: np.clip(z, -1, 1),
+    # of the output layer only
     "softmax": softmax,
     "exp": np.exp,
+    "quantiles": quantiles,
 }
 
-# The derivative of each hidden activation, as a function of its *result* a = f(z): z need not be kept.
-SLOPES: dict[str, Callable[[Array], Array]] = {
-    "identity": lambda a: np.ones_like(a),
-    "logistic": lambda a: a * (1 - a),
-    "tanh": lambda a: 1 - a**2,
-    "relu": lambda a: (a > 0).astype(a.dtype),
+
+def elu_slope(z: Array, alpha: float = 1.0) -> Array:
+    return np.where(z > 0, 1, alpha * np.exp(np.minimum(z, 0)))
+
+
+def gelu_slope(z: Array) -> Array:
+    below, density = normal(z)
+    return below + z * density
+
+
+def gelu_tanh_slope(z: Array) -> Array:
+    t = np.tanh(gelu_tanh_inner(z))
+    inner_slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z**2)
+    return (1 + t) / 2 + z / 2 * (1 - t**2) * inner_slope
+
+
+def mish_slope(z: Array) -> Array:
+    t = np.tanh(softplus(z))
+    return t + z * (1 - t**2) * logistic(z)
+
+
+# The derivative of each hidden activation.
+SLOPES: dict[str, Callable[..., Array]] = {
+    "identity": np.ones_like,
+    "logistic": lambda z: logistic(z) * (1 - logistic(z)),
+    "tanh": lambda z: 1 - np.tanh(z) ** 2,
+    "relu": lambda z: (z > 0).astype(z.dtype),
+    "leaky_relu": lambda z, slope=0.01: np.where(z > 0, 1, slope),
+    "elu": elu_slope,
+    "selu": lambda z: SELU_SCALE * elu_slope(z, SELU_ALPHA),
+    "gelu": gelu_slope,
+    "gelu_tanh": gelu_tanh_slope,
+    "silu": lambda z: logistic(z) * (1 + z * (1 - logistic(z))),
+    "mish": mish_slope,
+    "softplus": logistic,
+    "softsign": lambda z: 1 / (1 + np.abs(z)) ** 2,
+    "hard_tanh": lambda z: (np.abs(z) < 1).astype(z.dtype),
 }
 
-# A loss implies its output activation, so that d loss / d z of the output layer is always prediction -
-# target.
+# An activation or a loss: its name, or a pair of its name and its parameter (a list of them, for a loss).
+Named = str | tuple[str, Any]
+
+
+def apply(functions: Mapping[str, Callable[..., Array]], entry: Named, z: Array) -> Array:
+    return functions[entry](z) if isinstance(entry, str) else functions[entry[0]](z, entry[1])
+
+
+def name_and_parameters(loss: Named) -> tuple[str, list[float]]:
+    return (loss, []) if isinstance(loss, str) else (loss[0], list(loss[1]))
+
+
+# The output activation that a loss implies.
 OUTPUT_OF: dict[str, str] = {
     "cross_entropy": "softmax",
     "binary_cross_entropy": "logistic",
     "squared_error": "identity",
     "poisson": "exp",
+    "absolute_error": "identity",
+    "huber": "identity",
+    "quantile": "quantiles",
 }
+
+
+def output_of(loss: Named) -> str:
+    return OUTPUT_OF[name_and_parameters(loss)[0]]
+
 
 # --------------------------------------------------------------------------------------------- forward
 
 
 def forward_pass(
-    X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activations: Sequence[str], output: str
-) -> list[Array]:
-    """The values of every layer, from ``X`` itself to the output."""
-    values = [X]
-    for coef, intercept, name in zip(coefs, intercepts, [*activations, output], strict=True):
-        values.append(FUNCTIONS[name](values[-1] @ coef + intercept))
-    return values
+    X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activations: Sequence[Named], output: str
+) -> tuple[list[Array], list[Array]]:
+    """The values of every layer, from ``X`` itself to the output, and the sums of every layer behind X."""
+    values, sums = [X], []
+    for coef, intercept, entry in zip(coefs, intercepts, [*activations, output], strict=True):
+        sums.append(values[-1] @ coef + intercept)
+        values.append(apply(FUNCTIONS, entry, sums[-1]))
+    return values, sums
 
 
 def forward(
-    X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activations: Sequence[str], output: str
+    X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activations: Sequence[Named], output: str
 ) -> Array:
     """The network's output, shape (n, k)."""
-    return forward_pass(X, coefs, intercepts, activations, output)[-1]
+    return forward_pass(X, coefs, intercepts, activations, output)[0][-1]
 
 
 # --------------------------------------------------------------------------------------------- losses
@@ -104,34 +193,68 @@ def clip_probability(p: Array) -> Array:
     return np.clip(p, eps, 1 - eps)
 
 
-def target(loss: str, y: Array, prediction: Array) -> Array:
-    """``y`` in the shape of the prediction, (n, k): class indices become one-hot rows."""
-    if loss != "cross_entropy":
+def target(loss: Named, y: Array, prediction: Array) -> Array:
+    """``y`` in the shape of the prediction, (n, k): class indices become one-hot rows, smoothed."""
+    name, parameters = name_and_parameters(loss)
+    if name == "quantile":
+        return np.broadcast_to(y, prediction.shape)
+    if name != "cross_entropy":
         return y
-    return np.equal(y[:, None], np.arange(prediction.shape[1])).astype(prediction.dtype)
+    k = prediction.shape[1]
+    one_hot = np.equal(y[:, None], np.arange(k)).astype(prediction.dtype)
+    smoothing = parameters[0] if parameters else 0.0
+    return one_hot * (1 - smoothing) + smoothing / k
 
 
-def elementwise_loss(loss: str, y: Array, prediction: Array) -> Array:
+def elementwise_loss(loss: Named, y: Array, prediction: Array) -> Array:
     """The loss of every row and output, (n, k), before any average."""
+    name, parameters = name_and_parameters(loss)
     t = target(loss, y, prediction)
-    if loss == "squared_error":
-        return 0.5 * (t - prediction) ** 2
-    if loss == "poisson":
+    residual = prediction - t
+    if name == "squared_error":
+        return 0.5 * residual**2
+    if name == "absolute_error":
+        return np.abs(residual)
+    if name == "huber":
+        size, delta = np.abs(residual), parameters[0]
+        return np.where(size <= delta, residual**2 / 2, delta * (size - delta / 2))
+    if name == "quantile":
+        level = np.array(parameters, prediction.dtype)
+        return np.where(residual > 0, (1 - level) * residual, -level * residual)
+    if name == "poisson":
         # Half the deviance: with the terms that depend on y alone, so that a perfect prediction costs 0.
         return x_log_y(t, t / prediction) - t + prediction
     p = clip_probability(prediction)
-    if loss == "cross_entropy":
+    if name == "cross_entropy":
         return -x_log_y(t, p)
-    assert loss == "binary_cross_entropy"
+    assert name == "binary_cross_entropy"
     return -x_log_y(t, p) - x_log_y(1 - t, 1 - p)
 
 
-def mean_loss(loss: str, y: Array, prediction: Array, sample_weight: Array | None = None) -> float:
+def slope_of_loss(loss: Named, y: Array, prediction: Array, sums: Array) -> Array:
+    """d loss / d sums of the output layer, (n, k)."""
+    name, parameters = name_and_parameters(loss)
+    residual = prediction - target(loss, y, prediction)
+    if name == "absolute_error":
+        return np.sign(residual)
+    if name == "huber":
+        return np.clip(residual, -parameters[0], parameters[0])
+    if name == "quantile":
+        by_quantile = (residual > 0) - np.array(parameters, prediction.dtype)
+        # Every quantile from the j-th on rests on sum j.
+        slopes = np.cumsum(by_quantile[:, ::-1], axis=1)[:, ::-1].copy()
+        slopes[:, 1:] *= logistic(sums[:, 1:])
+        return slopes
+    # The other outputs are the inverse of their loss's canonical link.
+    return residual
+
+
+def mean_loss(loss: Named, y: Array, prediction: Array, sample_weight: Array | None = None) -> float:
     """(Weighted) mean over the rows, sum over the outputs."""
     return float(np.average(elementwise_loss(loss, y, prediction), weights=sample_weight, axis=0).sum())
 
 
-def reported_loss(loss: str, y: Array, prediction: Array, sample_weight: Array | None = None) -> float:
+def reported_loss(loss: Named, y: Array, prediction: Array, sample_weight: Array | None = None) -> float:
     """The number scikit-learn's loss curve shows: it averages the squared error over the outputs."""
     mean = mean_loss(loss, y, prediction, sample_weight)
     return mean / prediction.shape[1] if loss == "squared_error" else mean
@@ -151,19 +274,20 @@ def penalty(coefs: Sequence[Array], alpha: float, total: float) -> float:
 
 def backward(
     values: Sequence[Array],
+    sums: Sequence[Array],
     y: Array,
     coefs: Sequence[Array],
-    activations: Sequence[str],
-    loss: str,
+    activations: Sequence[Named],
+    loss: Named,
     sample_weight: Array | None = None,
 ) -> list[Array]:
-    """d (weighted sum of the rows' losses) / d z of every layer after the input, each (n, fan_out)."""
-    delta = values[-1] - target(loss, y, values[-1])
+    """d (weighted sum of the rows' losses) / d sums of every layer after the input, each (n, fan_out)."""
+    delta = slope_of_loss(loss, y, values[-1], sums[-1])
     if sample_weight is not None:
         delta = delta * sample_weight[:, None]
     deltas = [delta]
     for layer in range(len(coefs) - 1, 0, -1):
-        delta = (delta @ coefs[layer].T) * SLOPES[activations[layer - 1]](values[layer])
+        delta = (delta @ coefs[layer].T) * apply(SLOPES, activations[layer - 1], sums[layer - 1])
         deltas.insert(0, delta)
     return deltas
 
@@ -183,15 +307,15 @@ def loss_and_grad(
     y: Array,
     coefs: Sequence[Array],
     intercepts: Sequence[Array],
-    activations: Sequence[str],
-    loss: str,
+    activations: Sequence[Named],
+    loss: Named,
     alpha: float = 0.0,
     sample_weight: Array | None = None,
 ) -> tuple[float, list[Array], list[Array]]:
     """The loss (mean over rows, sum over outputs, with the penalty) and its true gradient."""
-    values = forward_pass(X, coefs, intercepts, activations, OUTPUT_OF[loss])
+    values, sums = forward_pass(X, coefs, intercepts, activations, output_of(loss))
     total = total_weight(len(X), sample_weight)
-    deltas = backward(values, y, coefs, activations, loss, sample_weight)
+    deltas = backward(values, sums, y, coefs, activations, loss, sample_weight)
     coef_grads, intercept_grads = gradients(values, deltas, coefs, alpha, total)
     mean = mean_loss(loss, y, values[-1], sample_weight)
     return mean + penalty(coefs, alpha, total), coef_grads, intercept_grads
@@ -268,8 +392,8 @@ class Trainer:
         self,
         coefs: Sequence[Array],
         intercepts: Sequence[Array],
-        activations: Sequence[str],
-        loss: str,
+        activations: Sequence[Named],
+        loss: Named,
         *,
         alpha: float = 0.0,
         batch_size: int,
@@ -317,9 +441,9 @@ class Trainer:
         half = len(self.params) // 2
         coefs, intercepts = self.params[:half], self.params[half:]
         total = total_weight(len(X), sample_weight)
-        values = forward_pass(X, coefs, intercepts, self.activations, OUTPUT_OF[self.loss])
+        values, sums = forward_pass(X, coefs, intercepts, self.activations, output_of(self.loss))
         loss = reported_loss(self.loss, y, values[-1], sample_weight) + penalty(coefs, self.alpha, total)
-        deltas = backward(values, y, coefs, self.activations, self.loss, sample_weight)
+        deltas = backward(values, sums, y, coefs, self.activations, self.loss, sample_weight)
         coef_grads, intercept_grads = gradients(values, deltas, coefs, self.alpha, total)
         self.update([*coef_grads, *intercept_grads], learning_rate)
         return loss

@@ -15,7 +15,7 @@ import pytest
 from gdfast import _core
 from gdfast.kernels import mlp_forward, mlp_loss_and_grad
 from numpy.typing import NDArray
-from problems import LOSSES, problem, same_bits
+from problems import LOSSES, MORE_ACTIVATIONS, MORE_LOSSES, problem, same_bits
 
 Array = NDArray[Any]
 
@@ -81,6 +81,15 @@ def test_training_with_every_loss_and_weights(
     loss: str, dtype: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     p = problem(loss, [11, 33, 5], 100, dtype, weighted=True)
+    check_training(monkeypatch, p, "adam", 17)
+
+
+@pytest.mark.parametrize("loss", MORE_LOSSES, ids=str)
+def test_training_with_more_losses_and_activations(
+    loss: Any, dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [11, *(20 + i for i in range(len(MORE_ACTIVATIONS))), 5]
+    p = problem(loss, sizes, 40, dtype, activation=list(MORE_ACTIVATIONS))
     check_training(monkeypatch, p, "adam", 17)
 
 

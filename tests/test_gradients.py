@@ -9,7 +9,7 @@ import pytest
 import reference
 from gdfast.kernels import mlp_loss_and_grad
 from numpy.typing import NDArray
-from problems import ACTIVATIONS, LOSSES, Problem, norm_error, problem
+from problems import ACTIVATIONS, LOSSES, MORE_ACTIVATIONS, MORE_LOSSES, Problem, norm_error, problem
 
 Array = NDArray[Any]
 
@@ -17,6 +17,7 @@ Array = NDArray[Any]
 # rounding over STEP. They balance near the fifth root of eps, at about 1e-12: small enough for the small
 # gradients of deep logistic networks, where the three-point one leaves 1e-7.
 STEP = float(np.finfo(np.float64).eps) ** 0.2
+NEAR = 20
 
 SHAPES = {
     "one layer": [4, 3],
@@ -26,15 +27,20 @@ SHAPES = {
 }
 
 
-def away_from_kinks(loss: str, sizes: list[int], activation: str, weighted: bool) -> Problem:
-    """A problem none of whose hidden sums is near zero, where relu has no slope to compare with."""
+def away_from_kinks(loss: Any, sizes: list[int], activation: Any, weighted: bool) -> Problem:
+    """A problem none of whose sums and residuals is near where a function has no slope to compare with."""
     for seed in range(1000):
         p = problem(loss, sizes, 7, activation=activation, weighted=weighted, seed=seed)
-        values = reference.forward_pass(p.X, p.coefs, p.intercepts, p.activations, "identity")
-        layers = zip(values, p.coefs[:-1], p.intercepts, strict=False)
-        sums = [a @ coef + intercept for a, coef, intercept in layers]
+        output = reference.output_of(p.loss)
+        values, sums = reference.forward_pass(p.X, p.coefs, p.intercepts, p.activations, output)
+        bends = [
+            np.abs(z) - kink for z in sums[:-1] for kink in ((0, 1) if activation == "hard_tanh" else (0,))
+        ]
+        if output in ("identity", "quantiles") and p.loss != "squared_error":
+            residual = np.abs(values[-1] - reference.target(p.loss, p.y, values[-1]))
+            bends += [residual, residual - p.loss[1][0]] if p.loss[0] == "huber" else [residual]
         # A weight moves by two STEPs, times the input it meets, and the effect grows through the layers.
-        if all(np.abs(z).min() > 50 * STEP for z in sums):
+        if all(np.abs(bend).min() > NEAR * STEP for bend in bends):
             return p
     raise AssertionError("no such problem in 1000")
 
@@ -67,6 +73,22 @@ def central_difference(p: Problem, array: Array, alpha: float) -> Array:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradient_is_the_central_difference(loss: str, activation: str, shape: str) -> None:
+    check_gradient(loss, activation, shape)
+
+
+@pytest.mark.parametrize("activation", MORE_ACTIVATIONS, ids=str)
+def test_gradient_of_more_activations(activation: Any) -> None:
+    check_gradient("squared_error", activation, "two hidden")
+    check_gradient("cross_entropy", activation, "two hidden")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("loss", MORE_LOSSES, ids=str)
+def test_gradient_of_more_losses(loss: Any, shape: str) -> None:
+    check_gradient(loss, "tanh", shape)
+
+
+def check_gradient(loss: Any, activation: Any, shape: str) -> None:
     p = away_from_kinks(loss, SHAPES[shape], activation, weighted=shape == "two hidden")
     alpha = 0.2
     _, (weight_grads, bias_grads) = gradient_of(p, alpha)

@@ -12,10 +12,20 @@ from gdfast.kernels import adam_update, mlp_forward, mlp_loss_and_grad, sgd_upda
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from problems import ACTIVATIONS, AWKWARD, LOSSES, Problem, norm_error, problem, same_bits
+from problems import (
+    ACTIVATIONS,
+    AWKWARD,
+    LOSSES,
+    MORE_ACTIVATIONS,
+    MORE_LOSSES,
+    Problem,
+    norm_error,
+    problem,
+    same_bits,
+)
 
 Array = NDArray[Any]
-OUTPUTS = ("identity", "softmax", "logistic", "exp")
+OUTPUTS = ("identity", "softmax", "logistic", "exp", "quantiles")
 DTYPES = (np.float32, np.float64)
 
 
@@ -24,20 +34,24 @@ def forward_bound(p: Problem, output: str, eps: float) -> tuple[Array, Array]:
 
     A sum of K products and a bias is off by at most (K + 1) eps times the sum of their sizes, whatever the
     order (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); no activation has a slope
-    above 1, and each adds a few units in the last place of its own.
+    above 1 (of the newer ones, above that of selu at zero, 1.76), and each adds a few units in the last place
+    of its own.
     """
     wide = p.in_float64()
-    values = reference.forward_pass(wide.X, wide.coefs, wide.intercepts, p.activations, "identity")
+    values, _ = reference.forward_pass(wide.X, wide.coefs, wide.intercepts, p.activations, "identity")
     error = np.zeros_like(wide.X)
+    slope = 1.0 if set(p.activations) <= set(ACTIVATIONS) else 1.76
     for a, coef, intercept, after in zip(values, wide.coefs, wide.intercepts, values[1:], strict=False):
         sizes = np.abs(a) @ np.abs(coef) + np.abs(intercept)
-        error = error @ np.abs(coef) + (len(coef) + 1) * eps * sizes + 4 * eps * np.abs(after)
+        error = slope * (error @ np.abs(coef) + (len(coef) + 1) * eps * sizes) + 4 * eps * np.abs(after)
     result = reference.FUNCTIONS[output](values[-1])
     if output == "exp":  # an absolute error before the exponential is a relative one after it
         error = result * (np.expm1(error) + 4 * eps)
     elif output == "softmax":
         worst = error.max(axis=1, keepdims=True)
         error = result * (np.expm1(2 * worst) + (error.shape[1] + 8) * eps)
+    elif output == "quantiles":  # a running sum, of functions whose slope is below 1
+        error = np.cumsum(error + 4 * eps * np.abs(result), axis=1)
     elif output == "logistic":
         error = error / 4 + 4 * eps * result
     return result, error
@@ -72,10 +86,10 @@ def check_gradient(p: Problem, alpha: float) -> None:
     # difference of large numbers. Sums run over the rows and through every layer forward and back; errors
     # mostly cancel, so a few times the square root of their number is seen where all of them would be the
     # worst case: the number itself is safe, and far below what any real mistake costs.
-    values = reference.forward_pass(
-        wide.X, wide.coefs, wide.intercepts, p.activations, reference.OUTPUT_OF[p.loss]
+    values, sums = reference.forward_pass(
+        wide.X, wide.coefs, wide.intercepts, p.activations, reference.output_of(p.loss)
     )
-    deltas = reference.backward(values, wide.y, wide.coefs, p.activations, p.loss, wide.sample_weight)
+    deltas = reference.backward(values, sums, wide.y, wide.coefs, p.activations, p.loss, wide.sample_weight)
     sizes = reference.gradients(
         [np.abs(a) for a in values],
         [np.abs(d) for d in deltas],
@@ -103,6 +117,27 @@ def check_gradient(p: Problem, alpha: float) -> None:
 def test_forward_for_every_activation_and_output(activation: str, output: str, dtype: type) -> None:
     p = problem("squared_error", [7, 17, 9, 3], 13, dtype, activation=activation)
     check_forward(p, output, run_forward(p, output))
+
+
+@pytest.mark.parametrize("activation", MORE_ACTIVATIONS, ids=str)
+def test_more_activations(activation: Any, dtype: type) -> None:
+    p = problem("squared_error", [7, 17, 9, 3], 13, dtype, activation=activation)
+    # gelu's left tail is as exact as its argument, see test_math.
+    check_forward(p, "identity", run_forward(p, "identity"))
+    check_gradient(p, alpha=0.1)
+    # A layer so narrow that its weights are kept transposed.
+    check_gradient(problem("squared_error", [40, 2, 40, 3], 13, dtype, activation=activation), alpha=0.1)
+
+
+@pytest.mark.parametrize("outputs", AWKWARD)
+@pytest.mark.parametrize("loss", MORE_LOSSES, ids=str)
+def test_more_losses(loss: Any, outputs: int, dtype: type) -> None:
+    check_gradient(problem(loss, [5, 9, outputs], 7, dtype, weighted=True), alpha=0.1)
+
+
+def test_quantiles_do_not_cross(dtype: type) -> None:
+    p = problem("quantile", [4, 30], 100, dtype)
+    assert np.all(np.diff(run_forward(p, "quantiles"), axis=1) >= 0)
 
 
 @pytest.mark.parametrize("width", AWKWARD)

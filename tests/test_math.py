@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
 from gdfast.kernels import mlp_forward
 from numpy.typing import NDArray
 
@@ -22,6 +23,13 @@ BOUND = {
     "logistic": (2.5, 2.5),
     "exp": (1.25, 1.25),
     "softmax": (3.0, 3.0),
+    "leaky_relu": (1.0, 1.0),
+    "elu": (1.5, 1.5),
+    "selu": (2.0, 2.0),
+    "silu": (3.0, 3.0),
+    "mish": (4.5, 4.5),
+    "softplus": (3.0, 3.0),
+    "softsign": (1.75, 1.75),
 }
 
 
@@ -79,6 +87,19 @@ def exact_logistic(x: Array) -> Array:
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
 
 
+def exact_softplus(x: Array) -> Array:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def exact_elu(x: Array) -> Array:
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def exact_selu(x: Array) -> Array:
+    scale, alpha = np.longdouble("1.0507009873554804934193"), np.longdouble("1.6732632423543772848170")
+    return scale * np.where(x > 0, x, alpha * exact_elu(x))
+
+
 # The arguments stop where float32 (float64) results leave the normal range.
 CASES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array], str, tuple[float, float]]] = {
     "tanh": (lambda x: hidden("tanh", x), np.tanh, "tanh", (50, 50)),
@@ -86,6 +107,18 @@ CASES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array], str, 
     "output logistic": (lambda x: output("logistic", x), exact_logistic, "logistic", (85, 700)),
     "exp": (lambda x: output("exp", x), np.exp, "exp", (87, 708)),
     "softmax": (softmax_of_two, exact_logistic, "softmax", (85, 700)),
+    "leaky_relu": (
+        lambda x: hidden("leaky_relu", x),
+        lambda x: np.where(x > 0, x, x * np.longdouble(0.01)),
+        "leaky_relu",
+        (1000, 1000),
+    ),
+    "elu": (lambda x: hidden("elu", x), exact_elu, "elu", (85, 700)),
+    "selu": (lambda x: hidden("selu", x), exact_selu, "selu", (85, 700)),
+    "silu": (lambda x: hidden("silu", x), lambda x: x * exact_logistic(x), "silu", (70, 600)),
+    "mish": (lambda x: hidden("mish", x), lambda x: x * np.tanh(exact_softplus(x)), "mish", (60, 600)),
+    "softplus": (lambda x: hidden("softplus", x), exact_softplus, "softplus", (70, 600)),
+    "softsign": (lambda x: hidden("softsign", x), lambda x: x / (1 + np.abs(x)), "softsign", (1000, 1000)),
 }
 
 
@@ -100,15 +133,36 @@ def test_largest_error(case: str, dtype: type) -> None:
     assert error <= BOUND[name][which]
 
 
-def test_relu_and_identity_are_exact(dtype: type) -> None:
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+def test_gelu(name: str, dtype: type) -> None:
+    """The left tail, an exponential of a large product, is a tiny part of the argument: the error is counted
+    in parts of that.
+    """
+    x = arguments(dtype, 30)
+    exact = reference.FUNCTIONS[name](x.astype(np.float64))
+    # float64 is measured against functions that are themselves a few units off.
+    assert np.all(
+        np.abs(hidden(name, x) - exact) <= 4 * np.finfo(dtype).eps * np.abs(x) + np.finfo(dtype).tiny
+    )
+
+
+def test_relu_hard_tanh_and_identity_are_exact(dtype: type) -> None:
     x = arguments(dtype, 1000)
     np.testing.assert_array_equal(hidden("relu", x), np.maximum(x, 0))
+    np.testing.assert_array_equal(hidden("hard_tanh", x), np.clip(x, -1, 1))
     np.testing.assert_array_equal(hidden("identity", x), x)
     np.testing.assert_array_equal(output("identity", x), x)
 
 
 def test_where_functions_end(dtype: type) -> None:
     huge = np.array([-np.inf, -1e30, 1e30, np.inf], dtype)
+    large, far = (
+        np.array([-1e4, 1e4], dtype),
+        {"elu": -1, "selu": -reference.SELU_SCALE * reference.SELU_ALPHA},
+    )
+    for name in ("elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus"):
+        above = 1e4 * (reference.SELU_SCALE if name == "selu" else 1)
+        np.testing.assert_allclose(hidden(name, large), [far.get(name, 0), above], rtol=1e-6, atol=1e-30)
     tiny = float(np.finfo(dtype).tiny)
     np.testing.assert_array_equal(hidden("tanh", huge), [-1, -1, 1, 1])
     np.testing.assert_array_equal(output("exp", huge), [0, 0, np.inf, np.inf])
@@ -118,7 +172,7 @@ def test_where_functions_end(dtype: type) -> None:
 
 def test_nan_stays_nan(dtype: type) -> None:
     nan = np.array([np.nan], dtype)
-    for name in ("identity", "logistic", "tanh", "relu"):
+    for name in reference.SLOPES:
         assert np.isnan(hidden(name, nan)), name
     for name in ("identity", "logistic", "exp"):
         assert np.isnan(output(name, nan)), name

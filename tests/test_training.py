@@ -12,7 +12,16 @@ import pytest
 import reference
 from gdfast import _core
 from numpy.typing import NDArray
-from problems import ACTIVATIONS, LOSSES, Problem, norm_error, problem, same_bits
+from problems import (
+    ACTIVATIONS,
+    LOSSES,
+    MORE_ACTIVATIONS,
+    MORE_LOSSES,
+    Problem,
+    norm_error,
+    problem,
+    same_bits,
+)
 
 Array = NDArray[Any]
 
@@ -108,6 +117,17 @@ def test_ten_steps_for_every_loss_and_rule(loss: str, rule: str, dtype: type) ->
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_ten_steps_for_every_activation(activation: str, rule: str, dtype: type) -> None:
     check_runs_agree(problem("cross_entropy", [7, 17, 9, 3], ROWS, dtype, activation=activation), rule)
+
+
+@pytest.mark.parametrize("activation", MORE_ACTIVATIONS, ids=str)
+def test_ten_steps_for_more_activations(activation: Any, dtype: type) -> None:
+    check_runs_agree(problem("cross_entropy", [7, 17, 9, 3], ROWS, dtype, activation=activation), "nesterov")
+
+
+@pytest.mark.parametrize("loss", MORE_LOSSES, ids=str)
+def test_ten_steps_for_more_losses(loss: Any, dtype: type) -> None:
+    # Momentum alone: Adam turns the sign of a residual near zero into a whole step.
+    check_runs_agree(problem(loss, [7, 17, 3], ROWS, dtype, weighted=True), "nesterov", alpha=0.05)
 
 
 @pytest.mark.parametrize("rule", RULES)

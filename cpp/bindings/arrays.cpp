@@ -1,6 +1,7 @@
 #include "bindings/arrays.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace gdfast {
 
@@ -222,9 +223,10 @@ Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t output
                                   std::to_string(low < 0 ? low : high));
         return targets;
     }
-    targets.values.dense = checked<T>(y, "y", {rows, outputs}, Access::read);
+    // All quantiles are of one target.
+    targets.values.columns = loss == Loss::quantile ? 1 : outputs;
+    targets.values.dense = checked<T>(y, "y", {rows, targets.values.columns}, Access::read);
     targets.values.rows = rows;
-    targets.values.columns = outputs;
     return targets;
 }
 
@@ -239,20 +241,63 @@ void check_apart(py::handle written, const Name& name, py::handle read, const Na
         throw py::value_error(name.str() + " must not share memory with " + other.str());
 }
 
-Activation activation_named(const std::string& name) {
-    return named<Activation>("activation", name,
-                             {{"identity", Activation::identity},
-                              {"logistic", Activation::logistic},
-                              {"tanh", Activation::tanh},
-                              {"relu", Activation::relu}});
+namespace {
+
+ActivationFunction activation_named(const std::string& name) {
+    const Activation kind = named<Activation>("activation", name,
+                                              {{"identity", Activation::identity},
+                                               {"logistic", Activation::logistic},
+                                               {"tanh", Activation::tanh},
+                                               {"relu", Activation::relu},
+                                               {"leaky_relu", Activation::leaky_relu},
+                                               {"elu", Activation::elu},
+                                               {"selu", Activation::selu},
+                                               {"gelu", Activation::gelu},
+                                               {"gelu_tanh", Activation::gelu_tanh},
+                                               {"silu", Activation::silu},
+                                               {"mish", Activation::mish},
+                                               {"softplus", Activation::softplus},
+                                               {"softsign", Activation::softsign},
+                                               {"hard_tanh", Activation::hard_tanh}});
+    // torch's defaults
+    const double parameter = kind == Activation::leaky_relu ? 0.01 : kind == Activation::elu ? 1 : 0;
+    return {kind, parameter};
 }
 
-std::vector<Activation> activations_named(const py::sequence& names, size_t hidden) {
-    if (names.size() != hidden)
+// An entry that may be a name or a pair: its name, and what comes with it, or none.
+std::pair<std::string, py::object> name_and_rest(const py::handle entry, const char* what) {
+    if (py::isinstance<py::str>(entry)) return {py::cast<std::string>(entry), py::none()};
+    if (py::isinstance<py::tuple>(entry)) {
+        const auto pair = py::reinterpret_borrow<py::tuple>(entry);
+        if (pair.size() == 2 && py::isinstance<py::str>(pair[0]))
+            return {py::cast<std::string>(pair[0]), pair[1]};
+    }
+    throw py::type_error(std::string(what) + " must be a name or a pair (name, parameter), got " +
+                         py::cast<std::string>(py::repr(entry)));
+}
+
+}  // namespace
+
+std::vector<ActivationFunction> activations_named(const py::sequence& entries, size_t hidden) {
+    if (entries.size() != hidden)
         throw py::value_error("activations must name one function for each of the " + std::to_string(hidden) +
-                              " hidden layers, got " + std::to_string(names.size()));
-    std::vector<Activation> activations;
-    for (const py::handle name : names) activations.push_back(activation_named(py::cast<std::string>(name)));
+                              " hidden layers, got " + std::to_string(entries.size()));
+    std::vector<ActivationFunction> activations;
+    for (const py::handle entry : entries) {
+        const auto [name, rest] = name_and_rest(entry, "activation");
+        ActivationFunction f = activation_named(name);
+        if (!rest.is_none()) {
+            if (f.kind != Activation::leaky_relu && f.kind != Activation::elu)
+                throw py::value_error("activation '" + name + "' has no parameter");
+            f.parameter = checked_number<double>(rest, "the parameter of activation '" + name + "'");
+            // Below zero the value would not tell on which side the argument was.
+            if (!(f.parameter >= 0 && std::isfinite(f.parameter)))
+                throw py::value_error("the parameter of activation '" + name +
+                                      "' must be finite and not negative, got " +
+                                      std::to_string(f.parameter));
+        }
+        activations.push_back(f);
+    }
     return activations;
 }
 
@@ -261,15 +306,55 @@ Output output_named(const std::string& name) {
                          {{"identity", Output::identity},
                           {"softmax", Output::softmax},
                           {"logistic", Output::logistic},
-                          {"exp", Output::exp}});
+                          {"exp", Output::exp},
+                          {"quantiles", Output::quantiles}});
 }
 
-Loss loss_named(const std::string& name) {
-    return named<Loss>("loss", name,
-                       {{"cross_entropy", Loss::cross_entropy},
-                        {"binary_cross_entropy", Loss::binary_cross_entropy},
-                        {"squared_error", Loss::squared_error},
-                        {"poisson", Loss::poisson}});
+template <class T>
+LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
+    const auto [name, rest] = name_and_rest(entry, "loss");
+    const Loss kind = named<Loss>("loss", name,
+                                  {{"cross_entropy", Loss::cross_entropy},
+                                   {"binary_cross_entropy", Loss::binary_cross_entropy},
+                                   {"squared_error", Loss::squared_error},
+                                   {"poisson", Loss::poisson},
+                                   {"absolute_error", Loss::absolute_error},
+                                   {"huber", Loss::huber},
+                                   {"quantile", Loss::quantile}});
+    std::vector<double> given;
+    if (!rest.is_none()) {
+        if (!py::isinstance<py::sequence>(rest))
+            throw py::type_error("the parameters of loss '" + name + "' must be a list of numbers, got " +
+                                 py::cast<std::string>(py::repr(rest)));
+        for (const py::handle number : rest)
+            given.push_back(checked_number<double>(number, "a parameter of loss '" + name + "'"));
+    }
+    const auto need = [&](bool met, const std::string& what) {
+        if (!met) throw py::value_error("loss '" + name + "' " + what);
+    };
+    LossFunction<T> loss{kind, std::vector<T>(given.begin(), given.end())};
+    if (kind == Loss::cross_entropy) {
+        need(given.size() <= 1 && (given.empty() || (given[0] >= 0 && given[0] < 1)),
+             "takes at most one parameter, the label smoothing, in [0, 1)");
+    } else if (kind == Loss::huber) {
+        need(given.size() == 1 && given[0] > 0 && std::isfinite(given[0]),
+             "needs one parameter, delta, which must be positive and finite");
+    } else if (kind == Loss::quantile) {
+        bool rising = !given.empty();
+        for (size_t i = 0; i < given.size(); ++i)
+            rising = rising && given[i] > (i > 0 ? given[i - 1] : 0) && given[i] < 1;
+        need(rising, "needs the levels of its quantiles, strictly increasing between 0 and 1");
+        need(static_cast<int64_t>(given.size()) == outputs, "has " + std::to_string(given.size()) +
+                                                                " quantiles, but the network has " +
+                                                                std::to_string(outputs) + " outputs");
+        double sum = 0;
+        loss.parameters.resize(2 * given.size());
+        for (size_t i = given.size(); i > 0; --i)
+            loss.parameters[given.size() + i - 1] = static_cast<T>(sum += given[i - 1]);
+    } else {
+        need(given.empty(), "has no parameters");
+    }
+    return loss;
 }
 
 #define GDFAST_INSTANTIATE(T)                                                                               \
@@ -279,8 +364,10 @@ Loss loss_named(const std::string& name) {
     template Rows<T> checked_rows(py::handle, const Name&, int64_t);                                        \
     template Network<T> checked_network(const py::sequence&, const py::sequence&, const char*, const char*, \
                                         Access);                                                            \
-    template Targets<T> checked_targets(py::handle, Loss, int64_t, int64_t);
+    template Targets<T> checked_targets(py::handle, Loss, int64_t, int64_t);                                \
+    template LossFunction<T> loss_named(const py::object&, int64_t);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)
+template int64_t* checked<int64_t>(py::handle, const Name&, Shape, Access);
 
 }  // namespace gdfast

@@ -87,14 +87,16 @@ Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t output
 // Raises ValueError where an array that is written shares memory with one that is read.
 void check_apart(py::handle written, const Name& name, py::handle read, const Name& other);
 
-Activation activation_named(const std::string& name);
-// One for each of `hidden` layers.
-std::vector<Activation> activations_named(const py::sequence& names, size_t hidden);
+// One for each of `hidden` layers: a name, or a pair of name and parameter.
+std::vector<ActivationFunction> activations_named(const py::sequence& entries, size_t hidden);
 Output output_named(const std::string& name);
-Loss loss_named(const std::string& name);
+// A name, or a pair of name and parameters, for a network of so many outputs.
+template <class T>
+LossFunction<T> loss_named(const py::object& entry, int64_t outputs);
 
 void register_module_functions(py::module_& m);
 void register_kernels(py::module_& m);
+void register_sequences(py::module_& m);
 void register_trainer(py::module_& m);
 
 }  // namespace gdfast

@@ -9,7 +9,8 @@ namespace gdfast {
 
 namespace {
 
-Spec make_spec(const std::vector<int64_t>& units, const std::vector<Activation>& activations, bool float32) {
+Spec make_spec(const std::vector<int64_t>& units, const std::vector<ActivationFunction>& activations,
+               bool float32) {
     return float32 ? Spec(units, activations, kernels<float>().panel, kernels<float>().lanes)
                    : Spec(units, activations, kernels<double>().panel, kernels<double>().lanes);
 }
@@ -63,13 +64,13 @@ py::array forward_any(const py::object& x, const py::sequence& coefs, const py::
 template <class T>
 double loss_and_grad_typed(const py::object& x, const py::object& y, const py::sequence& coefs,
                            const py::sequence& intercepts, const py::sequence& activations,
-                           const std::string& loss, double alpha, const py::object& sample_weight,
+                           const py::object& loss, double alpha, const py::object& sample_weight,
                            const py::sequence& coef_grads, const py::sequence& intercept_grads,
                            int n_threads) {
     const Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
     const Spec spec =
         make_spec(network.units, activations_named(activations, network.units.size() - 2), sizeof(T) == 4);
-    const Loss loss_function = loss_named(loss);
+    const LossFunction<T> loss_function = loss_named<T>(loss, spec.outputs());
     const Network<T> gradient =
         checked_network<T>(coef_grads, intercept_grads, "out[0]", "out[1]", Access::write);
     if (gradient.units != network.units)
@@ -84,7 +85,7 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
     if (!(alpha >= 0)) throw py::value_error("alpha must be at least 0, got " + std::to_string(alpha));
     Data<T> data;
     data.x = checked_rows<T>(x, "X", spec.inputs());
-    data.y = checked_targets<T>(y, loss_function, data.x.rows, spec.outputs());
+    data.y = checked_targets<T>(y, loss_function.kind, data.x.rows, spec.outputs());
     data.count = data.x.rows;
     if (data.count == 0) throw py::value_error("X must have at least one row: the loss is a mean over rows");
     if (!sample_weight.is_none())
@@ -97,7 +98,7 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
 }
 
 double loss_and_grad(const py::object& x, const py::object& y, const py::sequence& coefs,
-                     const py::sequence& intercepts, const py::sequence& activations, const std::string& loss,
+                     const py::sequence& intercepts, const py::sequence& activations, const py::object& loss,
                      double alpha, const py::object& sample_weight, const py::sequence& coef_grads,
                      const py::sequence& intercept_grads, int n_threads) {
     const auto typed =

@@ -66,4 +66,5 @@ PYBIND11_MODULE(_core, m) {
     gdfast::register_kernels(m);
     gdfast::register_rules(m);
     gdfast::register_trainer(m);
+    gdfast::register_sequences(m);
 }

@@ -27,15 +27,16 @@ template <class T>
 class TypedTrainer final : public AnyTrainer {
 public:
     TypedTrainer(const py::list& coefs, const py::list& intercepts, const py::sequence& activations,
-                 Loss loss, const RuleSpec& rule, double alpha, int64_t batch_size, int n_threads)
+                 const py::object& loss, const RuleSpec& rule, double alpha, int64_t batch_size,
+                 int n_threads)
         : coefs_(coefs),
           intercepts_(intercepts),
           network_(checked_network<T>(coefs, intercepts, "coefs", "intercepts", Access::write)),
-          loss_(loss),
+          loss_(loss_named<T>(loss, network_.units.back())),
           n_threads_(n_threads),
           trainer_(Spec(network_.units, activations_named(activations, network_.units.size() - 2),
                         kernels<T>().panel, kernels<T>().lanes),
-                   loss, rule, alpha, batch_size, thread_limit(n_threads)) {
+                   loss_, rule, alpha, batch_size, thread_limit(n_threads)) {
         trainer_.load(network_.arrays);
     }
 
@@ -44,7 +45,7 @@ public:
         const Busy busy(running_);
         Data<T> data;
         data.x = checked_rows<T>(x, "X", trainer_.spec().inputs());
-        data.y = checked_targets<T>(y, loss_, data.x.rows, trainer_.spec().outputs());
+        data.y = checked_targets<T>(y, loss_.kind, data.x.rows, trainer_.spec().outputs());
         data.order = checked_order(order, "order", data.x.rows, data.count);
         if (!sample_weight.is_none())
             data.weight = checked<T>(sample_weight, "sample_weight", {data.x.rows}, Access::read);
@@ -142,14 +143,14 @@ private:
 
     const py::list coefs_, intercepts_;  // keep the caller's arrays alive
     const Network<T> network_;
-    const Loss loss_;
+    const LossFunction<T> loss_;
     const int n_threads_;
     Trainer<T> trainer_;
     std::atomic<bool> running_{false};
 };
 
 std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::sequence& intercepts,
-                                         const py::sequence& activations, const std::string& loss,
+                                         const py::sequence& activations, const py::object& loss,
                                          double alpha, int64_t batch_size, const std::string& rule,
                                          const py::dict& rule_params, int n_threads) {
     if (coefs.size() == 0) throw py::value_error("coefs must hold at least one array");
@@ -158,15 +159,14 @@ std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::se
     if (!(alpha >= 0)) throw py::value_error("alpha must be at least 0, got " + std::to_string(alpha));
     if (n_threads < 0)
         throw py::value_error("n_threads must be at least 0, got " + std::to_string(n_threads));
-    const Loss loss_function = loss_named(loss);
     const RuleSpec spec = rule_named(rule, rule_params);
     // Copies of the lists, not of the arrays: the caller may change its lists.
     const py::list own_coefs(coefs), own_intercepts(intercepts);
     if (is_float32(own_coefs[0], "coefs[0]"))
-        return std::make_unique<TypedTrainer<float>>(own_coefs, own_intercepts, activations, loss_function,
-                                                     spec, alpha, batch_size, n_threads);
-    return std::make_unique<TypedTrainer<double>>(own_coefs, own_intercepts, activations, loss_function, spec,
-                                                  alpha, batch_size, n_threads);
+        return std::make_unique<TypedTrainer<float>>(own_coefs, own_intercepts, activations, loss, spec,
+                                                     alpha, batch_size, n_threads);
+    return std::make_unique<TypedTrainer<double>>(own_coefs, own_intercepts, activations, loss, spec, alpha,
+                                                  batch_size, n_threads);
 }
 
 }  // namespace

@@ -9,10 +9,11 @@
 namespace gdfast {
 namespace {
 
-template <class T, Vec<T> (*f)(Vec<T>)>
+template <class T, template <class> class Function>
 void elman_forward(const CellForward<T>& s) {
+    const Function<T> f(0);
     for (int64_t k = 0; k < s.n; k += Simd<T>::lanes) {
-        const Vec<T> h = f(load(s.gate[0] + k));
+        const Vec<T> h = f.value(load(s.gate[0] + k));
         store(s.gate[0] + k, h);
         store(s.h_next + k, h);
         if (s.h_above) store(s.h_above + k, h);
@@ -52,18 +53,13 @@ void lstm_forward(const CellForward<T>& s) {
     }
 }
 
-// delta f'(z), told by a = f(z).
 template <class T>
 inline Vec<T> through_logistic(Vec<T> delta, Vec<T> a) {
-    return delta * (a * (broadcast(T(1)) - a));
+    return Logistic<T>(0).back(a, delta);
 }
 template <class T>
 inline Vec<T> through_tanh(Vec<T> delta, Vec<T> a) {
-    return delta * fma(-a, a, broadcast(T(1)));
-}
-template <class T>
-inline Vec<T> through_relu(Vec<T> delta, Vec<T> a) {
-    return a > Vec<T>{} ? delta : Vec<T>{};
+    return Tanh<T>(0).back(a, delta);
 }
 
 // d loss / d h: what the later step and the layer above have to say.
@@ -73,10 +69,11 @@ inline Vec<T> arriving(const CellBackward<T>& s, int64_t k) {
     return s.above ? later + load(s.above + k) : later;
 }
 
-template <class T, Vec<T> (*through)(Vec<T>, Vec<T>)>
+template <class T, template <class> class Function>
 void elman_backward(const CellBackward<T>& s) {
+    const Function<T> f(0);
     for (int64_t k = 0; k < s.n; k += Simd<T>::lanes)
-        store(s.delta[0] + k, through(arriving(s, k), load(s.gate[0] + k)));
+        store(s.delta[0] + k, f.back(load(s.gate[0] + k), arriving(s, k)));
 }
 
 template <class T>

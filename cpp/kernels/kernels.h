@@ -25,12 +25,42 @@
 
 namespace gdfast {
 
-enum class Activation : int { identity, logistic, tanh, relu };
-constexpr int kActivations = 4;
+enum class Activation : int {
+    identity,
+    logistic,
+    tanh,
+    relu,
+    leaky_relu,
+    elu,
+    selu,
+    gelu,
+    gelu_tanh,
+    silu,
+    mish,
+    softplus,
+    softsign,
+    hard_tanh
+};
+constexpr int kActivations = 14;
 
-enum class Output : int { identity, softmax, logistic, exp };
+// Whether an activation's derivative is told by its argument; by its value, where not.
+constexpr bool told_by_sum(Activation a) {
+    return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu ||
+           a == Activation::mish;
+}
 
-enum class Loss : int { cross_entropy, binary_cross_entropy, squared_error, poisson };
+enum class Output : int { identity, softmax, logistic, exp, quantiles };
+
+enum class Loss : int {
+    cross_entropy,
+    binary_cross_entropy,
+    squared_error,
+    poisson,
+    absolute_error,
+    huber,
+    quantile
+};
+constexpr int kLosses = 7;
 
 enum class Rule : int { sgd, momentum, nesterov, adam };
 constexpr int kRules = 4;
@@ -100,8 +130,9 @@ template <class T>
 struct LossRows {
     T* z;  // (rows, columns) in panels
     int64_t z_stride;
-    const T* target;       // (rows, columns) in panels, z_stride apart; not for cross_entropy
+    const T* target;  // (rows, columns; one, for quantile) in panels, z_stride apart; not for cross_entropy
     const int32_t* label;  // (rows), for cross_entropy
+    const T* parameters;   // cross_entropy: the smoothing, huber: delta, quantile: see loss.inl.h
     const T* weight;       // (rows) or null: each row's factor in loss and gradient
     T scale;               // every delta's factor: 1 / the sum of the batch's weights
     T* row_loss;           // (rows)
@@ -151,13 +182,15 @@ struct KernelTable {
     // (rows, P) -> (P): the bias's gradient
     void (*column_sums)(int64_t rows, const T* b, T* g, bool accumulate);
 
-    // In place over n contiguous elements; a null entry is the identity.
-    void (*activate[kActivations])(int64_t n, T* z);
-    // delta *= f'(z), told by the stored f(z)
-    void (*differentiate[kActivations])(int64_t n, const T* activated, T* delta);
+    // a = f(z) over n contiguous elements, or in place; a null entry is the identity.
+    void (*activate[kActivations])(int64_t n, const T* z, T* a, T parameter);
+    // delta *= f'(z), told by the stored f(z), or z (told_by_sum)
+    void (*differentiate[kActivations])(int64_t n, const T* kept, T* delta, T parameter);
     void (*exponential)(int64_t n, T* z);
     void (*softmax)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
-    void (*loss[4])(const LossRows<T>&);
+    // The first output, and what each further one adds to the one before: its softplus.
+    void (*quantiles)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
+    void (*loss[kLosses])(const LossRows<T>&);
 
     // w and the rule's own arrays of state in place. Returns the sum of w's squares as they were before.
     T (*update[kRules])(int64_t n, T* w, const T* g, T* const* states, const RuleStep<T>&);

@@ -1,5 +1,5 @@
 // Output functions and losses, row by row. A loss turns the output layer's sums into its deltas where they
-// lie: for each pair of output and loss here (softmax and cross-entropy, logistic and binary cross-entropy,
+// lie. For four pairs of output and loss (softmax and cross-entropy, logistic and binary cross-entropy,
 // identity and half the squared error, exp and Poisson deviance) that is prediction - target, because the
 // output function is the inverse of the loss's canonical link. Padding is left zero.
 #pragma once
@@ -79,9 +79,49 @@ void softmax(int64_t rows, int64_t columns, T* z, int64_t z_stride) {
         softmax_row<T>(i, columns, z, z_stride, [](T* p, int64_t, V probability) { store(p, probability); });
 }
 
+// Against (1 - smoothing) one-hot + smoothing / columns; the loss from the sums themselves, for every
+// output's logarithm counts.
+template <class T>
+void smoothed_cross_entropy(const LossRows<T>& l) {
+    using V = Vec<T>;
+    constexpr int P = kPanel<T>;
+    const T smoothing = l.parameters[0], even = smoothing / static_cast<T>(l.columns);
+    const Int<T> index = lane_numbers<T>();
+    const V none = broadcast(T(-__builtin_huge_val()));
+    const V hit_target = broadcast(T(1) - smoothing), even_target = broadcast(even);
+    for (int64_t i = 0; i < l.rows; ++i) {
+        const T weight = l.weight ? l.weight[i] : T(1);
+        const V factor = broadcast(weight * l.scale);
+        const T hit_sum = l.z[l.label[i] / P * l.z_stride + i * P + l.label[i] % P];
+        V high = none;
+        for_row<T>(i, l.columns, l.z, l.z_stride,
+                   [&](T* p, int64_t n) { high = max(high, lanes_below<T>(n) ? load(p) : none); });
+        const T top = max_lanes<T>(high);
+        V below{}, sum{};
+        for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
+            const Int<T> real = lanes_below<T>(n);
+            const V z = load(p) - broadcast(top);
+            const V e = real ? exp_saturating<T>(z) : V{};
+            below += real ? z : V{};
+            sum += e;
+            store(p, e);
+        });
+        const T total = sum_lanes<T>(sum);
+        const V scale = broadcast(T(1) / total);
+        for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
+            const int64_t hit = l.label[i] - (l.columns - n);
+            const V target = even_target + (index == whole<T>(hit) ? hit_target : V{});
+            store(p, lanes_below<T>(n) ? (load(p) * scale - target) * factor : V{});
+        });
+        l.row_loss[i] = weight * (log<T>(broadcast(total))[0] - (T(1) - smoothing) * (hit_sum - top) -
+                                  even * sum_lanes<T>(below));
+    }
+}
+
 template <class T>
 void cross_entropy(const LossRows<T>& l) {
     using V = Vec<T>;
+    if (l.parameters && l.parameters[0] > 0) return smoothed_cross_entropy(l);
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
     const V one = broadcast(T(1));
     const Int<T> index = lane_numbers<T>();
@@ -112,10 +152,12 @@ void cross_entropy(const LossRows<T>& l) {
         for (i = 0; i < l.rows; ++i) l.row_loss[i] *= l.weight[i];
 }
 
-// The losses that add up over outputs. Piece has predict(z) and loss(prediction, target), on vectors.
+// The losses that add up over outputs. Piece has predict(z), loss(prediction, target) and slope, the loss's
+// derivative by the sum, on vectors.
 template <class T, class Piece>
 void separable_loss(const LossRows<T>& l) {
     using V = Vec<T>;
+    const Piece piece(l.parameters);
     const int64_t to_target = l.target - l.z;
     for (int64_t i = 0; i < l.rows; ++i) {
         const T weight = l.weight ? l.weight[i] : T(1);
@@ -123,25 +165,33 @@ void separable_loss(const LossRows<T>& l) {
         V sum{};
         for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
             const V y = load(p + to_target);
-            const V prediction = Piece::predict(load(p));
+            const V prediction = piece.predict(load(p));
             const Int<T> real = lanes_below<T>(n);
-            sum += real ? Piece::loss(prediction, y) : V{};
-            store(p, real ? (prediction - y) * factor : V{});
+            sum += real ? piece.loss(prediction, y) : V{};
+            store(p, real ? piece.slope(prediction, y) * factor : V{});
         });
         l.row_loss[i] = weight * sum_lanes<T>(sum);
     }
 }
 
 template <class T>
-struct SquaredError {
-    static Vec<T> predict(Vec<T> z) { return z; }
-    static Vec<T> loss(Vec<T> p, Vec<T> y) { return broadcast(T(0.5)) * ((p - y) * (p - y)); }
+struct Canonical {
+    explicit Canonical(const T*) {}
+    Vec<T> slope(Vec<T> p, Vec<T> y) const { return p - y; }
 };
 
 template <class T>
-struct BinaryCrossEntropy {
-    static Vec<T> predict(Vec<T> z) { return logistic<T>(z); }
-    static Vec<T> loss(Vec<T> p, Vec<T> y) {
+struct SquaredError : Canonical<T> {
+    using Canonical<T>::Canonical;
+    Vec<T> predict(Vec<T> z) const { return z; }
+    Vec<T> loss(Vec<T> p, Vec<T> y) const { return broadcast(T(0.5)) * ((p - y) * (p - y)); }
+};
+
+template <class T>
+struct BinaryCrossEntropy : Canonical<T> {
+    using Canonical<T>::Canonical;
+    Vec<T> predict(Vec<T> z) const { return logistic<T>(z); }
+    Vec<T> loss(Vec<T> p, Vec<T> y) const {
         const Vec<T> one = broadcast(T(1)), kept = clip_probability<T>(p);
         return -(y * log<T>(kept) + (one - y) * log<T>(one - kept));
     }
@@ -149,13 +199,89 @@ struct BinaryCrossEntropy {
 
 // Half the Poisson deviance, y log(y / p) - y + p, where 0 log 0 = 0.
 template <class T>
-struct Poisson {
-    static Vec<T> predict(Vec<T> z) { return exp<T>(z); }
-    static Vec<T> loss(Vec<T> p, Vec<T> y) {
+struct Poisson : Canonical<T> {
+    using Canonical<T>::Canonical;
+    Vec<T> predict(Vec<T> z) const { return exp<T>(z); }
+    Vec<T> loss(Vec<T> p, Vec<T> y) const {
         const Vec<T> ratio = y / p;
         return (y > Vec<T>{} ? y * log<T>(ratio) : Vec<T>{}) - y + p;
     }
 };
+
+template <class T>
+struct AbsoluteError {
+    explicit AbsoluteError(const T*) {}
+    Vec<T> predict(Vec<T> z) const { return z; }
+    Vec<T> loss(Vec<T> p, Vec<T> y) const { return magnitude<T>(p - y); }
+    Vec<T> slope(Vec<T> p, Vec<T> y) const {
+        const Vec<T> one = broadcast(T(1)), d = p - y;
+        return d > Vec<T>{} ? one : d < Vec<T>{} ? -one : d;  // 0 at 0, NaN where there is no knowing
+    }
+};
+
+// Huber (1964): half the square up to delta, a straight line beyond.
+template <class T>
+struct Huber {
+    const Vec<T> delta;
+    explicit Huber(const T* parameters) : delta(broadcast(parameters[0])) {}
+    Vec<T> predict(Vec<T> z) const { return z; }
+    Vec<T> slope(Vec<T> p, Vec<T> y) const { return max(-delta, min(delta, p - y)); }
+    Vec<T> loss(Vec<T> p, Vec<T> y) const {
+        const Vec<T> half = broadcast(T(0.5)), d = magnitude<T>(p - y), kept = min(delta, d);
+        return kept * (d - half * kept);
+    }
+};
+
+template <class T>
+void quantiles(int64_t rows, int64_t columns, T* z, int64_t z_stride) {
+    constexpr int P = kPanel<T>;
+    for (int64_t i = 0; i < rows; ++i) {
+        const T first = z[i * P];
+        for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t) { store(p, softplus<T>(load(p))); });
+        T last = z[i * P] = first;
+        for (int64_t j = 1; j < columns; ++j) {
+            T* p = z + j / P * z_stride + i * P + j % P;
+            last = *p = last + *p;
+        }
+    }
+}
+
+// Pinball loss of several quantiles of one target (Koenker and Bassett, 1978). They cannot cross: z[0] is the
+// first, and each further one adds softplus(z[j]) to the one before. Parameters: the levels tau, then their
+// sums from the end, tau[j] + ... + tau[columns - 1]. With c quantiles at or below the target the derivative
+// by quantile j, summed from the end, is (columns - max(j, c)) minus the latter.
+template <class T>
+void quantile_loss(const LossRows<T>& l) {
+    using V = Vec<T>;
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    const T *level = l.parameters, *level_sum = l.parameters + l.columns;
+    V lanes{};
+    for (int i = 0; i < L; ++i) lanes[i] = static_cast<T>(i);
+    const V one = broadcast(T(1)), columns = broadcast(static_cast<T>(l.columns));
+    for (int64_t i = 0; i < l.rows; ++i) {
+        const T weight = l.weight ? l.weight[i] : T(1), y = l.target[i * P], first = l.z[i * P];
+        if (l.columns > 1)
+            for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t) { store(p, softplus<T>(load(p))); });
+        T loss = 0, quantile = first, below = 0;
+        for (int64_t j = 0; j < l.columns; ++j) {
+            if (j > 0) quantile += l.z[j / P * l.z_stride + i * P + j % P];
+            const T d = y - quantile;
+            if (!(d < 0)) below = static_cast<T>(j + 1);
+            loss += d < 0 ? (level[j] - T(1)) * d : level[j] * d;
+        }
+        l.row_loss[i] = weight * loss;
+        const V factor = broadcast(weight * l.scale);
+        for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
+            const int64_t j = l.columns - n;
+            const int real = static_cast<int>(n < L ? n : L);
+            const V at = lanes + broadcast(static_cast<T>(j));
+            const V by_quantile = columns - max(at, broadcast(below)) - load_part(level_sum + j, real);
+            // d softplus(z) / dz, told by softplus(z); of the first quantile, 1.
+            const V by_sum = at > V{} ? -expm1_negative<T>(-load(p)) : one;
+            store(p, lanes_below<T>(n) ? by_quantile * by_sum * factor : V{});
+        });
+    }
+}
 
 }  // namespace
 }  // namespace gdfast

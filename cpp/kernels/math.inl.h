@@ -1,5 +1,5 @@
-// exp, log, tanh and the logistic function on vectors. The largest errors, in units of the last place, are
-// tested and written down in docs/performance.md. NaN passes through all of them.
+// exp, log, tanh, the logistic function and their kin on vectors. The largest errors, in units of the last
+// place, are tested and written down in docs/performance.md. NaN passes through all of them.
 #pragma once
 
 #include "kernels/simd.h"
@@ -88,12 +88,17 @@ inline Vec<T> logistic(Vec<T> x) {
     return one / (one + exp_saturating<T>(-x));
 }
 
+template <class T>
+inline Vec<T> magnitude(Vec<T> x) {
+    return (Vec<T>)((Int<T>)x & ~(Int<T>)broadcast(T(-0.0)));
+}
+
 // tanh |x| = e / (e + 2) with e = exp(2 |x|) - 1, which keeps its relative accuracy down to zero.
 template <class T>
 inline Vec<T> tanh(Vec<T> x) {
     const Int<T> sign_bit = (Int<T>)broadcast(T(-0.0));
     const Int<T> sign = (Int<T>)x & sign_bit;
-    const Vec<T> size = (Vec<T>)((Int<T>)x & ~sign_bit);
+    const Vec<T> size = magnitude<T>(x);
     const Vec<T> twice = min(broadcast(T(sizeof(T) == 4 ? 40 : 80)), size + size);  // 1 from there on
     const ExpParts<T> e = exp_parts<T>(twice);
     const Vec<T> scale = power_of_two<T>(e.n);
@@ -123,6 +128,74 @@ inline Vec<T> log(Vec<T> x) {
     const Vec<T> tail = fma(twice_s * z, r, whole * broadcast(C::ln2_low));
     const Vec<T> result = fma(whole, broadcast(C::ln2_high), twice_s + tail);
     return x < broadcast(T(__builtin_huge_val())) ? result : x;  // infinity and NaN are their own
+}
+
+// e^x - 1 for x <= 0, which keeps its relative accuracy down to zero.
+template <class T>
+inline Vec<T> expm1_negative(Vec<T> x) {
+    const ExpParts<T> e = exp_parts<T>(max(broadcast(ExpConstants<T>::lowest), x));
+    const Vec<T> scale = power_of_two<T>(e.n);
+    return fma(scale, e.p, scale - broadcast(T(1)));
+}
+
+// log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), the logarithm as 2 atanh(u / (2 + u)).
+template <class T>
+inline Vec<T> softplus(Vec<T> x) {
+    const Vec<T> u = exp_saturating<T>(-magnitude<T>(x));
+    const Vec<T> s = u / (u + broadcast(T(2)));
+    const Vec<T> z = s * s;
+    constexpr int terms = sizeof(T) == 4 ? 7 : 16;  // z <= 1/9: the next term is under half a unit
+    Vec<T> r = broadcast(T(1) / T(2 * terms + 1));
+#pragma GCC unroll 16
+    for (int i = terms - 1; i >= 1; --i) r = fma(r, z, broadcast(T(1) / T(2 * i + 1)));
+    const Vec<T> twice_s = s + s;
+    return max(Vec<T>{}, x) + fma(twice_s * z, r, twice_s);
+}
+
+// The normal distribution's lower tail is e^(-y^2 / 2) g(y) with g(y) = erfcx(y / sqrt(2)) / 2, and g is
+// smooth in t = (y - k) / (y + k), which takes [0, inf) to [-1, 1): coefficients interpolate it at Chebyshev
+// nodes (Shepherd and Laframboise, 1981).
+template <class T>
+struct NormalTail;
+template <>
+struct NormalTail<float> {
+    static constexpr int degree = 11;
+    static constexpr float k = 3.5f;
+    static constexpr float c[degree + 1] = {0.1063451525f,    -0.1871396984f,   0.1258553354f,
+                                            -0.06163944085f,  0.0190645846f,    -0.001561345298f,
+                                            -0.00137655191f,  0.0003906605917f, 0.0001229966971f,
+                                            -5.586634549e-5f, -1.151825008e-5f, 5.690656062e-6f};
+};
+template <>
+struct NormalTail<double> {
+    static constexpr int degree = 24;
+    static constexpr double k = 5;
+    static constexpr double c[degree + 1] = {
+        0.07691930497500629,    -0.14345755526401197,    0.11606881188600329,     -0.08088387726412773,
+        0.04785535228416882,    -0.02341390048768684,    0.008991370550635857,    -0.002378844356699341,
+        0.0002195507369271503,  0.0001342768427993482,   -6.04274773014077e-05,   9.6131306025346e-07,
+        6.6443960338695655e-06, -1.2701151713958727e-06, -6.750090327905746e-07,  2.4347540866204384e-07,
+        7.69947625569609e-08,   -3.942547465584787e-08,  -1.090496953444988e-08,  6.001959109358174e-09,
+        1.8245563682875638e-09, -7.821126431047727e-10,  -2.8298335316958945e-10, 6.205719132560224e-11,
+        2.6192875820173715e-11};
+};
+
+// The standard normal distribution function, and its density.
+template <class T>
+struct Normal {
+    Vec<T> below, density;
+};
+template <class T>
+inline Normal<T> normal(Vec<T> x) {
+    using C = NormalTail<T>;
+    const Vec<T> y = magnitude<T>(x), k = broadcast(C::k), half = broadcast(T(0.5)), one = broadcast(T(1));
+    const Vec<T> bell = exp_saturating<T>(-half * (y * y));
+    const Vec<T> t = (y - k) / (y + k);
+    Vec<T> g = broadcast(C::c[C::degree]);
+#pragma GCC unroll 32
+    for (int i = C::degree - 1; i >= 0; --i) g = fma(g, t, broadcast(C::c[i]));
+    const Vec<T> tail = bell * g;
+    return {x < Vec<T>{} ? tail : one - tail, bell * broadcast(T(0.39894228040143267794))};
 }
 
 }  // namespace

@@ -14,6 +14,12 @@
 namespace gdfast {
 namespace {
 
+template <class T, template <class> class Function>
+constexpr void add_activation(KernelTable<T>& t, Activation a) {
+    t.activate[static_cast<int>(a)] = activate<T, Function>;
+    t.differentiate[static_cast<int>(a)] = differentiate<T, Function>;
+}
+
 template <class T>
 constexpr KernelTable<T> make_table() {
     KernelTable<T> t{};
@@ -24,28 +30,39 @@ constexpr KernelTable<T> make_table() {
     t.outer = outer<T>;
     t.dots = dots<T>;
     t.column_sums = column_sums<T>;
-    t.activate[static_cast<int>(Activation::logistic)] = map<T, logistic<T>>;
-    t.activate[static_cast<int>(Activation::tanh)] = map<T, tanh<T>>;
-    t.activate[static_cast<int>(Activation::relu)] = map<T, relu<T>>;
-    t.differentiate[static_cast<int>(Activation::logistic)] = differentiate_logistic<T>;
-    t.differentiate[static_cast<int>(Activation::tanh)] = differentiate_tanh<T>;
-    t.differentiate[static_cast<int>(Activation::relu)] = differentiate_relu<T>;
-    t.exponential = map<T, exp<T>>;
+    add_activation<T, Logistic>(t, Activation::logistic);
+    add_activation<T, Tanh>(t, Activation::tanh);
+    add_activation<T, Relu>(t, Activation::relu);
+    add_activation<T, LeakyRelu>(t, Activation::leaky_relu);
+    add_activation<T, Elu>(t, Activation::elu);
+    add_activation<T, Selu>(t, Activation::selu);
+    add_activation<T, Gelu>(t, Activation::gelu);
+    add_activation<T, GeluTanh>(t, Activation::gelu_tanh);
+    add_activation<T, Silu>(t, Activation::silu);
+    add_activation<T, Mish>(t, Activation::mish);
+    add_activation<T, Softplus>(t, Activation::softplus);
+    add_activation<T, Softsign>(t, Activation::softsign);
+    add_activation<T, HardTanh>(t, Activation::hard_tanh);
+    t.exponential = exponential<T>;
     t.softmax = softmax<T>;
+    t.quantiles = quantiles<T>;
     t.loss[static_cast<int>(Loss::cross_entropy)] = cross_entropy<T>;
     t.loss[static_cast<int>(Loss::binary_cross_entropy)] = separable_loss<T, BinaryCrossEntropy<T>>;
     t.loss[static_cast<int>(Loss::squared_error)] = separable_loss<T, SquaredError<T>>;
     t.loss[static_cast<int>(Loss::poisson)] = separable_loss<T, Poisson<T>>;
+    t.loss[static_cast<int>(Loss::absolute_error)] = separable_loss<T, AbsoluteError<T>>;
+    t.loss[static_cast<int>(Loss::huber)] = separable_loss<T, Huber<T>>;
+    t.loss[static_cast<int>(Loss::quantile)] = quantile_loss<T>;
     t.update[static_cast<int>(Rule::sgd)] = update<T, Sgd<T>>;
     t.update[static_cast<int>(Rule::momentum)] = update<T, Momentum<T>>;
     t.update[static_cast<int>(Rule::nesterov)] = update<T, Nesterov<T>>;
     t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
-    t.cell_forward[static_cast<int>(Cell::elman_tanh)] = elman_forward<T, tanh<T>>;
-    t.cell_forward[static_cast<int>(Cell::elman_relu)] = elman_forward<T, relu<T>>;
+    t.cell_forward[static_cast<int>(Cell::elman_tanh)] = elman_forward<T, Tanh>;
+    t.cell_forward[static_cast<int>(Cell::elman_relu)] = elman_forward<T, Relu>;
     t.cell_forward[static_cast<int>(Cell::gru)] = gru_forward<T>;
     t.cell_forward[static_cast<int>(Cell::lstm)] = lstm_forward<T>;
-    t.cell_backward[static_cast<int>(Cell::elman_tanh)] = elman_backward<T, through_tanh<T>>;
-    t.cell_backward[static_cast<int>(Cell::elman_relu)] = elman_backward<T, through_relu<T>>;
+    t.cell_backward[static_cast<int>(Cell::elman_tanh)] = elman_backward<T, Tanh>;
+    t.cell_backward[static_cast<int>(Cell::elman_relu)] = elman_backward<T, Relu>;
     t.cell_backward[static_cast<int>(Cell::gru)] = gru_backward<T>;
     t.cell_backward[static_cast<int>(Cell::lstm)] = lstm_backward<T>;
     t.transpose = transpose<T>;

@@ -53,8 +53,12 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         const Layer& l = spec.layers[i];
         const bool hidden = i + 1 < spec.layers.size();
         const RowPanels<T>& inputs = work.activations[i];
-        T* c = (hidden ? work.activations[i + 1] : work.deltas[i]).at(rows.first);
-        const auto activate = hidden ? table.activate[static_cast<int>(l.activation)] : nullptr;
+        T* c = (hidden ? work.sums(i) : work.deltas[i]).at(rows.first);
+        const auto activate = hidden ? table.activate[static_cast<int>(l.activation.kind)] : nullptr;
+        const auto finish = [&](int64_t j, const T* panel) {
+            activate(rows.count() * P, panel, work.activations[i + 1].at(rows.first, j),
+                     static_cast<T>(l.activation.parameter));
+        };
         if (l.narrow) {
             Dots<T> d{};
             d.a = inputs.at(rows.first);
@@ -67,7 +71,7 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
             d.depth = l.in;
             d.columns = static_cast<int>(l.out);
             table.dots(d);
-            if (activate) activate(rows.count() * P, c);
+            if (activate) finish(0, c);
             continue;
         }
         Product<T> p{};
@@ -77,12 +81,12 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         p.bias = parameters.bias(l);
         p.start = Start::bias;
         p.rows = rows.count();
-        const bool fused = hidden && l.activation == Activation::relu;
+        const bool fused = hidden && l.activation.kind == Activation::relu;
         p.epilogue = fused ? Epilogue::relu : Epilogue::none;
         multiply(
             table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); },
-            [&](int64_t, T* panel) {
-                if (activate && !fused) activate(rows.count() * P, panel);
+            [&](int64_t j, const T* panel) {
+                if (activate && !fused) finish(j, panel);
             });
     }
 }
@@ -93,23 +97,25 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
     const int P = spec.panel;
     for (size_t i = spec.layers.size() - 1; i > 0; --i) {
         const Layer& l = spec.layers[i];
-        const Activation below = spec.layers[i - 1].activation;
-        const auto differentiate = table.differentiate[static_cast<int>(below)];
+        const ActivationFunction& below = spec.layers[i - 1].activation;
+        const auto differentiate = table.differentiate[static_cast<int>(below.kind)];
         const int64_t stride = work.deltas[i].stride;
-        const T* activated = work.activations[i].at(rows.first);
+        const T* kept = work.sums(i - 1).at(rows.first);
         Product<T> p{};
         p.a = work.deltas[i].at(rows.first);
         p.a_stride = stride;
         p.c = work.deltas[i - 1].at(rows.first);
-        p.activated = activated;
+        p.activated = kept;
         p.start = Start::zero;
         p.rows = rows.count();
-        const bool fused = below == Activation::relu;
+        const bool fused = below.kind == Activation::relu;
         p.epilogue = fused ? Epilogue::relu_derivative : Epilogue::none;
         multiply(
             table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
             [&](int64_t j, T* panel) {
-                if (differentiate && !fused) differentiate(rows.count() * P, activated + j * stride, panel);
+                if (differentiate && !fused)
+                    differentiate(rows.count() * P, kept + j * stride, panel,
+                                  static_cast<T>(below.parameter));
             });
     }
 }

@@ -20,10 +20,11 @@ void finish(const Spec& spec, Output output, Workspace<T>& work, int64_t count, 
     const int64_t columns = spec.outputs();
     const RowPanels<T>& sums = work.deltas.back();
     if (output == Output::softmax) table.softmax(count, columns, sums.at(0), sums.stride);
+    if (output == Output::quantiles) table.quantiles(count, columns, sums.at(0), sums.stride);
     for (int64_t j = 0; j * P < columns; ++j) {
         T* panel = sums.at(0, j);
         if (output == Output::logistic)
-            table.activate[static_cast<int>(Activation::logistic)](count * P, panel);
+            table.activate[static_cast<int>(Activation::logistic)](count * P, panel, panel, 0);
         if (output == Output::exp) table.exponential(count * P, panel);
         const int64_t n = std::min<int64_t>(P, columns - j * P);
         for (int64_t i = 0; i < count; ++i) std::copy_n(panel + i * P, n, out + i * columns + j * P);
@@ -40,7 +41,8 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
         const bool hidden = i + 1 < spec.layers.size();
         const RowPanels<T>& inputs = work.activations[i];
         const RowPanels<T>& outputs = hidden ? work.activations[i + 1] : work.deltas[i];
-        const auto activate = hidden ? table.activate[static_cast<int>(l.activation)] : nullptr;
+        const auto activate = hidden ? table.activate[static_cast<int>(l.activation.kind)] : nullptr;
+        const T parameter = static_cast<T>(l.activation.parameter);
         if (l.narrow) {
             Buffer<T> transposed(l.in_panels * l.transposed_panel(P));
             for (int64_t k = 0; k < l.in; ++k)
@@ -49,7 +51,7 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
                         arrays.coefs[i][k * l.out + n];
             table.dots({inputs.at(0), inputs.stride, transposed.data(), l.transposed_panel(P),
                         arrays.intercepts[i], outputs.at(0), count, l.in, static_cast<int>(l.out)});
-            if (activate) activate(count * P, outputs.at(0));
+            if (activate) activate(count * P, outputs.at(0), outputs.at(0), parameter);
             continue;
         }
         Product<T> p{};
@@ -66,7 +68,7 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
             p.c = outputs.at(0, j);
             p.columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
             table.product_plain(p);
-            if (activate) activate(count * P, p.c);
+            if (activate) activate(count * P, p.c, p.c, parameter);
         }
     }
 }

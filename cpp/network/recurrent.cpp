@@ -307,13 +307,14 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
                     }
                 });
             });
-        if (!steps.ragged()) continue;
-        for (int64_t t = std::max<int64_t>(0, last_step - steps.slots); t < last_step; ++t) {
-            const Range kept = steps.active(t, lot), sequences = t < first ? Range{lot.first, lot.first} : flowing(t);
+        // What else there is memory for must not count. (Zero times what another batch has left might be NaN.)
+        const int64_t oldest = std::max<int64_t>(0, last_step - steps.slots);
+        for (int64_t t = oldest; t < (steps.ragged() ? last_step : first); ++t) {
+            const Range kept = steps.active(t, lot);
+            const Range sequences = t < first ? Range{lot.first, lot.first} : flowing(t);
             const int64_t row = steps.row(t);
             clear(layer.deltas, spec.deltas() * units, row + lot.first, sequences.first - lot.first, P);
             clear(layer.deltas, spec.deltas() * units, row + sequences.last, lot.last - sequences.last, P);
-            // Zero times what another batch has left might be NaN.
             clear(layer.inputs, below.in_panels, row + kept.last, lot.last - kept.last, P);
             clear(layer.h, units, row + kept.last, lot.last - kept.last, P);
         }

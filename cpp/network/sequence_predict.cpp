@@ -21,10 +21,11 @@ void finish_rows(const RecurrentSpec& spec, Output output, RecurrentWorkspace<T>
     const int64_t columns = spec.head().out, count = rows.count();
     const RowPanels<T>& sums = work.head_deltas;
     if (output == Output::softmax) table.softmax(count, columns, sums.at(rows.first), sums.stride);
+    if (output == Output::quantiles) table.quantiles(count, columns, sums.at(rows.first), sums.stride);
     for (int64_t j = 0; j * P < columns; ++j) {
         T* panel = sums.at(rows.first, j);
         if (output == Output::logistic)
-            table.activate[static_cast<int>(Activation::logistic)](count * P, panel);
+            table.activate[static_cast<int>(Activation::logistic)](count * P, panel, panel, 0);
         if (output == Output::exp) table.exponential(count * P, panel);
         const int64_t n = std::min<int64_t>(P, columns - j * P);
         for (int64_t i = 0; i < count; ++i) std::copy_n(panel + i * P, n, out + to[i] * columns + j * P);

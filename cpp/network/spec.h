@@ -9,9 +9,14 @@
 
 namespace gdfast {
 
+struct ActivationFunction {
+    Activation kind = Activation::identity;
+    double parameter = 0;
+};
+
 struct Layer {
     int64_t in, out;
-    Activation activation;  // of a hidden layer; the last layer's is told by the loss or the output
+    ActivationFunction activation;  // of a hidden layer; the last layer's is told by the loss or the output
     // Derived by Spec: panels and offsets into one array of parameters (in elements).
     int64_t in_panels, out_panels;
     int64_t bias, weights, transposed;
@@ -43,13 +48,14 @@ struct Spec {
     int64_t transposed = 0;  // elements of the second copies of weights that the backward pass reads
 
     // A chain of dense layers.
-    Spec(const std::vector<int64_t>& units, const std::vector<Activation>& activations, int panel, int lanes)
+    Spec(const std::vector<int64_t>& units, const std::vector<ActivationFunction>& activations, int panel,
+         int lanes)
         : panel(panel) {
         for (size_t i = 0; i + 1 < units.size(); ++i) {
             Layer layer{};
             layer.in = units[i];
             layer.out = units[i + 1];
-            layer.activation = i < activations.size() ? activations[i] : Activation::identity;
+            layer.activation = i < activations.size() ? activations[i] : ActivationFunction{};
             // (Each of its panels is a strip of its own, see Tiling: not for a million inputs.)
             layer.narrow = layer.out <= lanes / 2 && layer.in > panel && panels(layer.in) < (1 << 16);
             place(layer);

@@ -77,6 +77,8 @@ public:
             const bool last = &l == &spec.layers.back();
             activations.emplace_back(capacity, l.in_panels, P);
             deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
+            const bool apart = training && !last && told_by_sum(l.activation.kind);
+            sums_.push_back(apart ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
         }
         if (!training) return;
         target = RowPanels<T>(capacity, spec.layers.back().out_panels, P);
@@ -85,11 +87,18 @@ public:
         row_loss = Buffer<T>(capacity);
     }
 
+    // Where hidden layer i's sums are formed, and what tells the derivative of its activation: apart from its
+    // values, where those do not.
+    const RowPanels<T>& sums(size_t i) const { return sums_[i].stride ? sums_[i] : activations[i + 1]; }
+
     std::vector<RowPanels<T>> activations;  // inputs of layer i
     std::vector<RowPanels<T>> deltas;       // d loss / d sums of layer i; first, of the last layer, the sums
     RowPanels<T> target;                    // of the losses that have numbers for targets
     Buffer<int32_t> label;                  // of cross-entropy
     Buffer<T> weight, row_loss;
+
+private:
+    std::vector<RowPanels<T>> sums_;
 };
 
 }  // namespace gdfast

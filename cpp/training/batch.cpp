@@ -11,8 +11,8 @@ double Data<T>::weight_sum(int64_t first, int64_t n) const {
 }
 
 template <class T>
-void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Loss loss,
-               const Data<T>& data, const Batch& batch, Range rows) {
+void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
+               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, Range rows) {
     const KernelTable<T>& table = kernels<T>();
     in_blocks<T>(rows, [&](Range block) {
         const int64_t first = batch.first + block.first, count = block.count();
@@ -31,10 +31,11 @@ void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& 
             for (int64_t i = 0; i < count; ++i) weight[i] = data.weight[data.row(first + i)];
 
         forward(spec, parameters, work, block);
-        table.loss[static_cast<int>(loss)]({sums.at(block.first), sums.stride, target, label,
-                                            data.weight ? weight : nullptr,
-                                            static_cast<T>(1 / batch.weight_sum),
-                                            work.row_loss.data() + block.first, count, spec.outputs()});
+        table.loss[static_cast<int>(loss.kind)]({sums.at(block.first), sums.stride, target, label,
+                                                 loss.parameters.empty() ? nullptr : loss.parameters.data(),
+                                                 data.weight ? weight : nullptr,
+                                                 static_cast<T>(1 / batch.weight_sum),
+                                                 work.row_loss.data() + block.first, count, spec.outputs()});
         backward(spec, parameters, work, block);
     });
 }
@@ -48,10 +49,10 @@ double sum_losses(const Workspace<T>& work, const Batch& batch) {
 
 template struct Data<float>;
 template struct Data<double>;
-template void pass_rows(const Spec&, const Parameters<float>&, Workspace<float>&, Loss, const Data<float>&,
-                        const Batch&, Range);
-template void pass_rows(const Spec&, const Parameters<double>&, Workspace<double>&, Loss, const Data<double>&,
-                        const Batch&, Range);
+template void pass_rows(const Spec&, const Parameters<float>&, Workspace<float>&, const LossFunction<float>&,
+                        const Data<float>&, const Batch&, Range);
+template void pass_rows(const Spec&, const Parameters<double>&, Workspace<double>&,
+                        const LossFunction<double>&, const Data<double>&, const Batch&, Range);
 template double sum_losses(const Workspace<float>&, const Batch&);
 template double sum_losses(const Workspace<double>&, const Batch&);
 

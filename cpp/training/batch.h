@@ -1,6 +1,8 @@
 // The first phase of a step: rows -> batch -> forward -> loss -> backward.
 #pragma once
 
+#include <vector>
+
 #include "network/parameters.h"
 #include "network/passes.h"
 #include "network/rows.h"
@@ -12,6 +14,15 @@ template <class T>
 struct Targets {
     const int32_t* label = nullptr;  // (rows), for cross-entropy
     Rows<T> values;                  // (rows, outputs), for the other losses
+};
+
+template <class T>
+struct LossFunction {
+    Loss kind;
+    std::vector<T> parameters;  // as LossRows takes them
+
+    // scikit-learn averages the squared error over the outputs and descends the gradient of their sum.
+    bool reported_as_mean() const { return kind == Loss::squared_error; }
 };
 
 // The caller's data, in the order in which it is to be taken.
@@ -36,8 +47,8 @@ struct Batch {
 // Leaves in the workspace, for rows `rows` of the batch, the activations, each row's loss and the deltas of
 // every layer.
 template <class T>
-void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Loss loss,
-               const Data<T>& data, const Batch& batch, Range rows);
+void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
+               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, Range rows);
 
 // The sum of the batch's row losses, in the order of its rows.
 template <class T>

@@ -13,8 +13,9 @@ constexpr int64_t kBatchRows = 1024;
 }  // namespace
 
 template <class T>
-double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, Loss loss,
-                         double alpha, const PlainArrays<T>& gradient, int thread_limit) {
+double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data,
+                         const LossFunction<T>& loss, double alpha, const PlainArrays<T>& gradient,
+                         int thread_limit) {
     const int64_t batch_rows = std::min(kBatchRows, std::max<int64_t>(data.count, 1));
     const Tiling tiling(spec, batch_rows);
     const double work_per_batch = 3 * spec.work_per_row() * static_cast<double>(batch_rows);
@@ -75,9 +76,9 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     return (total + 0.5 * alpha * squares) / weight_sum;
 }
 
-template double loss_and_gradient(const Spec&, const ConstPlainArrays<float>&, const Data<float>&, Loss,
-                                  double, const PlainArrays<float>&, int);
-template double loss_and_gradient(const Spec&, const ConstPlainArrays<double>&, const Data<double>&, Loss,
-                                  double, const PlainArrays<double>&, int);
+template double loss_and_gradient(const Spec&, const ConstPlainArrays<float>&, const Data<float>&,
+                                  const LossFunction<float>&, double, const PlainArrays<float>&, int);
+template double loss_and_gradient(const Spec&, const ConstPlainArrays<double>&, const Data<double>&,
+                                  const LossFunction<double>&, double, const PlainArrays<double>&, int);
 
 }  // namespace gdfast

@@ -38,7 +38,7 @@ double SequenceData<T>::weight_sum(const SequenceBatch<T>& batch, Range steps_wi
 }
 
 template <class T>
-SequenceTrainer<T>::SequenceTrainer(const RecurrentSpec& spec, Loss loss, const RuleSpec& rule, double alpha,
+SequenceTrainer<T>::SequenceTrainer(const RecurrentSpec& spec, const LossFunction<T>& loss, const RuleSpec& rule, double alpha,
                                     bool per_step, std::optional<Truncation> truncation, int64_t batch_size)
     : spec_(spec),
       loss_(loss),
@@ -204,8 +204,8 @@ void SequenceTrainer<T>::pass_head(const SequenceData<T>& data, const SequenceBa
             if (data.weight)
                 for (int64_t i = 0; i < n; ++i) weight[i] = data.weight[batch.number(s + i)];
             head_forward(spec_, parameters_, work, part);
-            table.loss[static_cast<int>(loss_)]({work.head_deltas.at(part.first), work.head_deltas.stride, target,
-                                                 label, data.weight ? weight : nullptr, scale,
+            table.loss[static_cast<int>(loss_.kind)]({work.head_deltas.at(part.first), work.head_deltas.stride, target,
+                                                 label, loss_.parameters.empty() ? nullptr : loss_.parameters.data(), data.weight ? weight : nullptr, scale,
                                                  work.row_loss.data() + part.first, n, spec_.head().out});
             head_backward(spec_, parameters_, work, part);
         });
@@ -250,7 +250,7 @@ template <class T>
 double SequenceTrainer<T>::update_loss(double data_loss, double weight_sum) const {
     double squares = 0;
     for (const double strip : room_->squares) squares += strip;
-    const double outputs = loss_ == Loss::squared_error ? static_cast<double>(spec_.head().out) : 1;
+    const double outputs = loss_.reported_as_mean() ? static_cast<double>(spec_.head().out) : 1;
     return (data_loss / outputs + 0.5 * alpha_ * squares) / weight_sum;
 }
 

@@ -31,7 +31,7 @@ struct SequenceData {
 template <class T>
 class SequenceTrainer {
 public:
-    SequenceTrainer(const RecurrentSpec& spec, Loss loss, const RuleSpec& rule, double alpha, bool per_step,
+    SequenceTrainer(const RecurrentSpec& spec, const LossFunction<T>& loss, const RuleSpec& rule, double alpha, bool per_step,
                     std::optional<Truncation> truncation, int64_t batch_size);
 
     void load(const ConstPlainArrays<T>& arrays) { parameters_.load(arrays); }
@@ -72,7 +72,7 @@ private:
     double update_loss(double data_loss, double weight_sum) const;
 
     const RecurrentSpec spec_;
-    const Loss loss_;
+    const LossFunction<T> loss_;
     const RuleSpec rule_;
     const double alpha_;
     const bool per_step_;

@@ -17,8 +17,8 @@ constexpr auto kBetweenChecks = std::chrono::milliseconds(50);
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double alpha, int64_t batch_size,
-                    int thread_limit)
+Trainer<T>::Trainer(const Spec& spec, const LossFunction<T>& loss, const RuleSpec& rule, double alpha,
+                    int64_t batch_size, int thread_limit)
     : spec_(spec),
       loss_(loss),
       rule_(rule),
@@ -124,8 +124,7 @@ template <class T>
 double Trainer<T>::batch_loss(const Batch& batch, double data_loss) const {
     double squares = 0;
     for (const double strip : squares_) squares += strip;
-    // scikit-learn averages the squared error over the outputs and descends the gradient of their sum.
-    const double outputs = loss_ == Loss::squared_error ? static_cast<double>(spec_.outputs()) : 1;
+    const double outputs = loss_.reported_as_mean() ? static_cast<double>(spec_.outputs()) : 1;
     return (data_loss / outputs + 0.5 * alpha_ * squares) / batch.weight_sum;
 }
 

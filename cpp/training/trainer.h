@@ -18,8 +18,8 @@ struct EpochResult {
 template <class T>
 class Trainer {
 public:
-    Trainer(const Spec& spec, Loss loss, const RuleSpec& rule, double alpha, int64_t batch_size,
-            int thread_limit);
+    Trainer(const Spec& spec, const LossFunction<T>& loss, const RuleSpec& rule, double alpha,
+            int64_t batch_size, int thread_limit);
 
     void load(const ConstPlainArrays<T>& arrays) { parameters_.load(arrays); }
     void save(const PlainArrays<T>& arrays) const { unpack(spec_, parameters_.values.data(), arrays); }
@@ -44,7 +44,7 @@ private:
     double batch_loss(const Batch& batch, double data_loss) const;
 
     const Spec spec_;
-    const Loss loss_;
+    const LossFunction<T> loss_;
     const RuleSpec rule_;
     const double alpha_;
     const int64_t batch_size_;

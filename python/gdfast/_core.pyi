@@ -11,6 +11,9 @@ _Indices: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
 _Rows: TypeAlias = NDArray[np.int64]
 _Matrix: TypeAlias = _Floats | tuple[_Floats, _Indices, _Indices]  # dense, or CSR: data, indices, indptr
 
+_Activation: TypeAlias = str | tuple[str, float]
+_Loss: TypeAlias = str | tuple[str, Sequence[float]]
+
 class _TrainerState(TypedDict):
     step: int
     slots: dict[str, list[NDArray[Any]]]  # "velocity", or "m" and "v": coefs' first, then intercepts'
@@ -28,8 +31,8 @@ class Trainer:
         self,
         coefs: Sequence[_Floats],
         intercepts: Sequence[_Floats],
-        activations: Sequence[str],
-        loss: str,
+        activations: Sequence[_Activation],
+        loss: _Loss,
         *,
         alpha: float = 0.0,
         batch_size: int,
@@ -56,7 +59,7 @@ def forward(
     X: _Matrix,
     coefs: Sequence[_Floats],
     intercepts: Sequence[_Floats],
-    activations: Sequence[str],
+    activations: Sequence[_Activation],
     output: str,
     rows: _Rows | None = None,
     out: _Floats | None = None,
@@ -67,8 +70,8 @@ def loss_and_grad(
     y: _Floats | NDArray[np.int32],
     coefs: Sequence[_Floats],
     intercepts: Sequence[_Floats],
-    activations: Sequence[str],
-    loss: str,
+    activations: Sequence[_Activation],
+    loss: _Loss,
     alpha: float,
     sample_weight: _Floats | None,
     coef_grads: Sequence[_Floats],

@@ -21,6 +21,7 @@ from gdfast import _core
 __all__ = ["adam_update", "mlp_forward", "mlp_loss_and_grad", "sgd_update"]
 
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+Activation: TypeAlias = str | tuple[str, float]
 Gradients: TypeAlias = tuple[Sequence[FloatArray], Sequence[FloatArray]]
 
 
@@ -29,7 +30,7 @@ def mlp_forward(
     weights: Sequence[FloatArray],
     biases: Sequence[FloatArray],
     *,
-    activation: str | Sequence[str] = "relu",
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
     output: str = "identity",
     out: FloatArray | None = None,
     n_threads: int | None = None,
@@ -46,10 +47,14 @@ def mlp_forward(
         One per layer, the output layer included; each fan_in is the fan_out before.
     biases : list of arrays of shape (fan_out,)
         One per layer.
-    activation : {"identity", "logistic", "tanh", "relu"} or a sequence of them, default="relu"
-        Of the hidden layers: one for all of them, or one for each.
-    output : {"identity", "softmax", "logistic", "exp"}, default="identity"
-        Activation of the output layer.
+    activation : str, (str, float), or a list of them, default="relu"
+        Of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh", "relu",
+        "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign" or
+        "hard_tanh"; ("leaky_relu", slope) for another slope below zero than 0.01, and ("elu", alpha) for
+        another alpha than 1, neither negative.
+    output : {"identity", "softmax", "logistic", "exp", "quantiles"}, default="identity"
+        Activation of the output layer. "quantiles" is the running sum of the first output and the softplus of
+        each further one, which never falls.
     out : array of shape (n, n_outputs), default=None
         Where to write the result. None makes a new array.
     n_threads : int, default=None
@@ -86,7 +91,7 @@ def mlp_forward(
     """
     limit = 0 if n_threads is None else _thread_limit(n_threads)
     try:
-        each = [activation] * (len(weights) - 1) if isinstance(activation, str) else activation
+        each = _for_each_layer(activation, len(weights) - 1)
         return _core.forward(X, weights, biases, each, output, None, out, limit)
     except (TypeError, ValueError, RuntimeError):
         _check_kinds(weights, biases, activation, output=output)
@@ -99,8 +104,8 @@ def mlp_loss_and_grad(
     weights: Sequence[FloatArray],
     biases: Sequence[FloatArray],
     *,
-    activation: str | Sequence[str] = "relu",
-    loss: str = "squared_error",
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
+    loss: str | tuple[str, Sequence[float]] = "squared_error",
     alpha: float = 0.0,
     sample_weight: FloatArray | None = None,
     out: Gradients | None = None,
@@ -119,6 +124,9 @@ def mlp_loss_and_grad(
     ``cross_entropy``        softmax    ``-log(p)`` of the row's class
     ``binary_cross_entropy`` logistic   ``-t * log(p) - (1 - t) * log(1 - p)``
     ``poisson``              exp        ``t * log(t / p) - t + p``: half the deviance
+    ``absolute_error``       identity   ``abs(t - p)``
+    ``huber``                identity   ``(t - p)**2 / 2`` while ``abs(t - p) <= delta``, straight beyond
+    ``quantile``             quantiles  ``max(q * (t - p), (q - 1) * (t - p))``, q the output's level
     ======================== ========== =============================================================
 
     Inside a logarithm, probabilities are kept one machine epsilon away from 0 and 1.
@@ -129,15 +137,20 @@ def mlp_loss_and_grad(
         At least one row.
     y : array of shape (n, n_outputs), the dtype of X; for cross_entropy int32 of shape (n,)
         Targets: numbers; in [0, 1] for binary_cross_entropy; not negative for poisson; class indices
-        0..n_outputs - 1 for cross_entropy.
+        0..n_outputs - 1 for cross_entropy. For quantile one column, whatever the number of outputs.
     weights : list of arrays of shape (fan_in, fan_out)
         One per layer, the output layer included.
     biases : list of arrays of shape (fan_out,)
         One per layer.
-    activation : {"identity", "logistic", "tanh", "relu"} or a sequence of them, default="relu"
-        Of the hidden layers: one for all of them, or one for each.
-    loss : {"squared_error", "cross_entropy", "binary_cross_entropy", "poisson"}, default="squared_error"
-        See the table above.
+    activation : str, (str, float), or a list of them, default="relu"
+        Of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh", "relu",
+        "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign" or
+        "hard_tanh"; ("leaky_relu", slope) for another slope below zero than 0.01, and ("elu", alpha) for
+        another alpha than 1, neither negative.
+    loss : str or (str, list of float), default="squared_error"
+        See the table above. ("huber", [delta]) and ("quantile", [q, ...]), with one level for each output,
+        strictly increasing between 0 and 1, have parameters; ("cross_entropy", [e]) smooths the labels: the
+        row's class counts ``1 - e``, and every class ``e / n_outputs`` (Szegedy et al., 2016).
     alpha : float, default=0.0
         Strength of the L2 penalty on the weights; the biases have none.
     sample_weight : array of shape (n,), the dtype of X, default=None
@@ -180,14 +193,14 @@ def mlp_loss_and_grad(
     _check_not_negative("alpha", alpha)
     limit = 0 if n_threads is None else _thread_limit(n_threads)
     try:
-        each = [activation] * (len(weights) - 1) if isinstance(activation, str) else activation
+        each = _for_each_layer(activation, len(weights) - 1)
         if out is None:
             out = [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
         elif not isinstance(out, tuple) or len(out) != 2 or not all(isinstance(o, list | tuple) for o in out):
             raise TypeError("out must be a tuple (list of weight gradients, list of bias gradients)")
         value = _core.loss_and_grad(X, y, weights, biases, each, loss, alpha, sample_weight, *out, limit)
     except (TypeError, ValueError, RuntimeError):
-        _check_kinds(weights, biases, activation, loss=loss)
+        _check_kinds(weights, biases, activation)
         raise
     return value, out
 
@@ -346,6 +359,17 @@ def adam_update(
     _core.adam_update(param, grad, m, v, step, lr, *betas, eps, eps_mode, weight_decay)
 
 
+def _for_each_layer(activation: Any, hidden: int) -> Any:
+    return [activation] * hidden if _is_activation(activation) else activation
+
+
+def _is_activation(entry: object) -> bool:
+    """Whether it is one, and not a list of them: ("elu", 0.5) is, ("elu", "relu") is not."""
+    if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
+        return isinstance(entry[1], int | float | np.integer | np.floating)
+    return isinstance(entry, str)
+
+
 def _thread_limit(n_threads: int) -> int:
     _check_count("n_threads", n_threads)
     return min(n_threads, 2**16)  # "at most so many": far beyond any machine, and it fits the core's int
@@ -371,8 +395,12 @@ def _check_kinds(weights: object, biases: object, activation: object, **names: o
         if not isinstance(layers, list | tuple):
             kind = type(layers).__name__
             raise TypeError(f"{name} must be a list of arrays, one per layer, got {kind}") from None
-    if not isinstance(activation, str | list | tuple) or not all(isinstance(a, str) for a in activation):
-        raise TypeError(f"activation must be a string or a list of strings, got {activation!r}") from None
+    each = [activation] if _is_activation(activation) else activation
+    if not isinstance(each, list | tuple) or not all(map(_is_activation, each)):
+        raise TypeError(
+            "activation must be a string, a pair of a string and a number, or a list of them, "
+            f"got {activation!r}"
+        ) from None
     for name, value in names.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a string, got {value!r}") from None
