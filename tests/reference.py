@@ -264,9 +264,11 @@ def total_weight(n_rows: int, sample_weight: Array | None) -> float:
     return float(n_rows) if sample_weight is None else float(sample_weight.sum())
 
 
-def penalty(coefs: Sequence[Array], alpha: float, total: float) -> float:
-    """L2 as scikit-learn scales it: over the rows of the batch, biases left out."""
-    return 0.5 * alpha * sum(float((coef**2).sum()) for coef in coefs) / total
+def penalty(coefs: Sequence[Array], alpha: float, total: float, l1_ratio: float = 0.0) -> float:
+    """L2 as scikit-learn scales it, over the rows of the batch, biases left out; or an elastic net."""
+    squares = sum(float((coef**2).sum()) for coef in coefs)
+    sizes = sum(float(np.abs(coef).sum()) for coef in coefs)
+    return alpha * ((1 - l1_ratio) / 2 * squares + l1_ratio * sizes) / total
 
 
 # --------------------------------------------------------------------------------------------- backward
@@ -293,11 +295,17 @@ def backward(
 
 
 def gradients(
-    values: Sequence[Array], deltas: Sequence[Array], coefs: Sequence[Array], alpha: float, total: float
+    values: Sequence[Array],
+    deltas: Sequence[Array],
+    coefs: Sequence[Array],
+    alpha: float,
+    total: float,
+    l1_ratio: float = 0.0,
 ) -> tuple[list[Array], list[Array]]:
     """Gradients of the mean loss with its penalty, for the weights and for the biases."""
     coef_grads = [
-        (a.T @ delta + alpha * coef) / total for a, delta, coef in zip(values, deltas, coefs, strict=False)
+        (a.T @ delta + alpha * ((1 - l1_ratio) * coef + l1_ratio * np.sign(coef))) / total
+        for a, delta, coef in zip(values, deltas, coefs, strict=False)
     ]
     return coef_grads, [delta.sum(axis=0) / total for delta in deltas]
 
@@ -378,6 +386,24 @@ def adam_update(
     return param - lr * math.sqrt(correction_2) / correction_1 * m / (np.sqrt(v) + eps), m, v
 
 
+# --------------------------------------------------------------------------------------------- limits
+
+
+def norm(arrays: Sequence[Array]) -> float:
+    return math.sqrt(sum(float((array**2).sum()) for array in arrays))
+
+
+def clipped_to(arrays: Sequence[Array], limit: float) -> list[Array]:
+    """The arrays as one vector, no longer than ``limit`` (Pascanu, Mikolov and Bengio, 2013)."""
+    size = norm(arrays)
+    return [array * (limit / size) if size > limit else array for array in arrays]
+
+
+def auto_limit(norms: Sequence[float]) -> float:
+    """AutoClip (Seetharaman et al., 2020): the 10th percentile of the norms of the last 1000 steps."""
+    return float(np.percentile(norms[-1000:], 10))
+
+
 # --------------------------------------------------------------------------------------------- training
 
 
@@ -399,8 +425,16 @@ class Trainer:
         batch_size: int,
         rule: str,
         rule_params: Mapping[str, float],
+        l1_ratio: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | str | None = None,
+        clip_layer_norm: float | None = None,
     ) -> None:
         self.plain = [*coefs, *intercepts]
+        self.l1_ratio, self.weight_decay = l1_ratio, weight_decay
+        self.clip_value, self.clip_norm, self.clip_layer_norm = clip_value, clip_norm, clip_layer_norm
+        self.norms: list[float] = []
         self.activations, self.loss, self.alpha, self.batch_size = activations, loss, alpha, batch_size
         self.rule, self.rule_params = rule, rule_params
         self.step = 0
@@ -419,39 +453,86 @@ class Trainer:
         order: Array | None = None,
         sample_weight: Array | None = None,
         *,
-        learning_rate: float,
+        learning_rate: float | Array,
+        backprop_depth: int | None = None,
     ) -> tuple[float, bool]:
         """One pass over the rows of ``order``: the mean of the batches' losses, and whether all is finite."""
         order = np.arange(len(X)) if order is None else order
         loss_sum = 0.0
+        self.records: list[tuple[Array, Array, Array]] = []
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
+            rate = learning_rate if np.isscalar(learning_rate) else learning_rate[start // self.batch_size]
             weight = None if sample_weight is None else sample_weight[rows]
             # A batch that weighs nothing has no mean: it is skipped, and counts as no step.
             if total_weight(len(rows), weight) > 0:
-                loss_sum += self.train_step(X[rows], y[rows], weight, learning_rate) * len(rows)
+                loss = self.train_step(X[rows], y[rows], weight, float(rate), backprop_depth)
+                loss_sum += loss * len(rows)
         finite = all(bool(np.isfinite(p).all()) for p in self.params)
         if finite:
             for plain, p in zip(self.plain, self.params, strict=True):
                 plain[...] = p
         return loss_sum / max(len(order), 1), finite
 
-    def train_step(self, X: Array, y: Array, sample_weight: Array | None, learning_rate: float) -> float:
+    def train_step(
+        self,
+        X: Array,
+        y: Array,
+        sample_weight: Array | None,
+        learning_rate: float,
+        backprop_depth: int | None,
+    ) -> float:
         """rows -> forward -> loss -> backward -> update; returns the loss before the update."""
-        half = len(self.params) // 2
-        coefs, intercepts = self.params[:half], self.params[half:]
+        layers = len(self.params) // 2
+        coefs, intercepts = self.params[:layers], self.params[layers:]
         total = total_weight(len(X), sample_weight)
         values, sums = forward_pass(X, coefs, intercepts, self.activations, output_of(self.loss))
-        loss = reported_loss(self.loss, y, values[-1], sample_weight) + penalty(coefs, self.alpha, total)
+        loss = reported_loss(self.loss, y, values[-1], sample_weight)
+        loss += penalty(coefs, self.alpha, total, self.l1_ratio)
         deltas = backward(values, sums, y, coefs, self.activations, self.loss, sample_weight)
-        coef_grads, intercept_grads = gradients(values, deltas, coefs, self.alpha, total)
-        self.update([*coef_grads, *intercept_grads], learning_rate)
+        coef_grads, intercept_grads = gradients(values, deltas, coefs, self.alpha, total, self.l1_ratio)
+        first = layers - (backprop_depth or layers)  # what is below keeps every bit
+        self.step_down(coef_grads, intercept_grads, learning_rate, first)
         return loss
 
-    def update(self, grads: Sequence[Array], learning_rate: float) -> None:
-        """scikit-learn's variant of either rule."""
+    def step_down(
+        self, coef_grads: list[Array], intercept_grads: list[Array], learning_rate: float, first: int
+    ) -> None:
+        """Limits on the gradient, decoupled decay, and the rule, for the layers from ``first`` on."""
+        layers = len(coef_grads)
+        pairs = [[coef_grads[i], intercept_grads[i]] for i in range(first, layers)]
+        gradient_norms = [norm(pair) for pair in pairs]
+        if self.clip_value is not None:
+            pairs = [[np.clip(g, -self.clip_value, self.clip_value) for g in pair] for pair in pairs]
+        if self.clip_layer_norm is not None:
+            pairs = [clipped_to(pair, self.clip_layer_norm) for pair in pairs]
+        flat = [g for pair in pairs for g in pair]
+        if self.clip_norm is not None:
+            self.norms.append(norm(flat))
+            flat = clipped_to(flat, auto_limit(self.norms) if self.clip_norm == "auto" else self.clip_norm)
+        before = [p.copy() for p in self.params]
+        for i in range(first, layers):
+            self.params[i] = self.params[i] * (1 - learning_rate * self.weight_decay)
+        grads: list[Array | None] = [None] * (2 * layers)
+        grads[first:layers], grads[layers + first :] = flat[::2], flat[1::2]
+        self.update(grads, learning_rate)
+        sizes = [norm([before[i]]) for i in range(first, layers)]
+        moves = [norm([self.params[i] - before[i]]) for i in range(first, layers)]
+        blank = np.full(first, np.nan)
+        self.records.append(
+            (
+                np.append(blank, gradient_norms),
+                np.append(blank, sizes),
+                np.append(blank, np.divide(moves, sizes)),
+            )
+        )
+
+    def update(self, grads: Sequence[Array | None], learning_rate: float) -> None:
+        """scikit-learn's variant of either rule; what has no gradient stays as it is, its state, too."""
         self.step += 1
         for i, grad in enumerate(grads):
+            if grad is None:
+                continue
             if self.rule == "sgd":
                 self.params[i], self.slots["velocity"][i] = sgd_update(
                     self.params[i],

@@ -40,14 +40,16 @@ NETWORKS = {
 }
 
 
-def train(monkeypatch: pytest.MonkeyPatch, threads: int, p: Any, rule: str, batch: int) -> list[Array]:
+def train(
+    monkeypatch: pytest.MonkeyPatch, threads: int, p: Any, rule: str, batch: int, **options: Any
+) -> list[Array]:
     """All that training leaves behind after at least STEPS steps: weights, the rule's state, losses."""
     monkeypatch.setenv("GDFAST_FORCE_THREADS", str(threads))
     name, params, learning_rate = RULES[rule]
     coefs, intercepts = [c.copy() for c in p.coefs], [b.copy() for b in p.intercepts]
     trainer = _core.Trainer(
         coefs, intercepts, p.activations, p.loss,
-        alpha=0.01, batch_size=batch, rule=name, rule_params=params, n_threads=threads,
+        alpha=0.01, batch_size=batch, rule=name, rule_params=params, n_threads=threads, **options,
     )  # fmt: skip
     assert trainer.n_threads == threads, "GDFAST_FORCE_THREADS was not obeyed: this test would prove nothing"
     rng = np.random.default_rng(0)
@@ -61,11 +63,13 @@ def train(monkeypatch: pytest.MonkeyPatch, threads: int, p: Any, rule: str, batc
     return [*coefs, *intercepts, *slots, np.array(losses)]
 
 
-def check_training(monkeypatch: pytest.MonkeyPatch, p: Any, rule: str, batch: int) -> None:
+def check_training(monkeypatch: pytest.MonkeyPatch, p: Any, rule: str, batch: int, **options: Any) -> None:
     assert batch == 1 or len(p.X) % batch, "the last batch must be short"
-    expected = train(monkeypatch, 1, p, rule, batch)
+    expected = train(monkeypatch, 1, p, rule, batch, **options)
     for threads in THREADS[1:]:
-        assert same_bits(train(monkeypatch, threads, p, rule, batch), expected), f"{threads} threads"
+        assert same_bits(train(monkeypatch, threads, p, rule, batch, **options), expected), (
+            f"{threads} threads"
+        )
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -82,6 +86,24 @@ def test_training_with_every_loss_and_weights(
 ) -> None:
     p = problem(loss, [11, 33, 5], 100, dtype, weighted=True)
     check_training(monkeypatch, p, "adam", 17)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"l1_ratio": 0.5, "weight_decay": 0.1, "clip_value": 0.1},
+        {"clip_norm": 0.1, "clip_layer_norm": 0.1},
+        {"clip_norm": "auto", "gradient_noise": 0.1, "seed": 7},
+        {"records": True},
+    ],
+    ids=str,
+)
+def test_training_with_limits_and_noise(
+    options: dict[str, Any], dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sizes in ([37, 61, 70, 7], [50, 100, 1]):
+        p = problem("squared_error", sizes, 100, dtype)
+        check_training(monkeypatch, p, "adam", 33, **options)
 
 
 @pytest.mark.parametrize("loss", MORE_LOSSES, ids=str)

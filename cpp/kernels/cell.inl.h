@@ -1,5 +1,5 @@
-// One step of a recurrent cell, all gates of a unit at once, and its way back. The sums come from the products'
-// panels, which are still in the first cache.
+// One step of a recurrent cell, all gates of a unit at once, and its way back. The sums come from the
+// products' panels, which are still in the first cache.
 #pragma once
 
 #include "kernels/activation.inl.h"

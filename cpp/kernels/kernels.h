@@ -139,8 +139,8 @@ struct LossRows {
     int64_t rows, columns;
 };
 
-// Recurrent cells, and one step of one panel of units in all their gates. Gates lie in panels of their own, so that
-// those of one unit share a lane:
+// Recurrent cells, and one step of one panel of units in all their gates. Gates lie in panels of their own,
+// so that those of one unit share a lane:
 //   elman  a                       gru  n, r, z, and the hidden state's part of n
 //   lstm   i, f, g, o, tanh c
 enum class Cell : int { elman_tanh, elman_relu, gru, lstm };
@@ -158,8 +158,8 @@ struct CellForward {
     int64_t n;            // rows * P
 };
 
-// In: d loss / d h, from above and from the step after this one, and d loss / d c. Out: the gates' deltas, and
-// what reaches the step before this one past the product with the weights (of a gru and an lstm).
+// In: d loss / d h, from above and from the step after this one, and d loss / d c. Out: the gates' deltas,
+// and what reaches the step before this one past the product with the weights (of a gru and an lstm).
 template <class T>
 struct CellBackward {
     const T* gate[kMostGates];
@@ -168,6 +168,22 @@ struct CellBackward {
     T *dh, *dc;            // in place
     const T *h, *c;        // the state before the step
     int64_t n;
+};
+
+// What random numbers are a function of, beside their place; random.inl.h has the generator.
+struct RandomKey {
+    uint32_t first, second;
+};
+
+// One panel of a layer's values for some rows, of which every element is dropped with the same probability.
+template <class T>
+struct Dropout {
+    const T* a;  // (rows, P)
+    T* out;      // (rows, P), may be a
+    int64_t rows, first_row, column;
+    RandomKey key;
+    uint32_t threshold;  // the probability, times 2^32
+    T factor;            // 1 / (1 - the probability)
 };
 
 template <class T>
@@ -194,6 +210,18 @@ struct KernelTable {
 
     // w and the rule's own arrays of state in place. Returns the sum of w's squares as they were before.
     T (*update[kRules])(int64_t n, T* w, const T* g, T* const* states, const RuleStep<T>&);
+
+    // On gradients, before the rule.
+    double (*sum_squares)(int64_t n, const T* x);
+    double (*sum_magnitudes)(int64_t n, const T* x);
+    double (*sum_squared_differences)(int64_t n, const T* x, const T* y);
+    void (*penalize)(int64_t n, const T* w, T* g, T l2, T l1);  // g += l2 w + l1 sign(w)
+    void (*clip)(int64_t n, T* g, T bound);
+    void (*scale)(int64_t n, T* x, T factor);
+    void (*add_noise)(int64_t n, int64_t first, RandomKey key, T sigma, T* g);
+
+    RandomKey (*derive_key)(RandomKey key, uint32_t x0, uint32_t x1);
+    void (*drop)(const Dropout<T>&);
 
     void (*cell_forward[kCells])(const CellForward<T>&);
     void (*cell_backward[kCells])(const CellBackward<T>&);

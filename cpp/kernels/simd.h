@@ -23,6 +23,8 @@ typedef int64_t IntD __attribute__((vector_size(GDFAST_VECTOR_BYTES)));
 typedef float VecFAny __attribute__((vector_size(GDFAST_VECTOR_BYTES), aligned(4), may_alias));
 typedef double VecDAny __attribute__((vector_size(GDFAST_VECTOR_BYTES), aligned(8), may_alias));
 
+typedef uint32_t Words __attribute__((vector_size(GDFAST_VECTOR_BYTES)));
+
 template <class T>
 struct Simd;
 

@@ -5,10 +5,12 @@
 #include "kernels/activation.inl.h"
 #include "kernels/cell.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/gradient.inl.h"
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
 #include "kernels/loss.inl.h"
 #include "kernels/move.inl.h"
+#include "kernels/random.inl.h"
 #include "kernels/update.inl.h"
 
 namespace gdfast {
@@ -65,6 +67,15 @@ constexpr KernelTable<T> make_table() {
     t.cell_backward[static_cast<int>(Cell::elman_relu)] = elman_backward<T, Relu>;
     t.cell_backward[static_cast<int>(Cell::gru)] = gru_backward<T>;
     t.cell_backward[static_cast<int>(Cell::lstm)] = lstm_backward<T>;
+    t.sum_squares = sum_squares<T>;
+    t.sum_magnitudes = sum_magnitudes<T>;
+    t.sum_squared_differences = sum_squared_differences<T>;
+    t.penalize = penalize<T>;
+    t.clip = clip<T>;
+    t.scale = scale<T>;
+    t.add_noise = add_noise<T>;
+    t.derive_key = derive_key;
+    t.drop = drop<T>;
     t.transpose = transpose<T>;
     t.gather = gather<T>;
     return t;

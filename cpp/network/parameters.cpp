@@ -32,8 +32,7 @@ void for_narrow(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit
 template <class Plain, class T, class Visit>
 void for_biases(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit) {
     const int P = spec.panel;
-    for (int64_t j = 0; j < l.out_panels; ++j)
-        visit(plain + l.column(j, P), panels + j * P, l.columns(j, P));
+    for (int64_t j = 0; j < l.out_panels; ++j) visit(plain + l.column(j, P), panels + j * P, l.columns(j, P));
 }
 
 template <class Plain, class T, class Visit>

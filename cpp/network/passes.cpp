@@ -92,10 +92,11 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
 }
 
 template <class T>
-void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows) {
+void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows,
+              int first_layer) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
-    for (size_t i = spec.layers.size() - 1; i > 0; --i) {
+    for (size_t i = spec.layers.size() - 1; i > static_cast<size_t>(first_layer); --i) {
         const Layer& l = spec.layers[i];
         const ActivationFunction& below = spec.layers[i - 1].activation;
         const auto differentiate = table.differentiate[static_cast<int>(below.kind)];
@@ -122,7 +123,7 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
 
 template void forward(const Spec&, const Parameters<float>&, Workspace<float>&, Range);
 template void forward(const Spec&, const Parameters<double>&, Workspace<double>&, Range);
-template void backward(const Spec&, const Parameters<float>&, Workspace<float>&, Range);
-template void backward(const Spec&, const Parameters<double>&, Workspace<double>&, Range);
+template void backward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, int);
+template void backward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, int);
 
 }  // namespace gdfast

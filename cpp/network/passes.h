@@ -11,9 +11,10 @@ namespace gdfast {
 template <class T>
 void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows);
 
-// Deltas of the layers below the last, whose own the loss has left in deltas.back().
+// Deltas of layers first_layer .. below the last, whose own the loss has left in deltas.back().
 template <class T>
-void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows);
+void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows,
+              int first_layer);
 
 // Share `part` of `parts` of n things, contiguous.
 inline Range share(int64_t n, int64_t part, int64_t parts) {

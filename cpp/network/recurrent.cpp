@@ -6,7 +6,8 @@ namespace gdfast {
 
 namespace {
 
-std::vector<Layer> matrices_of(Cell cell, int64_t inputs, const std::vector<int64_t>& hidden, int64_t outputs) {
+std::vector<Layer> matrices_of(Cell cell, int64_t inputs, const std::vector<int64_t>& hidden,
+                               int64_t outputs) {
     const int gates = cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1;
     std::vector<Layer> matrices;
     const auto add = [&](int64_t in, int64_t out, int gates, int first_gate) {
@@ -31,7 +32,8 @@ std::vector<Layer> matrices_of(Cell cell, int64_t inputs, const std::vector<int6
 template <class T>
 void multiply_panel(const KernelTable<T>& table, Product<T> p, int64_t depth) {
     constexpr int64_t slice_bytes = 16 * 1024;
-    const int64_t slice = slice_bytes / static_cast<int64_t>(sizeof(T)) / p.b_stride / p.b_stride * p.b_stride;
+    const int64_t slice =
+        slice_bytes / static_cast<int64_t>(sizeof(T)) / p.b_stride / p.b_stride * p.b_stride;
     for (int64_t left = depth; left > 0; left -= slice) {
         p.depth = std::min(left, slice);
         table.product(p);
@@ -71,8 +73,7 @@ void for_runs(const Steps& steps, Range over, RowsAt rows_at, Body body) {
 template <class T>
 void clear(const RowPanels<T>& panels, int64_t count, int64_t rows_first, int64_t rows, int panel) {
     in_blocks<T>({rows_first, rows_first + rows}, [&](Range part) {
-        for (int64_t j = 0; j < count; ++j)
-            std::fill_n(panels.at(part.first, j), part.count() * panel, T(0));
+        for (int64_t j = 0; j < count; ++j) std::fill_n(panels.at(part.first, j), part.count() * panel, T(0));
     });
 }
 
@@ -93,26 +94,26 @@ RecurrentWorkspace<T>::RecurrentWorkspace(const RecurrentSpec& spec, int64_t seq
         const int64_t units = spec.unit_panels(l);
         const bool lstm = spec.cell == Cell::lstm, last = l + 1 == spec.layers();
         RecurrentLayer<T> layer;
-        layer.inputs = panels(rows, spec.from_below(l).in_panels);
         layer.gates = panels(rows, spec.kept() * units);
         for (auto& state : layer.state) state = StatePanels<T>(sequences, units, P);
         if (lstm) layer.cell = StatePanels<T>(sequences, units, P);
         layer.bias = Buffer<T>(spec.deltas() * units * P);
         if (training) {
-            layer.h = panels(kept, units);
             if (lstm) layer.c = panels(kept, units);
             if (!in_place) layer.own_deltas = panels(kept, spec.deltas() * units);
             layer.deltas = (in_place ? layer.gates : layer.own_deltas).from_panel(0);
-            layer.deltas_below = layer.deltas.from_panel(0);
-            layer.deltas_before = layer.deltas.from_panel(spec.first_from_before() * units);
             layer.above = panels(last ? terms : kept, units);
             layer.d_state = StatePanels<T>(sequences, units, P);
             if (lstm) layer.d_cell = StatePanels<T>(sequences, units, P);
         }
+        inputs.push_back(panels(rows, spec.from_below(l).in_panels));
+        inputs.push_back(panels(kept, units));
+        deltas.push_back(layer.deltas.from_panel(0));
+        deltas.push_back(layer.deltas.from_panel(spec.first_from_before() * units));
         layers.push_back(std::move(layer));
     }
-    head_inputs = panels(terms, spec.head().in_panels);
-    head_deltas = panels(terms, spec.head().out_panels);
+    inputs.push_back(panels(terms, spec.head().in_panels));
+    deltas.push_back(panels(terms, spec.head().out_panels));
     this->rows = Buffer<int64_t>(sequences);
     if (!training) return;
     target = panels(terms, spec.head().out_panels);
@@ -146,7 +147,7 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
 
     for (int64_t t = block.first; t < block.last; ++t) {
         const Range sequences = active(t);
-        const RowPanels<T>& x = work.layers[0].inputs;
+        const RowPanels<T>& x = work.inputs[0];
         in_blocks<T>({steps.row(t) + sequences.first, steps.row(t) + sequences.last}, [&](Range part) {
             const int64_t s = part.first - steps.row(t);
             fetch(t, {s, s + part.count()}, x.at(part.first), x.stride);
@@ -161,7 +162,8 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
         // What comes from below is known for all steps at once.
         for_runs(steps, block, active, [&](Range run) {
             in_blocks<T>(run, [&](Range part) {
-                Product<T> p = product_of<T>(layer.inputs.at(part.first), layer.inputs.stride, part.count(), P);
+                const RowPanels<T>& inputs = work.inputs[2 * l];
+                Product<T> p = product_of<T>(inputs.at(part.first), inputs.stride, part.count(), P);
                 for (int64_t j = 0; j < below.out_panels; ++j) {
                     p.b = parameters.weight_panel(below, j);
                     p.bias = layer.bias.data() + j * P;
@@ -179,32 +181,33 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
             const bool term = last && t >= terms.first && t < terms.last;
             const int64_t row = steps.row(t) + sequences.first;
             const int64_t head_row = term ? (t - terms.first) * steps.sequences + sequences.first : row;
-            in_blocks_of_both<T>(row, head_row, sequences.count(), [&](int64_t r, int64_t head_r, int64_t count) {
-                const int64_t s = r - steps.row(t);
-                Product<T> p = product_of<T>(state.at(s), state.stride, count, P);
-                for (int64_t u = 0; u < units; ++u) {
-                    for (int g = 0; g < spec.gates(); ++g) {
-                        const int64_t j = g * units + u;
-                        p.b = parameters.weight_panel(before, j);
-                        p.bias = layer.bias.data() + (shift + j) * P;
-                        p.c = layer.gates.at(r, shift + j);
-                        p.columns = before.columns(j, P);
-                        p.start = shift + j < below.out_panels ? Start::output : Start::bias;
-                        multiply_panel(table, p, before.in);
+            in_blocks_of_both<T>(
+                row, head_row, sequences.count(), [&](int64_t r, int64_t head_r, int64_t count) {
+                    const int64_t s = r - steps.row(t);
+                    Product<T> p = product_of<T>(state.at(s), state.stride, count, P);
+                    for (int64_t u = 0; u < units; ++u) {
+                        for (int g = 0; g < spec.gates(); ++g) {
+                            const int64_t j = g * units + u;
+                            p.b = parameters.weight_panel(before, j);
+                            p.bias = layer.bias.data() + (shift + j) * P;
+                            p.c = layer.gates.at(r, shift + j);
+                            p.columns = before.columns(j, P);
+                            p.start = shift + j < below.out_panels ? Start::output : Start::bias;
+                            multiply_panel(table, p, before.in);
+                        }
+                        CellForward<T> step{};
+                        for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
+                        step.h = state.at(s, u);
+                        step.h_next = next.at(s, u);
+                        if (!last) step.h_above = work.inputs[2 * l + 2].at(r, u);
+                        if (term) step.h_above = work.inputs.back().at(head_r, u);
+                        if (lstm) step.c = layer.cell.at(s, u);
+                        if (lstm && work.training) step.c_before = layer.c.at(r, u);
+                        if (work.training) std::copy_n(step.h, count * P, work.inputs[2 * l + 1].at(r, u));
+                        step.n = count * P;
+                        cell(step);
                     }
-                    CellForward<T> step{};
-                    for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
-                    step.h = state.at(s, u);
-                    step.h_next = next.at(s, u);
-                    if (!last) step.h_above = work.layers[l + 1].inputs.at(r, u);
-                    if (term) step.h_above = work.head_inputs.at(head_r, u);
-                    if (lstm) step.c = layer.cell.at(s, u);
-                    if (lstm && work.training) step.c_before = layer.c.at(r, u);
-                    if (work.training) std::copy_n(step.h, count * P, layer.h.at(r, u));
-                    step.n = count * P;
-                    cell(step);
-                }
-            });
+                });
         }
     }
 }
@@ -214,11 +217,12 @@ void head_forward(const RecurrentSpec& spec, const Parameters<T>& parameters, Re
                   Range rows) {
     const Layer& head = spec.head();
     const int P = spec.matrices.panel;
-    Product<T> p = product_of<T>(work.head_inputs.at(rows.first), work.head_inputs.stride, rows.count(), P);
+    Product<T> p =
+        product_of<T>(work.inputs.back().at(rows.first), work.inputs.back().stride, rows.count(), P);
     for (int64_t j = 0; j < head.out_panels; ++j) {
         p.b = parameters.weight_panel(head, j);
         p.bias = parameters.bias(head) + j * P;
-        p.c = work.head_deltas.at(rows.first, j);
+        p.c = work.deltas.back().at(rows.first, j);
         p.columns = head.columns(j, P);
         p.start = Start::bias;
         multiply_panel(kernels<T>(), p, head.in);
@@ -230,7 +234,8 @@ void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, R
                    Range rows) {
     const Layer& head = spec.head();
     const int P = spec.matrices.panel;
-    Product<T> p = product_of<T>(work.head_deltas.at(rows.first), work.head_deltas.stride, rows.count(), P);
+    Product<T> p =
+        product_of<T>(work.deltas.back().at(rows.first), work.deltas.back().stride, rows.count(), P);
     for (int64_t j = 0; j < head.in_panels; ++j) {
         p.b = parameters.transposed_panel(head, j);
         p.c = work.layers.back().above.at(rows.first, j);
@@ -265,38 +270,40 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
             const bool term = top && t >= back.loss.first;
             const int64_t row = steps.row(t) + sequences.first;
             const int64_t head_row = term ? (t - back.loss.first) * steps.sequences + sequences.first : row;
-            in_blocks_of_both<T>(row, head_row, sequences.count(), [&](int64_t r, int64_t head_r, int64_t count) {
-                const int64_t s = r - steps.row(t);
-                for (int64_t u = 0; u < units; ++u) {
-                    CellBackward<T> step{};
-                    for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
-                    for (int g = 0; g < spec.deltas(); ++g) step.delta[g] = layer.deltas.at(r, g * units + u);
-                    if (!top) step.above = layer.above.at(r, u);
-                    if (term) step.above = layer.above.at(head_r, u);
-                    step.dh = layer.d_state.at(s, u);
-                    step.h = layer.h.at(r, u);
-                    if (lstm) step.dc = layer.d_cell.at(s, u);
-                    if (lstm) step.c = layer.c.at(r, u);
-                    step.n = count * P;
-                    cell(step);
-                }
-                if (t == first) return;
-                const RowPanels<T>& deltas = layer.deltas_before;
-                Product<T> p = product_of<T>(deltas.at(r), deltas.stride, count, P);
-                for (int64_t u = 0; u < units; ++u) {
-                    p.b = parameters.transposed_panel(before, u);
-                    p.c = layer.d_state.at(s, u);
-                    p.columns = static_cast<int>(std::min<int64_t>(P, before.in - u * P));
-                    // A gru's state also reaches the next one past the product.
-                    p.start = spec.cell == Cell::gru ? Start::output : Start::zero;
-                    multiply_panel(table, p, depth);
-                }
-            });
+            in_blocks_of_both<T>(
+                row, head_row, sequences.count(), [&](int64_t r, int64_t head_r, int64_t count) {
+                    const int64_t s = r - steps.row(t);
+                    for (int64_t u = 0; u < units; ++u) {
+                        CellBackward<T> step{};
+                        for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
+                        for (int g = 0; g < spec.deltas(); ++g)
+                            step.delta[g] = layer.deltas.at(r, g * units + u);
+                        if (!top) step.above = layer.above.at(r, u);
+                        if (term) step.above = layer.above.at(head_r, u);
+                        step.dh = layer.d_state.at(s, u);
+                        step.h = work.inputs[2 * l + 1].at(r, u);
+                        if (lstm) step.dc = layer.d_cell.at(s, u);
+                        if (lstm) step.c = layer.c.at(r, u);
+                        step.n = count * P;
+                        cell(step);
+                    }
+                    if (t == first) return;
+                    const RowPanels<T>& deltas = work.deltas[2 * l + 1];
+                    Product<T> p = product_of<T>(deltas.at(r), deltas.stride, count, P);
+                    for (int64_t u = 0; u < units; ++u) {
+                        p.b = parameters.transposed_panel(before, u);
+                        p.c = layer.d_state.at(s, u);
+                        p.columns = static_cast<int>(std::min<int64_t>(P, before.in - u * P));
+                        // A gru's state also reaches the next one past the product.
+                        p.start = spec.cell == Cell::gru ? Start::output : Start::zero;
+                        multiply_panel(table, p, depth);
+                    }
+                });
         }
         if (l > 0)
             for_runs(steps, {first, last_step}, flowing, [&](Range run) {
                 in_blocks<T>(run, [&](Range part) {
-                    const RowPanels<T>&deltas = layer.deltas_below, &above = work.layers[l - 1].above;
+                    const RowPanels<T>&deltas = work.deltas[2 * l], &above = work.layers[l - 1].above;
                     Product<T> p = product_of<T>(deltas.at(part.first), deltas.stride, part.count(), P);
                     for (int64_t j = 0; j < below.in_panels; ++j) {
                         p.b = parameters.transposed_panel(below, j);
@@ -307,7 +314,8 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
                     }
                 });
             });
-        // What else there is memory for must not count. (Zero times what another batch has left might be NaN.)
+        // What else there is memory for must not count. (Zero times what another batch has left might be
+        // NaN.)
         const int64_t oldest = std::max<int64_t>(0, last_step - steps.slots);
         for (int64_t t = oldest; t < (steps.ragged() ? last_step : first); ++t) {
             const Range kept = steps.active(t, lot);
@@ -315,19 +323,19 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
             const int64_t row = steps.row(t);
             clear(layer.deltas, spec.deltas() * units, row + lot.first, sequences.first - lot.first, P);
             clear(layer.deltas, spec.deltas() * units, row + sequences.last, lot.last - sequences.last, P);
-            clear(layer.inputs, below.in_panels, row + kept.last, lot.last - kept.last, P);
-            clear(layer.h, units, row + kept.last, lot.last - kept.last, P);
+            clear(work.inputs[2 * l], below.in_panels, row + kept.last, lot.last - kept.last, P);
+            clear(work.inputs[2 * l + 1], units, row + kept.last, lot.last - kept.last, P);
         }
     }
 }
 
-#define GDFAST_INSTANTIATE(T)                                                                                 \
-    template class RecurrentWorkspace<T>;                                                                     \
-    template void forward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,           \
-                                const Steps&, Range, Range, Range, const Fetch<T>&);                          \
-    template void head_forward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range);    \
-    template void head_backward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range);   \
-    template void backward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,          \
+#define GDFAST_INSTANTIATE(T)                                                                               \
+    template class RecurrentWorkspace<T>;                                                                   \
+    template void forward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,         \
+                                const Steps&, Range, Range, Range, const Fetch<T>&);                        \
+    template void head_forward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range);  \
+    template void head_backward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range); \
+    template void backward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,        \
                                  const Steps&, const WayBack&, Range);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

@@ -9,8 +9,8 @@
 
 namespace gdfast {
 
-// A stack of recurrent layers under a dense head. Of layer l, matrix 2 l takes what comes in, matrix 2 l + 1 its own
-// last state; the last matrix is the head.
+// A stack of recurrent layers under a dense head. Of layer l, matrix 2 l takes what comes in, matrix 2 l + 1
+// its own last state; the last matrix is the head.
 struct RecurrentSpec {
     Cell cell;
     std::vector<int64_t> hidden;  // units of each layer
@@ -26,8 +26,8 @@ struct RecurrentSpec {
     // Units that a layer's state has: an lstm's is h, then c.
     int64_t state_units(size_t l) const { return hidden[l] * (cell == Cell::lstm ? 2 : 1); }
 
-    // Gates of each matrix; gates kept in memory (see CellForward), and where, of those, the ones begin that the
-    // last state contributes to. What comes from below contributes to the first ones.
+    // Gates of each matrix; gates kept in memory (see CellForward), and where, of those, the ones begin that
+    // the last state contributes to. What comes from below contributes to the first ones.
     int gates() const { return from_before(0).gates; }
     int kept() const { return cell == Cell::lstm ? 5 : cell == Cell::gru ? 4 : 1; }
     int deltas() const { return cell == Cell::lstm || cell == Cell::gru ? 4 : 1; }
@@ -49,32 +49,32 @@ struct StatePanels {
 
 template <class T>
 struct RecurrentLayer {
-    RowPanels<T> inputs;          // of matrix "from below"
-    RowPanels<T> h, c;            // the state before each step
-    RowPanels<T> gates;           // see CellForward
-    RowPanels<T> own_deltas;      // where they cannot take the gates' place
-    RowPanels<T> deltas;          // of all gates, and of those that either matrix contributes to
-    RowPanels<T> deltas_below, deltas_before;
-    RowPanels<T> above;           // d loss / d h, from the layer above; of the last layer, by row of the head
+    RowPanels<T> gates;       // see CellForward
+    RowPanels<T> c;           // an lstm's, before each step
+    RowPanels<T> own_deltas;  // where they cannot take the gates' place
+    RowPanels<T> deltas;      // of all gates
+    RowPanels<T> above;       // d loss / d h, from the layer above; of the last layer, by row of the head
     StatePanels<T> state[2], cell;  // h before even and odd steps, and c
     StatePanels<T> d_state, d_cell;
-    Buffer<T> bias;               // of the kept gates: both matrices' in one where both contribute
+    Buffer<T> bias;  // of the kept gates: both matrices' in one where both contribute
 };
 
 // What a batch of sequences leaves in memory.
 template <class T>
 class RecurrentWorkspace {
 public:
-    // For batches of `sequences` with memory for `slots` steps, `terms` rows of which go through the head at once.
-    // Deltas may take the gates' place where no step goes back twice; they are for training only.
-    RecurrentWorkspace(const RecurrentSpec& spec, int64_t sequences, int64_t slots, int64_t terms, bool training,
-                       bool in_place);
+    // For batches of `sequences` with memory for `slots` steps, `terms` rows of which go through the head at
+    // once. Deltas may take the gates' place where no step goes back twice; they are for training only.
+    RecurrentWorkspace(const RecurrentSpec& spec, int64_t sequences, int64_t slots, int64_t terms,
+                       bool training, bool in_place);
 
     // To be called when weights have changed.
     void prepare(const RecurrentSpec& spec, const Parameters<T>& parameters);
 
     std::vector<RecurrentLayer<T>> layers;
-    RowPanels<T> head_inputs, head_deltas;  // first, of the deltas, the head's sums
+    // By matrix: what it is multiplied with (a layer's last state, of its second one), and the deltas of the
+    // gates that it contributes to; first, of the head's deltas, its sums.
+    std::vector<RowPanels<T>> inputs, deltas;
     RowPanels<T> target;
     Buffer<int32_t> label;
     Buffer<T> weight, row_loss;
@@ -86,13 +86,14 @@ public:
 template <class T>
 using Fetch = std::function<void(int64_t, Range, T*, int64_t)>;
 
-// Takes sequences `lot` through steps `block`. What the head is to read at steps `terms` goes to its inputs: step
-// t's to rows (t - terms.first) * sequences + s.
+// Takes sequences `lot` through steps `block`. What the head is to read at steps `terms` goes to its inputs:
+// step t's to rows (t - terms.first) * sequences + s.
 template <class T>
 void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
                    const Steps& steps, Range block, Range terms, Range lot, const Fetch<T>& fetch);
 
-// The head's sums for some rows of its inputs, all in one block; and from its deltas d loss / d h of the last layer.
+// The head's sums for some rows of its inputs, all in one block; and from its deltas d loss / d h of the last
+// layer.
 template <class T>
 void head_forward(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
                   Range rows);
@@ -100,8 +101,8 @@ template <class T>
 void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
                    Range rows);
 
-// All gates' deltas of sequences `lot`, from the last layer's d loss / d h. Rows of the steps in memory through which
-// nothing flows get deltas of zero.
+// All gates' deltas of sequences `lot`, from the last layer's d loss / d h. Rows of the steps in memory
+// through which nothing flows get deltas of zero.
 template <class T>
 void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
                     const Steps& steps, const WayBack& back, Range lot);

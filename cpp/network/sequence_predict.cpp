@@ -9,7 +9,8 @@ namespace gdfast {
 
 namespace {
 
-// Sequences, and steps, that go together: enough rows for the weights that pass by, few enough for the caches.
+// Sequences, and steps, that go together: enough rows for the weights that pass by, few enough for the
+// caches.
 constexpr int64_t kMostSequences = 32, kMostSteps = 32;
 
 // The head's rows, finished, to rows[i] of out.
@@ -19,7 +20,7 @@ void finish_rows(const RecurrentSpec& spec, Output output, RecurrentWorkspace<T>
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.matrices.panel;
     const int64_t columns = spec.head().out, count = rows.count();
-    const RowPanels<T>& sums = work.head_deltas;
+    const RowPanels<T>& sums = work.deltas.back();
     if (output == Output::softmax) table.softmax(count, columns, sums.at(rows.first), sums.stride);
     if (output == Output::quantiles) table.quantiles(count, columns, sums.at(rows.first), sums.stride);
     for (int64_t j = 0; j * P < columns; ++j) {
@@ -36,7 +37,8 @@ void finish_rows(const RecurrentSpec& spec, Output output, RecurrentWorkspace<T>
 
 template <class T>
 void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arrays,
-                       const Sequences<T>& sequences, bool per_step, Output output, T* out, int thread_limit) {
+                       const Sequences<T>& sequences, bool per_step, Output output, T* out,
+                       int thread_limit) {
     if (sequences.count == 0) return;
     Parameters<T> parameters(spec.matrices, false);
     parameters.load(arrays);
@@ -49,8 +51,8 @@ void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arr
     const int64_t most_sequences = std::min(kMostSequences, sequences.count);
     std::vector<RecurrentWorkspace<T>> work;
     for (int i = 0; i < threads; ++i) {
-        work.emplace_back(spec, most_sequences, most_steps, (per_step ? most_steps : 1) * most_sequences, false,
-                          false);
+        work.emplace_back(spec, most_sequences, most_steps, (per_step ? most_steps : 1) * most_sequences,
+                          false, false);
         work.back().prepare(spec, parameters);
     }
     in_parallel(threads, units, [&](int64_t unit, int thread) {
@@ -67,7 +69,8 @@ void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arr
                 const Range block{t, std::min(t + steps.slots, steps.last)};
                 const Range terms = per_step ? block : Range{steps.last - 1, steps.last};
                 forward_steps(spec, parameters, mine, steps, block, terms, lot, fetch);
-                for (int64_t term = std::max(terms.first, t); term < std::min(terms.last, block.last); ++term) {
+                for (int64_t term = std::max(terms.first, t); term < std::min(terms.last, block.last);
+                     ++term) {
                     const Range active = steps.active(term, lot);
                     const int64_t row = (term - terms.first) * steps.sequences;
                     int64_t* to = mine.rows.data();
@@ -84,9 +87,9 @@ void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arr
     });
 }
 
-template void predict_sequences(const RecurrentSpec&, const ConstPlainArrays<float>&, const Sequences<float>&, bool,
-                                Output, float*, int);
-template void predict_sequences(const RecurrentSpec&, const ConstPlainArrays<double>&, const Sequences<double>&,
-                                bool, Output, double*, int);
+template void predict_sequences(const RecurrentSpec&, const ConstPlainArrays<float>&, const Sequences<float>&,
+                                bool, Output, float*, int);
+template void predict_sequences(const RecurrentSpec&, const ConstPlainArrays<double>&,
+                                const Sequences<double>&, bool, Output, double*, int);
 
 }  // namespace gdfast

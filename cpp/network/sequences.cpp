@@ -52,7 +52,8 @@ void SequenceBatch<T>::take(const Sequences<T>& all, int64_t first, int64_t coun
     for (const int64_t n : number_) length_.push_back(all.length(n));
     const int64_t last = length_.front();
     origin_.clear();
-    for (const int64_t n : number_) origin_.push_back(all.starts[n] - (end_together ? last - all.length(n) : 0));
+    for (const int64_t n : number_)
+        origin_.push_back(all.starts[n] - (end_together ? last - all.length(n) : 0));
     steps = {static_cast<int64_t>(number_.size()), std::min(slots, last), last, length_.data(), end_together};
 }
 

@@ -14,8 +14,8 @@ struct Sequences {
     const int64_t* starts = nullptr;  // (sequences + 1): the first step of each, and the end
     const int64_t* order = nullptr;   // sequence numbers, or null for 0, 1, ...
     int64_t count = 0;                // how many
-    // Where sequences begin, and then where they ended, by layer: (sequences, state units) each. Or empty: they
-    // begin with zeros.
+    // Where sequences begin, and then where they ended, by layer: (sequences, state units) each. Or empty:
+    // they begin with zeros.
     std::vector<T*> states;
 
     int64_t number(int64_t i) const { return order ? order[i] : i; }
@@ -42,7 +42,8 @@ public:
 
     // The caller's states, or zeros, to the workspace, and back.
     void begin(const RecurrentSpec& spec, const std::vector<T*>& states, RecurrentWorkspace<T>& work) const;
-    void end(const RecurrentSpec& spec, const std::vector<T*>& states, const RecurrentWorkspace<T>& work) const;
+    void end(const RecurrentSpec& spec, const std::vector<T*>& states,
+             const RecurrentWorkspace<T>& work) const;
 
     Steps steps{};
 

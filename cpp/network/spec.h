@@ -21,8 +21,8 @@ struct Layer {
     int64_t in_panels, out_panels;
     int64_t bias, weights, transposed;
     bool narrow;  // so few outputs that the weights are kept transposed only, see Spec
-    // Of a recurrent cell's matrix: its outputs are the gates side by side, in panels each gate for itself, the
-    // first panels being those of gate `first_gate`.
+    // Of a recurrent cell's matrix: its outputs are the gates side by side, in panels each gate for itself,
+    // the first panels being those of gate `first_gate`.
     int gates = 1, first_gate = 0;
 
     int64_t elements(int panel) const { return in_panels * out_panels * panel * panel; }

@@ -7,9 +7,9 @@
 
 namespace gdfast {
 
-// Sequences stand in the order of their lengths, the longest first: whatever the step, those that have it lie side
-// by side, and nothing is ever padded. They begin together, or end together: then a sequence's step is counted from
-// the beginning of the longest one.
+// Sequences stand in the order of their lengths, the longest first: whatever the step, those that have it lie
+// side by side, and nothing is ever padded. They begin together, or end together: then a sequence's step is
+// counted from the beginning of the longest one.
 struct Steps {
     int64_t sequences;       // in the batch
     int64_t slots;           // steps that there is memory for; step t is kept until step t + slots

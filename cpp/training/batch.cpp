@@ -12,7 +12,8 @@ double Data<T>::weight_sum(int64_t first, int64_t n) const {
 
 template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
-               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, Range rows) {
+               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, Range rows,
+               int first_layer) {
     const KernelTable<T>& table = kernels<T>();
     in_blocks<T>(rows, [&](Range block) {
         const int64_t first = batch.first + block.first, count = block.count();
@@ -36,7 +37,7 @@ void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& 
                                                  data.weight ? weight : nullptr,
                                                  static_cast<T>(1 / batch.weight_sum),
                                                  work.row_loss.data() + block.first, count, spec.outputs()});
-        backward(spec, parameters, work, block);
+        backward(spec, parameters, work, block, first_layer);
     });
 }
 
@@ -50,9 +51,9 @@ double sum_losses(const Workspace<T>& work, const Batch& batch) {
 template struct Data<float>;
 template struct Data<double>;
 template void pass_rows(const Spec&, const Parameters<float>&, Workspace<float>&, const LossFunction<float>&,
-                        const Data<float>&, const Batch&, Range);
+                        const Data<float>&, const Batch&, Range, int);
 template void pass_rows(const Spec&, const Parameters<double>&, Workspace<double>&,
-                        const LossFunction<double>&, const Data<double>&, const Batch&, Range);
+                        const LossFunction<double>&, const Data<double>&, const Batch&, Range, int);
 template double sum_losses(const Workspace<float>&, const Batch&);
 template double sum_losses(const Workspace<double>&, const Batch&);
 

@@ -45,10 +45,11 @@ struct Batch {
 };
 
 // Leaves in the workspace, for rows `rows` of the batch, the activations, each row's loss and the deltas of
-// every layer.
+// every layer from `first_layer` on.
 template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
-               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, Range rows);
+               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, Range rows,
+               int first_layer);
 
 // The sum of the batch's row losses, in the order of its rows.
 template <class T>

@@ -27,14 +27,19 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     Workspace<T> work(spec, batch_rows, true);
     Buffer<T> sums(spec.parameters);
     std::vector<Buffer<T>> scratch;
-    for (int i = 0; i < threads; ++i) scratch.emplace_back(tiling.scratch());
+    for (int i = 0; i < threads; ++i) scratch.emplace_back(spec.panel + tiling.scratch());
 
-    const auto add = [&](const GradientPiece<T>& piece) {
-        T* sum = sums.data() + piece.offset;
-        for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
-    };
     enum { begin, rows, tiles } phase = begin;
     Batch batch{0, 0, weight_sum};
+    const auto add_strip = [&](int64_t unit, int thread) {
+        T* mine = scratch[static_cast<size_t>(thread)].data();
+        const StripGradient<T> gradient{mine, mine + spec.panel};
+        sum_strip(spec, work.activations, work.deltas, tiling[unit], batch.count, gradient);
+        for_pieces(spec, parameters, tiling[unit], gradient, [&](const GradientPiece<T>& piece) {
+            T* sum = sums.data() + piece.offset;
+            for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
+        });
+    };
     int64_t units = 0;
     double total = 0;
     in_phases(
@@ -42,7 +47,7 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
         [&](int members, int64_t* bounds) {
             if (phase == rows) {
                 total += sum_losses(work, batch);
-                tiling.divide(members, bounds);
+                tiling.divide(0, members, bounds);
                 phase = tiles;
                 return true;
             }
@@ -55,10 +60,9 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
         },
         [&](int64_t unit, int thread) {
             if (phase == rows)
-                pass_rows(spec, parameters, work, loss, data, batch, share(batch.count, unit, units));
+                pass_rows(spec, parameters, work, loss, data, batch, share(batch.count, unit, units), 0);
             else
-                sum_strip(spec, parameters, work, tiling[unit], batch.count,
-                          scratch[static_cast<size_t>(thread)].data(), add);
+                add_strip(unit, thread);
         });
 
     double squares = 0;

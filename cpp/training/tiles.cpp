@@ -17,7 +17,8 @@ double block_cost(int64_t rows, int64_t height, int64_t columns, int panel) {
 
 }  // namespace
 
-Tiling::Tiling(const Spec& spec, int64_t rows) : Tiling(spec, std::vector<int64_t>(spec.layers.size(), rows)) {}
+Tiling::Tiling(const Spec& spec, int64_t rows)
+    : Tiling(spec, std::vector<int64_t>(spec.layers.size(), rows)) {}
 
 Tiling::Tiling(const Spec& spec, const std::vector<int64_t>& rows) {
     const int P = spec.panel;
@@ -53,16 +54,23 @@ Tiling::Tiling(const Spec& spec, const std::vector<int64_t>& rows) {
     }
 }
 
-void Tiling::divide(int threads, int64_t* bounds) const {
-    bounds[0] = 0;
+void Tiling::divide(int64_t first, int threads, int64_t* bounds) const {
+    const double begin = cost_before_[static_cast<size_t>(first)], all = cost_before_.back() - begin;
+    bounds[0] = first;
     bounds[threads] = size();
     for (int t = 1; t < threads; ++t) {
-        const double cost = cost_before_.back() * t / threads;
+        const double cost = begin + all * t / threads;
         // The end of a strip that is nearest to the ideal one.
-        const auto above = std::lower_bound(cost_before_.begin(), cost_before_.end(), cost);
-        const bool nearer_below = above != cost_before_.begin() && cost - *(above - 1) < *above - cost;
+        const auto above = std::lower_bound(cost_before_.begin() + first, cost_before_.end(), cost);
+        const bool nearer_below =
+            above != cost_before_.begin() + first && cost - *(above - 1) < *above - cost;
         bounds[t] = above - cost_before_.begin() - (nearer_below ? 1 : 0);
     }
+}
+
+int64_t Tiling::first_of(int layer) const {
+    const auto begins = [](const Strip& strip, int wanted) { return strip.layer < wanted; };
+    return std::lower_bound(strips_.begin(), strips_.end(), layer, begins) - strips_.begin();
 }
 
 }  // namespace gdfast

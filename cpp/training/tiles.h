@@ -30,14 +30,16 @@ public:
     // Where they are not as many for each layer.
     Tiling(const Spec& spec, const std::vector<int64_t>& rows);
 
-    // Shares of about the same cost: strips bounds[t] .. bounds[t + 1] for thread t.
-    void divide(int threads, int64_t* bounds) const;
+    // Strips from `first` on in shares of about the same cost: bounds[t] .. bounds[t + 1] for thread t.
+    void divide(int64_t first, int threads, int64_t* bounds) const;
     const Strip& operator[](int64_t i) const { return strips_[static_cast<size_t>(i)]; }
     int64_t size() const { return static_cast<int64_t>(strips_.size()); }
+    // The first strip of a layer; those of the layers above it follow.
+    int64_t first_of(int layer) const;
     // How many threads may share them (one more unit is the loss): a phase of several can have no more units.
     int most_threads() const { return size() < kMostUnits ? 1 << 20 : 1; }
 
-    // Elements of scratch memory that one strip's gradients need.
+    // Elements of scratch memory that the gradient of one strip's weights needs.
     int64_t scratch() const { return scratch_; }
 
 private:
@@ -46,47 +48,68 @@ private:
     int64_t scratch_;
 };
 
+// Where a strip's gradient is: its panel of biases, where it has them, and its blocks one after another.
+template <class T>
+struct StripGradient {
+    T *bias = nullptr, *weights = nullptr;
+};
+
 // A piece of the array of parameters whose gradient has just been summed.
 template <class T>
 struct GradientPiece {
-    const T* gradient;
+    T* gradient;  // (elements / P, P)
     int64_t offset, elements;
+    int columns;    // real ones of each P: the rest is padding
     T* transposed;  // where the other orientation of this block of weights is kept, or null
     bool bias;
+
+    // Padding of weights stays zero.
+    void clear_padding(int panel) const {
+        for (int64_t e = 0; e < elements; e += panel)
+            std::fill(gradient + e + columns, gradient + e + panel, T(0));
+    }
 };
 
-// Sums a strip's gradients over `rows` rows, and hands them over, piece by piece: use(GradientPiece).
-template <class T, class Use>
-void sum_strip(const Spec& spec, const Parameters<T>& parameters, const RowPanels<T>& inputs,
-               const RowPanels<T>& deltas, const Strip& strip, int64_t rows, T* scratch, Use&& use) {
+// Where a strip's gradient lies in an array laid out as the parameters.
+template <class T>
+StripGradient<T> in_whole(const Spec& spec, const Strip& strip, T* whole) {
+    const int P = spec.panel;
+    const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
+    if (l.narrow) return {whole + l.bias, whole + l.weights + strip.panel * l.transposed_panel(P)};
+    return {whole + l.bias + strip.panel * P,
+            whole + l.weights + strip.panel * l.weight_panel(P) + strip.blocks.first * P * P};
+}
+
+// Sums a strip's gradients over `rows` rows of its layer's inputs and deltas.
+template <class T>
+void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
+               const std::vector<RowPanels<T>>& all_deltas, const Strip& strip, int64_t rows,
+               const StripGradient<T>& gradient) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
+    const RowPanels<T>& inputs = all_inputs[static_cast<size_t>(strip.layer)];
+    const RowPanels<T>& deltas = all_deltas[static_cast<size_t>(strip.layer)];
 
     if (strip.bias) {
         const int64_t panel = l.narrow ? 0 : strip.panel;
         in_blocks<T>({0, rows}, [&](Range block) {
-            table.column_sums(block.count(), deltas.at(block.first, panel), scratch, block.first > 0);
+            table.column_sums(block.count(), deltas.at(block.first, panel), gradient.bias, block.first > 0);
         });
-        use(GradientPiece<T>{scratch, l.bias + panel * P, P, nullptr, true});
     }
     if (l.narrow) {
         const int columns = static_cast<int>(std::min<int64_t>(P, l.in - strip.panel * P));
         const int height = static_cast<int>(l.out);
         in_blocks<T>({0, rows}, [&](Range block) {
-            table.outer({deltas.at(block.first), inputs.at(block.first, strip.panel), scratch, block.count(),
-                         height, columns, block.first > 0});
+            table.outer({deltas.at(block.first), inputs.at(block.first, strip.panel), gradient.weights,
+                         block.count(), height, columns, block.first > 0});
         });
         // Padding of activations need not be zero, that of weights must be.
-        for (int n = 0; n < height; ++n) std::fill(scratch + n * P + columns, scratch + (n + 1) * P, T(0));
-        use(GradientPiece<T>{scratch, l.weights + strip.panel * l.transposed_panel(P), height * P, nullptr,
-                             false});
+        for (int n = 0; n < height; ++n)
+            std::fill(gradient.weights + n * P + columns, gradient.weights + (n + 1) * P, T(0));
         return;
     }
     const int columns = l.columns(strip.panel, P);
-    const auto height = [&](int64_t block) {
-        return static_cast<int>(std::min<int64_t>(P, l.in - block * P));
-    };
     // A slice of rows of the panel of deltas stays in the first cache while the blocks of the strip pass by
     // it.
     constexpr int64_t slice = kRowBlock<T> / 2;
@@ -94,21 +117,35 @@ void sum_strip(const Spec& spec, const Parameters<T>& parameters, const RowPanel
         const int64_t count = std::min(slice, rows - first);
         for (int64_t block = strip.blocks.first; block < strip.blocks.last; ++block)
             table.outer({inputs.at(first, block), deltas.at(first, strip.panel),
-                         scratch + (block - strip.blocks.first) * P * P, count, height(block), columns,
-                         first > 0});
+                         gradient.weights + (block - strip.blocks.first) * P * P, count,
+                         static_cast<int>(std::min<int64_t>(P, l.in - block * P)), columns, first > 0});
+    }
+}
+
+// Hands over a strip's gradient piece by piece: use(GradientPiece).
+template <class T, class Use>
+void for_pieces(const Spec& spec, const Parameters<T>& parameters, const Strip& strip,
+                const StripGradient<T>& gradient, Use&& use) {
+    const int P = spec.panel;
+    const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
+    const auto real = [&](int64_t n, int64_t panel) {
+        return static_cast<int>(std::min<int64_t>(P, n - panel * P));
+    };
+    if (strip.bias) {
+        const int64_t panel = l.narrow ? 0 : strip.panel;
+        use(GradientPiece<T>{gradient.bias, l.bias + panel * P, P, l.columns(panel, P), nullptr, true});
+    }
+    if (l.narrow) {
+        use(GradientPiece<T>{gradient.weights, l.weights + strip.panel * l.transposed_panel(P), l.out * P,
+                             real(l.in, strip.panel), nullptr, false});
+        return;
     }
     const int64_t panel_offset = l.weights + strip.panel * l.weight_panel(P);
     for (int64_t block = strip.blocks.first; block < strip.blocks.last; ++block)
         use(GradientPiece<T>{
-            scratch + (block - strip.blocks.first) * P * P, panel_offset + block * P * P, height(block) * P,
+            gradient.weights + (block - strip.blocks.first) * P * P, panel_offset + block * P * P,
+            real(l.in, block) * P, l.columns(strip.panel, P),
             strip.layer > 0 ? parameters.transposed_panel(l, block) + strip.panel * P * P : nullptr, false});
-}
-
-template <class T, class Use>
-void sum_strip(const Spec& spec, const Parameters<T>& parameters, const Workspace<T>& work,
-               const Strip& strip, int64_t rows, T* scratch, Use&& use) {
-    const size_t layer = static_cast<size_t>(strip.layer);
-    sum_strip(spec, parameters, work.activations[layer], work.deltas[layer], strip, rows, scratch, use);
 }
 
 }  // namespace gdfast

@@ -17,50 +17,54 @@ constexpr auto kBetweenChecks = std::chrono::milliseconds(50);
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(const Spec& spec, const LossFunction<T>& loss, const RuleSpec& rule, double alpha,
+Trainer<T>::Trainer(const Spec& spec, const LossFunction<T>& loss, const DescentOptions& options,
                     int64_t batch_size, int thread_limit)
     : spec_(spec),
       loss_(loss),
-      rule_(rule),
-      alpha_(alpha),
       batch_size_(batch_size),
-      tiling_(spec_, batch_size),
-      threads_(std::min(tiling_.most_threads(),
-                        threads_for(3 * spec_.work_per_row() * static_cast<double>(batch_size),
-                                    tiling_.size(), thread_limit))),
       parameters_(spec_, true),
       work_(spec_, batch_size, true),
-      squares_(static_cast<size_t>(tiling_.size())) {
-    for (size_t i = 0; i < rule_.slots().size(); ++i) slots_.emplace_back(spec_.parameters);
-    for (int i = 0; i < threads_; ++i) scratch_.emplace_back(tiling_.scratch());
+      descent(spec_, parameters_, options, batch_size),
+      threads_(std::min(descent.most_threads(),
+                        threads_for(3 * spec_.work_per_row() * static_cast<double>(batch_size),
+                                    descent.units(), thread_limit))) {
+    descent.set_threads(threads_);
 }
 
 template <class T>
-EpochResult Trainer<T>::run(const Data<T>& data, double learning_rate, int thread_limit,
+EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
                             const std::function<bool()>& interrupted) {
     using Clock = std::chrono::steady_clock;
     std::atomic<bool> stop{false};
     auto next_check = Clock::now() + kBetweenChecks;
-    enum { begin, rows, tiles } phase = begin;
+    const int layers = static_cast<int>(spec_.layers.size());
+    const int first_layer = static_cast<int>(std::max<int64_t>(0, layers - options.backprop_depth));
+    enum { begin, rows, tiles, moves } phase = begin;
     Batch batch{0, 0, 0};
     int64_t units = 0;
-    RuleStep<T> rule_step{};
     double data_loss = 0, total = 0;
+    const double outputs = loss_.reported_as_mean() ? static_cast<double>(spec_.outputs()) : 1;
+    descent.begin_epoch(first_layer);
 
     in_phases(
-        std::min(threads_, thread_limit),
+        std::min(threads_, options.thread_limit),
         [&](int threads, int64_t* bounds) {
             if (phase == rows) {
-                rule_step = rule_.at<T>(step + 1, learning_rate, alpha_ / batch.weight_sum);
-                tiling_.divide(threads, bounds);
+                descent.begin_step(options.learning_rates.at(batch.first / batch_size_), batch.weight_sum);
+                descent.divide(threads, bounds);
                 ++bounds[threads];  // one more unit: the loss
                 phase = tiles;
                 return true;
             }
-            if (phase == tiles) {
-                total += batch_loss(batch, data_loss) * static_cast<double>(batch.count);
-                ++step;
+            if (phase == tiles && descent.moves_apart()) {
+                descent.limit();
+                descent.divide(threads, bounds);
+                phase = moves;
+                return true;
             }
+            if (phase != begin)
+                total += (data_loss / outputs + descent.end_step()) / batch.weight_sum *
+                         static_cast<double>(batch.count);
             do {
                 batch.first += batch.count;
                 batch.count = std::min(batch_size_, data.count - batch.first);
@@ -74,11 +78,14 @@ EpochResult Trainer<T>::run(const Data<T>& data, double learning_rate, int threa
         },
         [&](int64_t unit, int thread) {
             if (phase == rows)
-                pass_rows(spec_, parameters_, work_, loss_, data, batch, share(batch.count, unit, units));
-            else if (unit == tiling_.size())
+                pass_rows(spec_, parameters_, work_, loss_, data, batch, share(batch.count, unit, units),
+                          first_layer);
+            else if (phase == moves)
+                descent.move(unit, thread);
+            else if (unit == descent.units())
                 data_loss = sum_losses(work_, batch);
             else
-                update_strip(unit, batch, rule_step, scratch_[static_cast<size_t>(thread)].data());
+                descent.sum(unit, thread, work_.activations, work_.deltas, batch.count);
         },
         [&] {
             if (stop || Clock::now() < next_check) return;
@@ -99,33 +106,6 @@ int64_t Trainer<T>::row_units(int64_t rows, int threads) const {
     const double by_work = 3 * spec_.work_per_row() * static_cast<double>(rows) / least_work;
     const int64_t units = std::min(static_cast<int64_t>(std::min(by_work, 8.0 * threads)), rows / least_rows);
     return std::max<int64_t>(1, units / threads) * threads;
-}
-
-template <class T>
-void Trainer<T>::update_strip(int64_t strip, const Batch& batch, const RuleStep<T>& step, T* scratch) {
-    const KernelTable<T>& table = kernels<T>();
-    const auto update = table.update[static_cast<int>(rule_.rule)];
-    double squares = 0;
-    sum_strip(spec_, parameters_, work_, tiling_[strip], batch.count, scratch,
-              [&](const GradientPiece<T>& piece) {
-                  RuleStep<T> scalars = step;
-                  if (piece.bias) scalars.decay = 0;
-                  T* w = parameters_.values.data() + piece.offset;
-                  T* states[kMostStates];
-                  for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;
-                  const T before = update(piece.elements, w, piece.gradient, states, scalars);
-                  if (!piece.bias) squares += static_cast<double>(before);
-                  if (piece.transposed) table.transpose(w, piece.transposed);
-              });
-    squares_[static_cast<size_t>(strip)] = squares;
-}
-
-template <class T>
-double Trainer<T>::batch_loss(const Batch& batch, double data_loss) const {
-    double squares = 0;
-    for (const double strip : squares_) squares += strip;
-    const double outputs = loss_.reported_as_mean() ? static_cast<double>(spec_.outputs()) : 1;
-    return (data_loss / outputs + 0.5 * alpha_ * squares) / batch.weight_sum;
 }
 
 template class Trainer<float>;

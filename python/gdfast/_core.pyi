@@ -1,7 +1,7 @@
 """Types of the compiled core. The arrays of a call are C-contiguous and share a dtype, float32 or float64."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,14 @@ _Matrix: TypeAlias = _Floats | tuple[_Floats, _Indices, _Indices]  # dense, or C
 _Activation: TypeAlias = str | tuple[str, float]
 _Loss: TypeAlias = str | tuple[str, Sequence[float]]
 
+class _Records(TypedDict):  # one number per layer: the mean over the last epoch's steps
+    gradient_norm: list[float]
+    weight_norm: list[float]
+    update_ratio: list[float]
+
 class _TrainerState(TypedDict):
     step: int
+    norms: NotRequired[list[float]]  # with clip_norm="auto": of the latest steps
     slots: dict[str, list[NDArray[Any]]]  # "velocity", or "m" and "v": coefs' first, then intercepts'
 
 __version__: str
@@ -35,6 +41,14 @@ class Trainer:
         loss: _Loss,
         *,
         alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | Literal["auto"] | None = None,
+        clip_layer_norm: float | None = None,
+        gradient_noise: float = 0.0,
+        seed: int = 0,
+        records: bool = False,
         batch_size: int,
         rule: str,
         rule_params: dict[str, float],
@@ -47,11 +61,14 @@ class Trainer:
         order: _Rows | None = None,
         sample_weight: _Floats | None = None,
         *,
-        learning_rate: float,
+        learning_rate: float | NDArray[np.float64],  # one for every batch
+        backprop_depth: int | None = None,
     ) -> tuple[float, bool]: ...
     def load(self) -> None: ...
     def state_dict(self) -> _TrainerState: ...
     def load_state_dict(self, state: _TrainerState) -> None: ...
+    @property
+    def records(self) -> _Records | None: ...
     @property
     def n_threads(self) -> int: ...
 

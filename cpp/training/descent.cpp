@@ -1,0 +1,209 @@
+#include "training/descent.h"
+
+#include <cmath>
+#include <limits>
+
+namespace gdfast {
+
+namespace {
+
+// Purposes of random numbers, beside layers' numbers.
+constexpr uint32_t kNoise = 0xFFFFFFFF;
+
+}  // namespace
+
+template <class T>
+Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOptions& options, int64_t rows)
+    : Descent(spec, parameters, options, std::vector<int64_t>(spec.layers.size(), rows)) {}
+
+template <class T>
+Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOptions& options,
+                    const std::vector<int64_t>& rows)
+    : spec_(spec),
+      parameters_(parameters),
+      options_(options),
+      tiling_(spec, rows),
+      plain_(!(options.alpha * options.l1_ratio > 0) && !(options.weight_decay > 0) &&
+             !options.limits.any() && !(options.gradient_noise > 0) && !options.records),
+      gradient_(options.limits.on_norms() ? spec.parameters : 0),
+      sums_(static_cast<size_t>(tiling_.size())),
+      factors_(spec.layers.size(), T(1)),
+      recorded_(spec.layers.size()) {
+    for (size_t i = 0; i < options_.rule.slots().size(); ++i) slots_.emplace_back(spec_.parameters);
+}
+
+template <class T>
+void Descent<T>::set_threads(int threads) {
+    for (int i = 0; i < threads; ++i) {
+        scratch_.emplace_back(spec_.panel + tiling_.scratch());
+        before_.emplace_back(options_.records ? spec_.panel * spec_.panel : 0);
+    }
+}
+
+template <class T>
+void Descent<T>::begin_epoch(int first_layer) {
+    first_layer_ = first_layer;
+    first_strip_ = tiling_.first_of(first_layer);
+    recorded_.assign(spec_.layers.size(), {0, 0, 0});
+    recorded_steps_ = 0;
+    if (!(options_.alpha > 0)) return;
+    // The penalty counts the weights that stay as they are, too.
+    const KernelTable<T>& table = kernels<T>();
+    for (int64_t unit = 0; unit < first_strip_; ++unit) {
+        Sums sums{};
+        const StripGradient<T> weights = in_whole(spec_, tiling_[unit], parameters_.values.data());
+        for_pieces(spec_, parameters_, tiling_[unit], weights, [&](const GradientPiece<T>& piece) {
+            if (piece.bias) return;
+            sums.squares += table.sum_squares(piece.elements, piece.gradient);
+            sums.magnitudes += table.sum_magnitudes(piece.elements, piece.gradient);
+        });
+        sums_[static_cast<size_t>(unit)] = sums;
+    }
+}
+
+template <class T>
+void Descent<T>::begin_step(double learning_rate, double weight_sum) {
+    const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
+    rule_ = options_.rule.at<T>(step + 1, learning_rate, plain_ ? l2 : 0);
+    if (plain_) return;
+    l2_ = static_cast<T>(l2);
+    l1_ = static_cast<T>(options_.alpha * options_.l1_ratio / weight_sum);
+    shrink_ = static_cast<T>(1 - learning_rate * options_.weight_decay);
+    noise_ =
+        static_cast<T>(std::sqrt(options_.gradient_noise / std::pow(static_cast<double>(step + 1), 0.55)));
+    if (options_.gradient_noise > 0)
+        noise_key_ = kernels<T>().derive_key(options_.key, static_cast<uint32_t>(step), kNoise);
+}
+
+template <class T>
+StripGradient<T> Descent<T>::gradient_of(int64_t unit, int thread) const {
+    if (!moves_apart()) {
+        T* scratch = scratch_[static_cast<size_t>(thread)].data();
+        return {scratch, scratch + spec_.panel};
+    }
+    return in_whole(spec_, tiling_[unit], gradient_.data());
+}
+
+template <class T>
+void Descent<T>::sum(int64_t unit, int thread, const std::vector<RowPanels<T>>& inputs,
+                     const std::vector<RowPanels<T>>& deltas, int64_t rows) {
+    const StripGradient<T> gradient = gradient_of(unit, thread);
+    const Strip& strip = tiling_[unit];
+    sum_strip(spec_, inputs, deltas, strip, rows, gradient);
+    Sums sums{};
+    for_pieces(spec_, parameters_, strip, gradient, [&](const GradientPiece<T>& piece) {
+        if (!plain_) prepare(piece, sums);
+        if (!moves_apart()) apply(piece, thread, sums);
+    });
+    sums_[static_cast<size_t>(unit)] = sums;
+}
+
+template <class T>
+void Descent<T>::prepare(const GradientPiece<T>& piece, Sums& sums) const {
+    const KernelTable<T>& table = kernels<T>();
+    const T* w = parameters_.values.data() + piece.offset;
+    if (!piece.bias) {
+        sums.squares += table.sum_squares(piece.elements, w);
+        if (l1_ > 0) sums.magnitudes += table.sum_magnitudes(piece.elements, w);
+        if (l2_ > 0 || l1_ > 0) table.penalize(piece.elements, w, piece.gradient, l2_, l1_);
+    }
+    if (options_.records) sums.gradient_squares += table.sum_squares(piece.elements, piece.gradient);
+    if (options_.limits.value < kNoLimit)
+        table.clip(piece.elements, piece.gradient, static_cast<T>(options_.limits.value));
+    if (moves_apart()) sums.clipped_squares += table.sum_squares(piece.elements, piece.gradient);
+}
+
+template <class T>
+void Descent<T>::limit() {
+    std::vector<double> squares(spec_.layers.size());
+    double all = 0;
+    for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit)
+        squares[static_cast<size_t>(tiling_[unit].layer)] += sums_[static_cast<size_t>(unit)].clipped_squares;
+    const auto factor = [](double norm, double limit) { return norm > limit ? limit / norm : 1.0; };
+    for (size_t i = 0; i < squares.size(); ++i) {
+        const double by_layer = factor(std::sqrt(squares[i]), options_.limits.layer_norm);
+        factors_[i] = static_cast<T>(by_layer);
+        all += squares[i] * by_layer * by_layer;
+    }
+    const double norm = std::sqrt(all);
+    const double together =
+        factor(norm, options_.limits.adaptive ? norms.limit_after(norm) : options_.limits.norm);
+    for (T& f : factors_) f *= static_cast<T>(together);
+}
+
+template <class T>
+void Descent<T>::move(int64_t unit, int thread) {
+    const Strip& strip = tiling_[unit];
+    const T factor = factors_[static_cast<size_t>(strip.layer)];
+    for_pieces(spec_, parameters_, strip, gradient_of(unit, thread), [&](const GradientPiece<T>& piece) {
+        if (factor != T(1)) kernels<T>().scale(piece.elements, piece.gradient, factor);
+        apply(piece, thread, sums_[static_cast<size_t>(unit)]);
+    });
+}
+
+template <class T>
+void Descent<T>::apply(const GradientPiece<T>& piece, int thread, Sums& sums) {
+    const KernelTable<T>& table = kernels<T>();
+    T* w = parameters_.values.data() + piece.offset;
+    T* before = before_[static_cast<size_t>(thread)].data();
+    if (noise_ > 0) {
+        table.add_noise(piece.elements, piece.offset, noise_key_, noise_, piece.gradient);
+        piece.clear_padding(spec_.panel);
+    }
+    if (options_.records) std::copy_n(w, piece.elements, before);
+    if (shrink_ != T(1) && !piece.bias) table.scale(piece.elements, w, shrink_);
+    RuleStep<T> scalars = rule_;
+    if (piece.bias) scalars.decay = 0;
+    T* states[kMostStates];
+    for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;
+    const T squares = table.update[static_cast<int>(options_.rule.rule)](piece.elements, w, piece.gradient,
+                                                                         states, scalars);
+    if (plain_ && !piece.bias) sums.squares += static_cast<double>(squares);
+    if (options_.records && !piece.bias)
+        sums.update_squares += table.sum_squared_differences(piece.elements, w, before);
+    if (piece.transposed) table.transpose(w, piece.transposed);
+}
+
+template <class T>
+double Descent<T>::end_step() {
+    ++step;
+    double squares = 0, magnitudes = 0;
+    for (const Sums& s : sums_) {
+        squares += s.squares;
+        magnitudes += s.magnitudes;
+    }
+    if (options_.records) {
+        std::vector<Sums> layers(spec_.layers.size());
+        for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit) {
+            Sums& layer = layers[static_cast<size_t>(tiling_[unit].layer)];
+            const Sums& strip = sums_[static_cast<size_t>(unit)];
+            layer.squares += strip.squares;
+            layer.gradient_squares += strip.gradient_squares;
+            layer.update_squares += strip.update_squares;
+        }
+        for (size_t i = static_cast<size_t>(first_layer_); i < layers.size(); ++i) {
+            const double weights = std::sqrt(layers[i].squares);
+            recorded_[i].gradient_norm += std::sqrt(layers[i].gradient_squares);
+            recorded_[i].weight_norm += weights;
+            recorded_[i].update_ratio += std::sqrt(layers[i].update_squares) / weights;
+        }
+        ++recorded_steps_;
+    }
+    return options_.alpha * (0.5 * (1 - options_.l1_ratio) * squares + options_.l1_ratio * magnitudes);
+}
+
+template <class T>
+std::vector<LayerRecord> Descent<T>::records() const {
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    std::vector<LayerRecord> means(recorded_.size(), {nan, nan, nan});
+    const double steps = static_cast<double>(recorded_steps_);
+    for (size_t i = static_cast<size_t>(first_layer_); i < means.size() && steps > 0; ++i)
+        means[i] = {recorded_[i].gradient_norm / steps, recorded_[i].weight_norm / steps,
+                    recorded_[i].update_ratio / steps};
+    return means;
+}
+
+template class Descent<float>;
+template class Descent<double>;
+
+}  // namespace gdfast
