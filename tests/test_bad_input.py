@@ -57,7 +57,6 @@ SAME_AS_SCIKIT_LEARN = {
     "negative size": (X, LABELS, {"hidden_layer_sizes": (10, -1)}),
     "zero size": (X, LABELS, {"hidden_layer_sizes": (0,)}),
     "zero as size": (X, LABELS, {"hidden_layer_sizes": 0}),
-    "unknown activation": (X, LABELS, {"activation": "ramp"}),
     "unknown solver": (X, LABELS, {"solver": "newton"}),
     "unknown schedule": (X, LABELS, {"learning_rate": "cosine"}),
     "negative alpha": (X, LABELS, {"alpha": -1}),

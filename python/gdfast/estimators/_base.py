@@ -5,26 +5,27 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from itertools import pairwise
-from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from gdfast import _core
-from gdfast.estimators import _validation
+from gdfast.estimators import _activations, _validation, _weights
+from gdfast.estimators._holdout import Holdout
 from gdfast.estimators._lbfgs import fit_lbfgs
+from gdfast.estimators._losses import Loss
+from gdfast.estimators._network import Network
 from gdfast.estimators._optimizer import Optimizer
+from gdfast.estimators._order import RowOrder
+from gdfast.estimators._progress import Progress
+from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from gdfast.estimators._stochastic import fit_stochastic
-from gdfast.estimators._validation import Array
+from gdfast.estimators._validation import Array, Samples
 
 _STOCHASTIC_SOLVERS = ("sgd", "adam")
 _TRAINING_RECORDS = (
@@ -32,92 +33,39 @@ _TRAINING_RECORDS = (
     "best_loss_",
     "validation_scores_",
     "best_validation_score_",
+    "validation_loss_curve_",
+    "_scored_by",
     "_optimizer",
+    "_order",
 )
 
 
-class BaseMLP(BaseEstimator, ABC):
+class BaseMLP(CallbackSupportMixin, Network, ABC):
     """A multilayer perceptron; use :class:`MLPClassifier` or :class:`MLPRegressor`."""
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Integral, None, -1, closed="right"),
-            None,
-        ],
-    }
-
-    loss: str
-    hidden_layer_sizes: Any
-    activation: str
-    solver: str
-    alpha: float
-    batch_size: Any
-    learning_rate: str
-    learning_rate_init: float
-    power_t: float
-    max_iter: int
-    shuffle: bool
-    random_state: Any
-    tol: float
-    verbose: Any
-    warm_start: bool
-    momentum: float
-    nesterovs_momentum: bool
-    early_stopping: bool
-    validation_fraction: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    n_iter_no_change: float
-    max_fun: int
-    n_jobs: int | None
-
-    coefs_: list[Array]
-    intercepts_: list[Array]
     loss_: float
     best_loss_: Any
     loss_curve_: list[float]
     validation_scores_: Any
     best_validation_score_: Any
+    validation_loss_curve_: list[float]
     n_iter_: int
     t_: int
-    n_layers_: int
-    n_outputs_: int
-    n_features_in_: int
-    out_activation_: str
 
     _optimizer: Optimizer
+    _order: RowOrder
     _no_improvement_count: int
+    _scored_by: Any  # ``scoring`` as it was when the scores were recorded
 
     # What a kind of estimator has to say for itself.
 
     @abstractmethod
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         """X and y, checked by scikit-learn; y still in the user's terms."""
+
+    @abstractmethod
+    def _validate_holdout(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """The same for a validation set, of a model that knows its features and outputs."""
 
     @abstractmethod
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
@@ -128,8 +76,8 @@ class BaseMLP(BaseEstimator, ABC):
         """Units of the output layer for a checked y."""
 
     @abstractmethod
-    def _choose_output(self) -> tuple[str, str]:
-        """Activation of the output layer, and the loss by the core's name."""
+    def _choose_output(self) -> tuple[str, Loss]:
+        """Activation of the output layer, and the loss, by the core's names."""
 
     @abstractmethod
     def _scorer(self, y: Array, sample_weight: Array | None) -> Callable[[Array], float]:
@@ -139,10 +87,31 @@ class BaseMLP(BaseEstimator, ABC):
         """Whether the validation split keeps the proportions of an encoded y of shape (n, 1)."""
         return False
 
+    def _weigh(self, y: Any, sample_weight: Array | None) -> Array | None:
+        """The weights to train with, for a checked y."""
+        return sample_weight
+
+    def _training_targets(self, targets: Array) -> Array:
+        """What to train on in place of these encoded targets."""
+        return targets
+
+    def _training_loss(self) -> Loss:
+        """The loss to train by, by the core's name."""
+        return self._choose_output()[1]
+
     # Training.
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Fit the model to the data matrix X and the targets y.
 
         Parameters
@@ -155,6 +124,15 @@ class BaseMLP(BaseEstimator, ABC):
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each sample's loss in the mean over its batch. A batch whose weights sum to zero is
             skipped.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            A validation set of your own: with ``early_stopping``, in place of the one that would be set
+            aside; without, loss and score on it are recorded and the best weights kept, while the training
+            loss decides when to stop. In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms
+            it as it does X.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Its targets.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Its weights. Unlike those of a set that is put aside, they are not multiplied by class weights.
 
         Returns
         -------
@@ -164,11 +142,13 @@ class BaseMLP(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            If the data are empty, not finite, not numeric or of different lengths; or if training diverged,
-            in which case the weights are those of the last epoch in which they were finite, or, with
-            ``early_stopping``, the best ones.
+            If the data are empty, not finite, not numeric or of different lengths; if arguments or weights do
+            not fit the data; or if training diverged, in which case the weights are those of the last epoch
+            in which they were finite, or, with a validation set, the best ones.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        _validation.check_holdout_is_whole(X_val, y_val, sample_weight_val)
+        holdout = None if X_val is None else (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, holdout, incremental=False)
 
     def _check_solver(self) -> bool:
         if self.solver not in _STOCHASTIC_SOLVERS:
@@ -177,17 +157,33 @@ class BaseMLP(BaseEstimator, ABC):
             )
         return True
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
-        sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
-        if incremental and self.early_stopping:
+    def _check_partial_fit(self) -> None:
+        if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        given_holdout: tuple[Any, Any, Any] | None,
+        *,
+        incremental: bool,
+    ) -> Self:
+        sizes = self._check_arguments()
+        if incremental:
+            self._check_partial_fit()
         begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        as_given = X, y, sample_weight
 
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
+        sample_weight = self._weigh(y, sample_weight)
         random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._count_outputs(y)
+        if given_holdout is not None:
+            given_holdout = self._check_holdout(*given_holdout)
         layer_units = [X.shape[1], *sizes, self.n_outputs_]
         if begins:
             self._begin(layer_units, X.dtype, random_state)
@@ -196,50 +192,119 @@ class BaseMLP(BaseEstimator, ABC):
         dtype = _validation.weights_dtype(self.coefs_, self.intercepts_)
         self.coefs_ = _validation.as_weights(self.coefs_, dtype, writable=True)
         self.intercepts_ = _validation.as_weights(self.intercepts_, dtype, writable=True)
-        targets = self._encode(y, dtype)
-        matrix = _validation.as_matrix(X, dtype)
-        if sample_weight is not None:
-            sample_weight = _validation.convert(sample_weight, dtype, "sample_weight")
 
-        if self.solver == "lbfgs":
-            fit_lbfgs(self, matrix, targets, sample_weight)
-        else:
-            self._start_records()
-            if not incremental or not hasattr(self, "_optimizer"):
-                self._optimizer = self._new_optimizer()
-            fit_stochastic(self, matrix, targets, sample_weight, random_state, single_epoch=incremental)
+        samples = self._samples(X, y, sample_weight, dtype)
+        sets_aside = given_holdout is None and self.early_stopping and self.solver != "lbfgs"
+        order = self._row_order(len(samples.y), random_state, sets_aside, incremental)
+        holdout = None
+        if given_holdout is not None:
+            holdout = Holdout(self, self._samples(*given_holdout, dtype), None, given_holdout[:2])
+        elif sets_aside:
+            labels = samples.y.ravel() if self._stratifies() else None
+            rows = order.set_aside(self.validation_fraction, labels)
+            holdout = Holdout(self, samples, rows, (X, y))
+        samples = samples._replace(y=self._training_targets(samples.y))
+
+        stochastic = self.solver != "lbfgs"
+        if stochastic:
+            self._start_records(holdout)
+            self._start_optimizer(incremental)
+        task = None if incremental else FitTask(self, *as_given, order.training)
+        with Progress(self, task) as progress:
+            try:
+                if stochastic:
+                    fit_stochastic(self, samples, order, holdout, progress, single_epoch=incremental)
+                else:
+                    fit_lbfgs(self, samples, holdout, progress)
+            finally:
+                if holdout is not None:
+                    holdout.restore_best(self)
         return self
+
+    def _validate_arrays(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
+        """X and y, checked by scikit-learn; y of one column has one dimension."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            order="C",
+            reset=reset,
+            **checks,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _check_holdout(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Array | None]:
+        """A user's validation set, checked as X, y and sample_weight are."""
+        with _validation.naming("X_val and y_val"):
+            X, y = self._validate_holdout(X, y)
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(sample_weight, X)
+            if len(y) < 2:
+                raise ValueError("The validation set is too small: a score takes at least 2 samples.")
+        return X, y, sample_weight
 
     def _begin(
         self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
     ) -> None:
-        """Weights by Glorot and Bengio (2010), equation 16, in the order in which scikit-learn draws them."""
+        """The first weights, and no records."""
         _validation.check_addressable(layer_units, np.dtype(np.float64).itemsize)
+        # Drawn even where they are given, so that the order of rows does not depend on who gave them.
+        activations = _activations.to_draw_for(self.activation, len(layer_units) - 2)
+        coefs, intercepts = _weights.draw(layer_units, activations, dtype, random_state)
+        if self.coefs_init is not None:
+            coefs = _weights.given(self.coefs_init, coefs, "coefs_init")
+        if self.intercepts_init is not None:
+            intercepts = _weights.given(self.intercepts_init, intercepts, "intercepts_init")
+
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(layer_units)
         self.out_activation_, _ = self._choose_output()
         for name in _TRAINING_RECORDS:
             self.__dict__.pop(name, None)
-
-        factor = 2.0 if self.activation == "logistic" else 6.0
-        coefs, intercepts = [], []
-        for fan_in, fan_out in pairwise(layer_units):
-            bound = np.sqrt(factor / (fan_in + fan_out))
-            coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype, copy=False))
-            intercepts.append(random_state.uniform(-bound, bound, fan_out).astype(dtype, copy=False))
         self.coefs_, self.intercepts_ = coefs, intercepts
 
-    def _start_records(self) -> None:
+    def _samples(self, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Samples:
+        """Checked data as the core takes them."""
+        if sample_weight is not None:
+            sample_weight = _validation.convert(sample_weight, dtype, "sample_weight")
+        return Samples(_validation.as_matrix(X, dtype), self._encode(y, dtype), sample_weight)
+
+    def _row_order(
+        self, n_samples: int, random_state: np.random.RandomState, sets_aside: bool, incremental: bool
+    ) -> RowOrder:
+        if incremental or not self.keep_optimizer_state:
+            return RowOrder(n_samples, random_state)
+        kept = getattr(self, "_order", None)
+        if kept is None or kept.n_samples != n_samples or (kept.validation is not None) != sets_aside:
+            self._order = RowOrder(n_samples, random_state)
+        return self._order
+
+    def _start_records(self, holdout: Holdout | None) -> None:
         """Begin the records that this fit adds to, where an earlier one has not begun them."""
         if not hasattr(self, "loss_curve_"):
             self.loss_curve_ = []
-            self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
             self._no_improvement_count = 0
-        if self.early_stopping and self.validation_scores_ is None:
-            self.best_loss_, self.validation_scores_, self.best_validation_score_ = None, [], -np.inf
-        elif not self.early_stopping and self.best_loss_ is None:
-            self.best_loss_, self.validation_scores_, self.best_validation_score_ = np.inf, None, None
+        if self.early_stopping:
+            self.best_loss_ = None
+        elif getattr(self, "best_loss_", None) is None:
+            self.best_loss_ = np.inf
+        if holdout is None:
+            self.validation_scores_ = self.best_validation_score_ = None
+            self.__dict__.pop("validation_loss_curve_", None)
+
+    def _start_optimizer(self, incremental: bool) -> None:
+        kept = getattr(self, "_optimizer", None)
+        if incremental and kept is not None:
+            return
+        self._optimizer = self._new_optimizer()
+        if kept is not None and self.keep_optimizer_state:
+            self._optimizer.go_on_from(kept)
 
     def _new_optimizer(self) -> Optimizer:
         if self.solver == "sgd":
@@ -260,65 +325,10 @@ class BaseMLP(BaseEstimator, ABC):
         """The network and its loss, as the core's arguments."""
         return {
             "activations": self._hidden_activations(),
-            "loss": self._choose_output()[1],
+            "loss": self._training_loss(),
             "alpha": float(self.alpha),
             "n_threads": _validation.n_threads(self.n_jobs),
         }
-
-    # Outputs.
-
-    def _core_outputs(self) -> dict[str, Any]:
-        """The network without its loss, as the core's arguments."""
-        return {
-            "activations": self._hidden_activations(),
-            "output": self.out_activation_,
-            "n_threads": _validation.n_threads(self.n_jobs),
-        }
-
-    def _hidden_activations(self) -> list[str]:
-        return [self.activation] * (len(self.coefs_) - 1)
-
-    def _outputs(self, X: Any) -> Array:
-        """The output layer's values, of shape (n_samples, n_outputs), new for every call."""
-        outputs = self._outputs_of_plain_array(X)
-        return self._outputs_of_anything(X) if outputs is None else outputs
-
-    def _outputs_of_plain_array(self, X: Any) -> Array | None:
-        """The outputs where nothing about X has to be said or converted, else None.
-
-        For one row this takes a tenth of the time that scikit-learn's checks take. It raises nothing: what is
-        wrong with X is for those checks to say.
-        """
-        fitted = self.__dict__
-        coefs = fitted.get("coefs_")
-        if (
-            type(X) is not np.ndarray
-            or not coefs
-            or "feature_names_in_" in fitted
-            or X.ndim != 2
-            or X.shape[0] == 0
-            or X.shape[1] != fitted["n_features_in_"]
-            or X.dtype != coefs[0].dtype
-            or not X.flags.c_contiguous
-        ):
-            return None
-        # Finite where every value is, unless squares overflow: of the fast ways, vdot alone warns of nothing.
-        if not math.isfinite(np.vdot(X, X)):
-            return None
-        try:
-            return _core.forward(X, coefs, self.intercepts_, **self._core_outputs())
-        except (TypeError, ValueError):  # weights that a user has set and that have to be converted
-            return None
-
-    def _outputs_of_anything(self, X: Any) -> Array:
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
-        weights = _validation.weights_dtype(self.coefs_, self.intercepts_)
-        single = np.result_type(X.dtype, weights) == np.float32
-        dtype = np.dtype(np.float32 if single else np.float64)
-        coefs = _validation.as_weights(self.coefs_, dtype, writable=False)
-        intercepts = _validation.as_weights(self.intercepts_, dtype, writable=False)
-        return _core.forward(_validation.as_matrix(X, dtype), coefs, intercepts, **self._core_outputs())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

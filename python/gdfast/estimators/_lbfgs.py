@@ -2,66 +2,123 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from gdfast import _core
+from gdfast.estimators._holdout import Holdout
+from gdfast.estimators._progress import Progress
 from gdfast.estimators._stochastic import NON_FINITE_WEIGHTS
-from gdfast.estimators._validation import Array
+from gdfast.estimators._validation import Array, Samples
+from gdfast.estimators._warnings import warn
 
 if TYPE_CHECKING:
     from gdfast.estimators._base import BaseMLP
 
 
-def fit_lbfgs(est: BaseMLP, X: Any, y: Array, sample_weight: Array | None) -> None:
-    """Train ``est`` in place; X and y as the core takes them.
+def fit_lbfgs(est: BaseMLP, samples: Samples, holdout: Holdout | None, progress: Progress) -> None:
+    """Train ``est`` in place.
 
-    Its weights change only when training ends: also by Ctrl-C, with the last iterate that was accepted.
+    Its weights change when training ends, also by Ctrl-C with the last iterate that was accepted; and at
+    every iteration where somebody looks at them.
     """
-    objective = _Objective(est, X, y, sample_weight)
-    start = objective.pack([*est.coefs_, *est.intercepts_])
-    accepted = OptimizeResult(x=start, fun=np.nan, nit=0)
-
-    def accept(intermediate_result: OptimizeResult) -> None:
-        if np.isfinite(intermediate_result.x).all():
-            accepted.x = intermediate_result.x.copy()
-            accepted.fun = intermediate_result.fun
-            accepted.nit += 1
-
+    objective = _Objective(est, samples)
+    iterations = _Iterations(est, objective, holdout, progress)
     try:
         result = minimize(
-            objective,
-            start,
+            iterations.evaluate,
+            iterations.accepted.x,
             method="L-BFGS-B",
             jac=True,
-            callback=accept,
+            callback=iterations.accept,
             options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
-        result = accepted
+        warn("Training interrupted by user.")
+        result = iterations.accepted
+    except StopIteration:  # SciPy knows it from a callback, but not from an objective
+        result = iterations.accepted
     else:
-        _warn_unless_converged(result, est.max_iter)
+        if iterations.out_of_time:
+            progress.warn_out_of_time()
+        elif not iterations.stopped:
+            _warn_unless_converged(result, est.max_iter)
 
     diverged = not np.isfinite(result.x).all()
-    best = accepted if diverged else result
+    best = iterations.accepted if diverged or iterations.stopped else result
     est.n_iter_ = min(int(best.nit), est.max_iter)
     est.loss_ = float(best.fun)
-    for array, values in zip((*est.coefs_, *est.intercepts_), objective.unpack(best.x), strict=True):
-        np.copyto(array, values, casting="same_kind")
+    objective.put(best.x)
     if diverged:
         raise ValueError(NON_FINITE_WEIGHTS)
+
+
+class _Iterations:
+    """SciPy's iterations as the epochs of a fit: what is validated, told and asked between two of them."""
+
+    def __init__(
+        self, est: BaseMLP, objective: _Objective, holdout: Holdout | None, progress: Progress
+    ) -> None:
+        self._est = est
+        self._objective = objective
+        self._holdout = holdout
+        self._progress = progress
+        self._running = False
+        self.accepted = OptimizeResult(x=objective.start(), fun=np.nan, nit=0)
+        self.stopped = self.out_of_time = False
+        est._no_improvement_count = 0
+
+    def evaluate(self, x: Array) -> tuple[float, Array]:
+        # An iteration begins with its first evaluation.
+        if not self._running:
+            self._running = True
+            if self._progress.epoch_begins(self.accepted.nit, {}):
+                if not self.accepted.nit:
+                    self.accepted.fun, _ = self._objective(x)
+                self._stop()
+        return self._objective(x)
+
+    def accept(self, intermediate_result: OptimizeResult) -> None:
+        if not np.isfinite(intermediate_result.x).all():
+            return
+        self._running = False
+        self.accepted.x = intermediate_result.x.copy()
+        self.accepted.fun = intermediate_result.fun
+        self.accepted.nit += 1
+        if self._holdout is not None or self._progress.is_watched:
+            self._show()
+        if self._progress.is_out_of_time():
+            self._est.n_iter_ = self.accepted.nit
+            self.out_of_time = True
+            self._stop()
+
+    def _show(self) -> None:
+        est = self._est
+        self._objective.put(self.accepted.x)
+        est.n_iter_, est.loss_ = self.accepted.nit, float(self.accepted.fun)
+        logs = {"loss": est.loss_}
+        if self._holdout is not None:
+            improved = self._holdout.evaluate(est)
+            logs |= self._holdout.logs
+            est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
+        stops = est.early_stopping and est._no_improvement_count > est.n_iter_no_change
+        if self._progress.epoch_ends(self.accepted.nit - 1, logs) or stops:
+            self._stop()
+
+    def _stop(self) -> None:
+        self.stopped = True
+        raise StopIteration
 
 
 class _Objective:
     """Loss and gradient as one function of one vector: all coefs, then all intercepts."""
 
-    def __init__(self, est: BaseMLP, X: Any, y: Array, sample_weight: Array | None) -> None:
-        arrays = [*est.coefs_, *est.intercepts_]
+    def __init__(self, est: BaseMLP, samples: Samples) -> None:
+        self._arrays = arrays = [*est.coefs_, *est.intercepts_]
+        X, y, sample_weight = samples
         n_layers = len(est.coefs_)
         self._shapes = [array.shape for array in arrays]
         self._bounds = np.cumsum([array.size for array in arrays])[:-1]
@@ -97,8 +154,14 @@ class _Objective:
             loss = (loss - penalty) / self._averaged_outputs + penalty
         return loss, self._gradient.astype(np.float64)
 
-    def pack(self, arrays: list[Array]) -> Array:
-        return np.concatenate([array.ravel() for array in arrays], dtype=np.float64)
+    def start(self) -> Array:
+        """The estimator's weights as one vector."""
+        return np.concatenate([array.ravel() for array in self._arrays], dtype=np.float64)
+
+    def put(self, x: Array) -> None:
+        """Make x the estimator's weights."""
+        for array, values in zip(self._arrays, self.unpack(x), strict=True):
+            np.copyto(array, values, casting="same_kind")
 
     def unpack(self, x: Array) -> list[Array]:
         """Views of x in the shapes of the weights."""
@@ -119,4 +182,4 @@ def _warn_unless_converged(result: OptimizeResult, max_iter: int) -> None:
         "\nYou might also want to scale the data as shown in:\n"
         "    https://scikit-learn.org/stable/modules/preprocessing.html"
     )
-    warnings.warn(message, ConvergenceWarning, stacklevel=6)
+    warn(message, ConvergenceWarning)

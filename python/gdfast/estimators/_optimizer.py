@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gdfast._core import Trainer
 from gdfast.estimators._validation import Array
+
+_SCHEDULE = ("learning_rate_init", "schedule", "power_t")
 
 
 class Optimizer:
@@ -79,6 +83,28 @@ class Optimizer:
             self._state = None
         return self._trainer
 
+    def go_on_from(self, other: Optimizer) -> None:
+        """Take over the state of an optimizer of the same rule; of another one, nothing.
+
+        The learning rate goes on where it was, unless the arguments say another one.
+        """
+        if other.solver != self.solver:
+            return
+        self._state = other.state_dict()
+        if all(getattr(other, name) == getattr(self, name) for name in _SCHEDULE):
+            self.learning_rate = other.learning_rate
+
+    def state_dict(self) -> Any:
+        """The step and the moments; None where there has been no step."""
+        return self._state if self._trainer is None else self._trainer.state_dict()
+
+    def is_finite(self) -> bool:
+        """Whether training can go on with these moments."""
+        state = self.state_dict()
+        return state is None or all(
+            np.isfinite(array).all() for slot in state["slots"].values() for array in slot
+        )
+
     def epoch_ends(self, samples_seen: int) -> None:
         """Set the learning rate for the next epoch."""
         if self.schedule == "invscaling":
@@ -100,7 +126,7 @@ class Optimizer:
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         if self._trainer is not None:
-            state.update(_trainer=None, _trains=(), _state=self._trainer.state_dict())
+            state.update(_trainer=None, _trains=(), _state=self.state_dict())
         return state
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import cpu_count
@@ -20,6 +21,33 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 Array = NDArray[Any]
+
+
+class Samples(NamedTuple):
+    """Data in the form that the core takes."""
+
+    X: Any  # an array, or CSR's three
+    y: Array
+    weight: Array | None
+
+
+def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
+    """ValueError where a part of the validation set has been forgotten."""
+    if X_val is None and y_val is not None:
+        raise ValueError("y_val is provided, but X_val was not provided.")
+    if X_val is not None and y_val is None:
+        raise ValueError("X_val is provided, but y_val was not provided.")
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Say of a ValueError in what it was found: scikit-learn's checks know X and y only."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"In {what}: {error}") from error
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from numbers import Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
+from gdfast.estimators import _classes
 from gdfast.estimators._base import BaseMLP, dense_targets
+from gdfast.estimators._losses import Loss
 from gdfast.estimators._validation import Array
 
 
@@ -30,8 +32,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer. An empty one makes the model logistic regression.
-    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        Activation of the hidden layers.
+    activation : str or sequence of str, default="relu"
+        Activation of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh",
+        "relu", "leaky_relu", "elu", "selu", "gelu" (by the error function), "gelu_tanh" (its approximation),
+        "silu", "mish", "softplus", "softsign" or "hard_tanh".
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         SciPy's L-BFGS-B, stochastic gradient descent with momentum, or Adam.
     alpha : float, default=0.0001
@@ -63,8 +67,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     nesterovs_momentum : bool, default=True
         Whether sgd's momentum is Nesterov's.
     early_stopping : bool, default=False
-        Whether to set samples aside, stop when the score on them no longer improves, and keep the weights
-        that scored best.
+        Whether to set samples aside (or take ``X_val``), stop when the score on them no longer improves, and
+        keep the weights that scored best. lbfgs does so with ``X_val`` only.
     validation_fraction : float, default=0.1
         Share of the samples to set aside.
     beta_1 : float, default=0.9
@@ -80,6 +84,40 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_jobs : int, default=None
         Most threads to use, in ``fit`` and ``predict``; -1 means one for each processor. None uses as many as
         the work pays for. The results are the same for any number.
+    class_weight : dict, list of dict or "balanced", default=None
+        Weights of the classes, that multiply ``sample_weight``: a dict of class to weight, for several labels
+        a list of one dict each; or "balanced", in inverse proportion to their frequencies. Like
+        ``sample_weight`` they count in the score on samples that ``early_stopping`` sets aside.
+    label_smoothing : float, default=0.0
+        Share of each label that is spread over all classes while training (over yes and no, for two classes
+        and for several labels), in [0, 1). Scores and losses on a validation set are of the labels as they
+        are.
+    activation_params : dict of str to float, default=None
+        Parameters of activations that have one, by name: the slope of "leaky_relu" for negative inputs (0.01
+        where not given) and the alpha of "elu" (1.0).
+    scoring : str, callable or None, default=None
+        Score on the validation set, that decides which weights are best and when ``early_stopping`` stops:
+        the name of one of scikit-learn's scorers, a callable ``scorer(estimator, X, y)`` (which must take
+        ``sample_weight``, too, where samples have weights), "loss" for the validation loss, or None for the
+        accuracy.
+    coefs_init : list of array-like of shape (fan_in, fan_out), default=None
+        Weights of each layer for a fit to begin with, copied. None draws them: uniformly, by Glorot and
+        Bengio, in a narrower range for layers with "logistic". They are drawn even where they are given, so
+        that the order of samples depends on ``random_state`` only.
+    intercepts_init : list of array-like of shape (fan_out,), default=None
+        Biases of each layer for a fit to begin with, copied. None draws them from the weights' range.
+    keep_optimizer_state : bool, default=False
+        Whether a ``fit`` with ``warm_start`` goes on exactly where the last one was: with the optimizer's
+        moments, step and learning rate and, for the same number of samples, the order of samples and the
+        validation split. Two fits of 50 epochs are then one of 100, bit by bit, unless a validation set has
+        put back earlier weights in between. Not used by lbfgs.
+    max_time : float, default=None
+        Seconds after which a fit ends, with a ConvergenceWarning, when the epoch (iteration, for lbfgs) in
+        which they have passed is over. None sets no limit.
+    callbacks : list of objects, default=None
+        What to call in the course of a fit; any of the methods ``on_train_begin(est)``,
+        ``on_train_end(est)``, ``on_epoch_begin(est, epoch, logs)`` and ``on_epoch_end(est, epoch, logs)``.
+        True from one of the last two stops training. See :mod:`gdfast.callbacks`.
 
     Attributes
     ----------
@@ -97,9 +135,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     loss_curve_ : list of float
         Loss of each epoch; absent with lbfgs.
     validation_scores_ : list of float or None
-        Accuracy on the validation set after each epoch; None without ``early_stopping``, absent with lbfgs.
+        Score (see ``scoring``) on the validation set after each epoch; None without a validation set, absent
+        with lbfgs unless there is ``X_val``.
     best_validation_score_ : float or None
         The best of them.
+    validation_loss_curve_ : list of float
+        Mean loss on the validation set after each epoch, without any penalty; absent without a validation
+        set.
     n_iter_ : int
         Epochs (iterations, for lbfgs) of the last fit.
     t_ : int
@@ -123,8 +165,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Notes
     -----
     A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite.
-    Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. With ``early_stopping``
-    both leave the best weights.
+    Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. Where there is a
+    validation set (``early_stopping`` or ``X_val``), the weights that scored best are left, however a fit
+    ends.
+
+    scikit-learn's own callbacks (its version 1.9 and later) are set by ``set_callbacks``; an epoch is a task.
 
     References
     ----------
@@ -149,10 +194,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     loss = "log_loss"
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    }
+
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -176,6 +227,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         n_jobs: int | None = None,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        activation_params: dict[str, float] | None = None,
+        scoring: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+        keep_optimizer_state: bool = False,
+        max_time: float | None = None,
+        callbacks: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -201,6 +261,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.n_jobs = n_jobs
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.activation_params = activation_params
+        self.scoring = scoring
+        self.coefs_init = coefs_init
+        self.intercepts_init = intercepts_init
+        self.keep_optimizer_state = keep_optimizer_state
+        self.max_time = max_time
+        self.callbacks = callbacks
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -228,13 +297,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         AttributeError
             If the solver is lbfgs, which has no epochs.
         ValueError
-            If the first call has no ``classes``, y holds another class, ``early_stopping`` is True, or the
-            data are of a kind that ``fit`` refuses.
+            If the first call has no ``classes``, y holds another class, ``early_stopping`` is True,
+            ``class_weight`` is "balanced", or the data are of a kind that ``fit`` refuses.
         """
+        self._check_partial_fit()
         if _check_partial_fit_first_call(self, classes):
             labels = y if type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(labels)
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, None, incremental=True)
 
     def predict(self, X: Any) -> Any:
         """Predict the class, or the labels, of every sample.
@@ -292,41 +362,53 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         np.log(probabilities, out=probabilities)
         return probabilities
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            order="C",
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _check_partial_fit(self) -> None:
+        super()._check_partial_fit()
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit, which does not see all samples at "
+                "once. Use sklearn.utils.compute_class_weight('balanced', classes=classes, y=y) on "
+                "enough of them, and pass the weights as a dict."
+            )
 
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        X, y = self._validate_arrays(X, y, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
+        elif self.warm_start:
+            self._check_same_classes(unique_labels(y))
         else:
-            self._check_known_classes(unique_labels(y))
+            self._check_no_new_classes(unique_labels(y))
         if y.ndim == 2 and self._label_binarizer.y_type_ != "multilabel-indicator":
             raise ValueError("The object was not fitted with multilabel input.")
         return X, y
 
-    def _check_known_classes(self, classes: Array) -> None:
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous call to "
-                    f"fit. Previously got {self.classes_}, `y` has {classes}"
-                )
-        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+    def _validate_holdout(self, X: Any, y: Any) -> tuple[Any, Any]:
+        X, y = self._validate_arrays(X, y, reset=False)
+        if y.ndim == 2 and y.shape[1] != self.n_outputs_:
+            raise ValueError(f"y has {y.shape[1]} labels, but {self.n_outputs_} are trained on.")
+        if (y.ndim == 2) != (self._label_binarizer.y_type_ == "multilabel-indicator"):
+            raise ValueError("Either both y and y_val must be indicator matrices of labels, or none.")
+        self._check_no_new_classes(unique_labels(y))
+        return X, y
+
+    def _check_same_classes(self, classes: Array) -> None:
+        if set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to "
+                f"fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+
+    def _check_no_new_classes(self, classes: Array) -> None:
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 "`y` has classes not in `self.classes_`. "
                 f"`self.classes_` has {self.classes_}. 'y' has {classes}."
             )
+
+    def _weigh(self, y: Any, sample_weight: Array | None) -> Array | None:
+        return _classes.weigh(self.class_weight, y, self.classes_, sample_weight)
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
         if self._label_binarizer.y_type_ == "multilabel-indicator":
@@ -341,10 +423,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return int(y.shape[1])
         return len(self.classes_) if self._choose_output()[0] == "softmax" else 1
 
-    def _choose_output(self) -> tuple[str, str]:
+    def _choose_output(self) -> tuple[str, Loss]:
         if self._label_binarizer.y_type_ == "multiclass":
             return "softmax", "cross_entropy"
         return "logistic", "binary_cross_entropy"
+
+    def _training_targets(self, targets: Array) -> Array:
+        if not self.label_smoothing or self.out_activation_ == "softmax":
+            return targets
+        share = targets.dtype.type(self.label_smoothing)
+        smoothed: Array = targets * (1 - share) + share / 2
+        return smoothed
+
+    def _training_loss(self) -> Loss:
+        output, loss = self._choose_output()
+        if self.label_smoothing and output == "softmax":
+            return "cross_entropy", [float(self.label_smoothing)]
+        return loss
 
     def _stratifies(self) -> bool:
         return self.n_outputs_ == 1

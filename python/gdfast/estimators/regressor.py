@@ -5,36 +5,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.metrics import d2_pinball_score
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from gdfast.estimators._base import BaseMLP, dense_targets
+from gdfast.estimators._losses import Loss
 from gdfast.estimators._validation import Array
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multilayer perceptron regressor.
 
-    Minimizes the squared error or the Poisson deviance by stochastic gradient descent or L-BFGS. The
-    arguments, attributes and, for the same ``random_state``, the results are those of
-    :class:`sklearn.neural_network.MLPRegressor`.
+    Minimizes the squared, absolute or Huber error, the Poisson deviance or the pinball loss of quantiles by
+    stochastic gradient descent or L-BFGS. The arguments, attributes and, for the same ``random_state``, the
+    results are those of :class:`sklearn.neural_network.MLPRegressor`.
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson"}, default="squared_error"
-        Half the squared error, or half the Poisson deviance of the exponential of the network's output, for
-        targets that are not negative.
+    loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}, default="squared_error"
+        Half the squared error; half the Poisson deviance of the exponential of the network's output, for
+        targets that are not negative; the absolute error, for the median; Huber's (1964), half the squared
+        error up to ``huber_delta`` and linear beyond, for data with outliers; or the pinball loss of Koenker
+        and Bassett (1978), for ``quantiles`` of one target.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer. An empty one makes the model linear (log-linear for "poisson").
-    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        Activation of the hidden layers.
+    activation : str or sequence of str, default="relu"
+        Activation of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh",
+        "relu", "leaky_relu", "elu", "selu", "gelu" (by the error function), "gelu_tanh" (its approximation),
+        "silu", "mish", "softplus", "softsign" or "hard_tanh".
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
         SciPy's L-BFGS-B, stochastic gradient descent with momentum, or Adam.
     alpha : float, default=0.0001
@@ -66,8 +72,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     nesterovs_momentum : bool, default=True
         Whether sgd's momentum is Nesterov's.
     early_stopping : bool, default=False
-        Whether to set samples aside, stop when the score on them no longer improves, and keep the weights
-        that scored best.
+        Whether to set samples aside (or take ``X_val``), stop when the score on them no longer improves, and
+        keep the weights that scored best. lbfgs does so with ``X_val`` only.
     validation_fraction : float, default=0.1
         Share of the samples to set aside.
     beta_1 : float, default=0.9
@@ -83,6 +89,37 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_jobs : int, default=None
         Most threads to use, in ``fit`` and ``predict``; -1 means one for each processor. None uses as many as
         the work pays for. The results are the same for any number.
+    huber_delta : float, default=1.0
+        Error beyond which "huber" grows linearly, in y's unit.
+    quantiles : float or sequence of float, default=0.5
+        The quantile that "quantile" estimates, or several in increasing order, each in (0, 1). Several are
+        outputs of one network, of which each adds to the one before, so that they cannot cross.
+    activation_params : dict of str to float, default=None
+        Parameters of activations that have one, by name: the slope of "leaky_relu" for negative inputs (0.01
+        where not given) and the alpha of "elu" (1.0).
+    scoring : str, callable or None, default=None
+        Score on the validation set, that decides which weights are best and when ``early_stopping`` stops:
+        the name of one of scikit-learn's scorers, a callable ``scorer(estimator, X, y)`` (which must take
+        ``sample_weight``, too, where samples have weights), "loss" for the validation loss, or None for R2
+        (for "quantile" the D2 pinball score).
+    coefs_init : list of array-like of shape (fan_in, fan_out), default=None
+        Weights of each layer for a fit to begin with, copied. None draws them: uniformly, by Glorot and
+        Bengio, in a narrower range for layers with "logistic". They are drawn even where they are given, so
+        that the order of samples depends on ``random_state`` only.
+    intercepts_init : list of array-like of shape (fan_out,), default=None
+        Biases of each layer for a fit to begin with, copied. None draws them from the weights' range.
+    keep_optimizer_state : bool, default=False
+        Whether a ``fit`` with ``warm_start`` goes on exactly where the last one was: with the optimizer's
+        moments, step and learning rate and, for the same number of samples, the order of samples and the
+        validation split. Two fits of 50 epochs are then one of 100, bit by bit, unless a validation set has
+        put back earlier weights in between. Not used by lbfgs.
+    max_time : float, default=None
+        Seconds after which a fit ends, with a ConvergenceWarning, when the epoch (iteration, for lbfgs) in
+        which they have passed is over. None sets no limit.
+    callbacks : list of objects, default=None
+        What to call in the course of a fit; any of the methods ``on_train_begin(est)``,
+        ``on_train_end(est)``, ``on_epoch_begin(est, epoch, logs)`` and ``on_epoch_end(est, epoch, logs)``.
+        True from one of the last two stops training. See :mod:`gdfast.callbacks`.
 
     Attributes
     ----------
@@ -98,9 +135,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     loss_curve_ : list of float
         Loss of each epoch; absent with lbfgs.
     validation_scores_ : list of float or None
-        R2 score on the validation set after each epoch; None without ``early_stopping``, absent with lbfgs.
+        Score (see ``scoring``) on the validation set after each epoch; None without a validation set, absent
+        with lbfgs unless there is ``X_val``.
     best_validation_score_ : float or None
         The best of them.
+    validation_loss_curve_ : list of float
+        Mean loss on the validation set after each epoch, without any penalty; absent without a validation
+        set.
     n_iter_ : int
         Epochs (iterations, for lbfgs) of the last fit.
     t_ : int
@@ -114,7 +155,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_outputs_ : int
         Units of the output layer.
     out_activation_ : str
-        Their activation: "identity", or "exp" for "poisson".
+        Their activation: "identity", "exp" for "poisson", or "quantiles" for several of them.
 
     See Also
     --------
@@ -124,8 +165,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Notes
     -----
     A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite.
-    Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. With ``early_stopping``
-    both leave the best weights.
+    Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. Where there is a
+    validation set (``early_stopping`` or ``X_val``), the weights that scored best are left, however a fit
+    ends.
+
+    scikit-learn's own callbacks (its version 1.9 and later) are set by ``set_callbacks``; an epoch is a task.
 
     For several outputs the loss reported is the squared error's mean over them, while the gradient descended
     is that of their sum, as in scikit-learn.
@@ -134,6 +178,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010.
+
+    P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+
+    R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46, 1978.
 
     D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
 
@@ -150,14 +198,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({"squared_error", "poisson", "absolute_error", "huber", "quantile"})],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+        "quantiles": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
 
     def __init__(
         self,
         loss: str = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -181,6 +231,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         n_jobs: int | None = None,
+        huber_delta: float = 1.0,
+        quantiles: Any = 0.5,
+        activation_params: dict[str, float] | None = None,
+        scoring: Any = None,
+        coefs_init: Any = None,
+        intercepts_init: Any = None,
+        keep_optimizer_state: bool = False,
+        max_time: float | None = None,
+        callbacks: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -207,6 +266,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.n_jobs = n_jobs
+        self.huber_delta = huber_delta
+        self.quantiles = quantiles
+        self.activation_params = activation_params
+        self.scoring = scoring
+        self.coefs_init = coefs_init
+        self.intercepts_init = intercepts_init
+        self.keep_optimizer_state = keep_optimizer_state
+        self.max_time = max_time
+        self.callbacks = callbacks
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -234,7 +302,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ValueError
             If ``early_stopping`` is True, or the data are of a kind that ``fit`` refuses.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, None, incremental=True)
 
     def predict(self, X: Any) -> Array:
         """Predict the targets of every sample.
@@ -247,42 +315,94 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted values.
+            The predicted values; for several ``quantiles`` a column for each.
         """
         outputs = self._outputs(X)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R2, the coefficient of determination; for the loss "quantile" the D2 pinball score.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The true values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample.
+
+        Returns
+        -------
+        score : float
+            :func:`sklearn.metrics.r2_score`, or the mean over quantiles of
+            :func:`sklearn.metrics.d2_pinball_score`: the share of the pinball loss of a constant that is
+            explained.
+        """
+        if self.loss != "quantile":
+            return float(super().score(X, y, sample_weight))
+        return _d2_pinball(y, self.predict(X), self._quantiles(), sample_weight)
+
+    def _quantiles(self) -> list[float]:
+        """``quantiles`` as a list; ValueError where it is not strictly increasing within (0, 1)."""
+        several = isinstance(self.quantiles, Iterable)
+        quantiles = [float(q) for q in self.quantiles] if several else [float(self.quantiles)]
+        increasing = all(lower < upper for lower, upper in pairwise([0.0, *quantiles, 1.0]))
+        if not quantiles or not increasing:
+            raise ValueError(
+                f"quantiles must be strictly increasing and lie within (0, 1), got {self.quantiles!r}."
+            )
+        return quantiles
+
+    def _check_arguments(self) -> list[int]:
+        self._quantiles()
+        return super()._check_arguments()
+
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            order="C",
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._validate_arrays(X, y, reset, y_numeric=True)
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError(
                 "loss='poisson' requires y >= 0, but y has negative values. Use loss='squared_error' for "
                 "them."
             )
+        if self.loss == "quantile" and y.ndim == 2:
+            raise ValueError(
+                f"loss='quantile' takes one target, but y has {y.shape[1]} columns. Fit a model for each, "
+                "for instance by sklearn.multioutput.MultiOutputRegressor."
+            )
+        return X, y
+
+    def _validate_holdout(self, X: Any, y: Any) -> tuple[Any, Any]:
+        X, y = self._validate_input(X, y, incremental=False, reset=False)
+        if self._count_outputs(y) != self.n_outputs_:
+            raise ValueError(f"y has the shape {y.shape}, which does not fit what is trained on.")
         return X, y
 
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
         return dense_targets(y, dtype)
 
     def _count_outputs(self, y: Any) -> int:
+        if self.loss == "quantile":
+            return len(self._quantiles())
         return 1 if y.ndim == 1 else int(y.shape[1])
 
-    def _choose_output(self) -> tuple[str, str]:
-        return ("exp", "poisson") if self.loss == "poisson" else ("identity", "squared_error")
+    def _choose_output(self) -> tuple[str, Loss]:
+        match self.loss:
+            case "poisson":
+                return "exp", "poisson"
+            case "huber":
+                return "identity", ("huber", [float(self.huber_delta)])
+            case "quantile":
+                quantiles = self._quantiles()
+                # Several are cumulated, so that they cannot cross.
+                return "quantiles" if len(quantiles) > 1 else "identity", ("quantile", quantiles)
+            case loss:
+                return "identity", loss
 
     def _scorer(self, y: Array, sample_weight: Array | None) -> Callable[[Array], float]:
+        if self.loss == "quantile":
+            quantiles = self._quantiles()
+            return lambda outputs: _d2_pinball(y[:, 0], outputs, quantiles, sample_weight)
         truth = y.astype(np.float64)
         mean = np.average(truth, axis=0, weights=sample_weight)
         spread = np.average((truth - mean) ** 2, axis=0, weights=sample_weight)
@@ -303,3 +423,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags
+
+
+def _d2_pinball(y: Array, predicted: Array, quantiles: list[float], sample_weight: Any) -> float:
+    """The mean over quantiles of scikit-learn's score; NaN where a prediction is not finite."""
+    predicted = predicted.reshape(len(predicted), -1)
+    if not np.isfinite(predicted).all():
+        return np.nan
+    scores = [
+        d2_pinball_score(y, column, sample_weight=sample_weight, alpha=quantile)
+        for quantile, column in zip(quantiles, predicted.T, strict=True)
+    ]
+    return float(np.mean(scores))

@@ -1,0 +1,99 @@
+"""The arguments that the classifier and the regressor share: what they may be, and how they fit together."""
+
+# scikit-learn ships no types.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from gdfast.estimators import _activations, _validation
+from gdfast.estimators._progress import check_callbacks
+
+
+class Arguments(BaseEstimator):
+    """An estimator's arguments. The constructors are the estimators', as scikit-learn wants them."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(_activations.NAMES)), "array-like"],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+            None,
+        ],
+        "activation_params": [dict, None],
+        "scoring": [str, callable, None],
+        "coefs_init": [list, tuple, None],
+        "intercepts_init": [list, tuple, None],
+        "keep_optimizer_state": ["boolean"],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "callbacks": [list, tuple, None],
+    }
+
+    loss: str
+    hidden_layer_sizes: Any
+    activation: Any
+    solver: str
+    alpha: float
+    batch_size: Any
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: Any
+    tol: float
+    verbose: Any
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    n_jobs: int | None
+    activation_params: dict[str, float] | None
+    scoring: Any
+    coefs_init: Any
+    intercepts_init: Any
+    keep_optimizer_state: bool
+    max_time: float | None
+    callbacks: Any
+
+    def _check_arguments(self) -> list[int]:
+        """The hidden layers' sizes; ValueError or TypeError where the arguments alone are wrong."""
+        sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
+        _activations.of_layers(self.activation, len(sizes))
+        _activations.check_parameters(self.activation_params)
+        check_callbacks(self.callbacks)
+        return sizes

@@ -1,0 +1,133 @@
+"""The validation set: the loss and the score on it, and the weights that scored best."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.utils import _safe_indexing
+
+from gdfast import _core
+from gdfast.estimators._losses import mean_loss
+from gdfast.estimators._validation import Array, Samples
+
+if TYPE_CHECKING:
+    from gdfast.estimators._base import BaseMLP
+
+_Score = Callable[["BaseMLP", Array], float]
+
+
+class Holdout:
+    """Samples that are not trained on.
+
+    Parameters
+    ----------
+    est : BaseMLP
+        Its weights are those to begin with: they are kept until others score better.
+    samples : Samples
+        As the core takes them.
+    rows : ndarray of shape (n_rows,) or None
+        The rows of ``samples`` that are meant, None for all.
+    as_checked : tuple
+        X and y of ``samples`` as scorers take them.
+
+    Attributes
+    ----------
+    logs : dict of str to float
+        The last loss and score, by the names that callbacks know.
+    """
+
+    def __init__(
+        self,
+        est: BaseMLP,
+        samples: Samples,
+        rows: Array | None,
+        as_checked: tuple[Any, Any],
+    ) -> None:
+        self._X = samples.X
+        self._rows = rows
+        self._y, self._weight = samples.y, samples.weight
+        if rows is not None:
+            self._y = samples.y[rows]
+            self._weight = None if samples.weight is None else samples.weight[rows]
+        if self._weight is not None and not self._weight.sum():
+            raise ValueError(
+                "sample_weight sums to zero over the validation set. Increase 'validation_fraction', or "
+                "train without early_stopping."
+                if rows is not None
+                else "sample_weight_val sums to zero, so that there is no mean over the validation set."
+            )
+        self._outputs = np.empty((len(self._y), est.n_outputs_), est.coefs_[0].dtype)
+        self._loss = est._choose_output()[1]
+        self._score = self._make_score(est, *as_checked)
+        self._best = [array.copy() for array in (*est.coefs_, *est.intercepts_)]
+        self.logs: dict[str, float] = {}
+        self._begin_records(est)
+
+    def _begin_records(self, est: BaseMLP) -> None:
+        # Scores of another kind cannot be compared with those to come.
+        if getattr(est, "validation_scores_", None) is None or est._scored_by != est.scoring:
+            est.validation_scores_, est.best_validation_score_ = [], -np.inf
+            est.validation_loss_curve_ = []
+        est._scored_by = est.scoring
+
+    def evaluate(self, est: BaseMLP) -> bool:
+        """Record loss and score of the weights at hand, keep them if they are the best so far.
+
+        Returns whether the score has improved by ``tol``.
+        """
+        _core.forward(
+            self._X,
+            est.coefs_,
+            est.intercepts_,
+            rows=self._rows,
+            out=self._outputs,
+            **est._core_outputs(),
+        )
+        loss = mean_loss(self._loss, self._y, self._outputs, self._weight)
+        est.validation_loss_curve_.append(loss)
+        score = self._score(est, self._outputs) if est.scoring != "loss" else -loss
+        est.validation_scores_.append(score)
+        self.logs = {"val_loss": loss, "val_score": score}
+        if est.verbose:
+            print(f"Validation score: {score:f}")
+        # Written so that a NaN is no improvement.
+        improved = score >= est.best_validation_score_ + est.tol
+        if score > est.best_validation_score_:
+            est.best_validation_score_ = score
+            _copy((*est.coefs_, *est.intercepts_), self._best)
+        return bool(improved)
+
+    def restore_best(self, est: BaseMLP) -> None:
+        """Put the weights that scored best back into the estimator."""
+        _copy(self._best, (*est.coefs_, *est.intercepts_))
+
+    def _make_score(self, est: BaseMLP, X: Any, y: Any) -> _Score:
+        if est.scoring is None or est.scoring == "loss":
+            of_outputs = est._scorer(self._y, self._weight)
+            return lambda est, outputs: of_outputs(outputs)
+
+        scorer = check_scoring(est, est.scoring)
+        if self._rows is not None:
+            X, y = _safe_indexing(X, self._rows), y[self._rows]
+        weights = {} if self._weight is None else {"sample_weight": self._weight}
+
+        def score(est: BaseMLP, outputs: Array) -> float:
+            # scikit-learn's metrics raise where a prediction is not finite.
+            if not np.isfinite(outputs).all():
+                return np.nan
+            # The rows come as plain arrays: an estimator with feature names would miss them every time.
+            nameless = copy.copy(est)
+            nameless.__dict__.pop("feature_names_in_", None)
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(scorer(nameless, X, y, **weights))
+
+        return score
+
+
+def _copy(sources: Any, targets: Any) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        np.copyto(target, source)

@@ -1,0 +1,79 @@
+"""The losses in NumPy, for the validation set: the mean over samples, without any penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.special import xlogy
+
+from gdfast.estimators._validation import Array
+
+Loss: TypeAlias = str | tuple[str, Sequence[float]]
+
+
+def mean_loss(loss: Loss, y: Array, outputs: Array, sample_weight: Array | None) -> float:
+    """The mean loss of outputs, as the core takes y and gives outputs; NaN or infinite where they are.
+
+    Over several outputs it is the sum, but the mean for the squared error, as scikit-learn reports it.
+    """
+    name, parameters = (loss, ()) if isinstance(loss, str) else loss
+    if name.endswith("cross_entropy"):
+        # A probability of 0 or 1 is one that its dtype could not tell from that; as scikit-learn does.
+        margin = np.finfo(outputs.dtype).eps
+        outputs = np.clip(outputs, margin, 1 - margin)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        losses = _LOSSES[name](y, outputs.astype(np.float64), *map(np.asarray, parameters))
+        return float(np.average(losses, weights=sample_weight))
+
+
+# Each takes y and outputs of shape (n_samples, n_outputs) and gives a loss for every sample.
+
+
+def _cross_entropy(y: Array, outputs: Array) -> Array:
+    losses: Array = -np.log(np.take_along_axis(outputs, y[:, np.newaxis], axis=1)[:, 0])
+    return losses
+
+
+def _binary_cross_entropy(y: Array, outputs: Array) -> Array:
+    losses: Array = -(xlogy(y, outputs) + xlogy(1 - y, 1 - outputs)).sum(axis=1)
+    return losses
+
+
+def _squared_error(y: Array, outputs: Array) -> Array:
+    losses: Array = 0.5 * ((y - outputs) ** 2).mean(axis=1)
+    return losses
+
+
+def _poisson(y: Array, outputs: Array) -> Array:
+    losses: Array = (xlogy(y, y / outputs) - y + outputs).sum(axis=1)
+    return losses
+
+
+def _absolute_error(y: Array, outputs: Array) -> Array:
+    losses: Array = np.abs(y - outputs).sum(axis=1)
+    return losses
+
+
+def _huber(y: Array, outputs: Array, delta: Array) -> Array:
+    error = np.abs(y - outputs)
+    losses: Array = np.where(error <= delta, 0.5 * error**2, delta * (error - 0.5 * delta)).sum(axis=1)
+    return losses
+
+
+def _quantile(y: Array, outputs: Array, *quantiles: Array) -> Array:
+    error, levels = y - outputs, np.array(quantiles)
+    losses: Array = np.maximum(levels * error, (levels - 1) * error).sum(axis=1)
+    return losses
+
+
+_LOSSES: dict[str, Callable[..., Any]] = {
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": _binary_cross_entropy,
+    "squared_error": _squared_error,
+    "poisson": _poisson,
+    "absolute_error": _absolute_error,
+    "huber": _huber,
+    "quantile": _quantile,
+}

@@ -1,0 +1,81 @@
+"""A network at work: from weights and samples to the values of the output layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from gdfast import _core
+from gdfast.estimators import _activations, _validation
+from gdfast.estimators._activations import Activation
+from gdfast.estimators._arguments import Arguments
+from gdfast.estimators._validation import Array
+
+
+class Network(Arguments):
+    """An estimator with weights, and the outputs that they give."""
+
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    n_features_in_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+
+    def _core_outputs(self) -> dict[str, Any]:
+        """The network without its loss, as the core's arguments."""
+        return {
+            "activations": self._hidden_activations(),
+            "output": self.out_activation_,
+            "n_threads": _validation.n_threads(self.n_jobs),
+        }
+
+    def _hidden_activations(self) -> Sequence[Activation]:
+        names = _activations.of_layers(self.activation, len(self.coefs_) - 1)
+        return _activations.with_parameters(names, self.activation_params)
+
+    def _outputs(self, X: Any) -> Array:
+        """The output layer's values, of shape (n_samples, n_outputs), new for every call."""
+        outputs = self._outputs_of_plain_array(X)
+        return self._outputs_of_anything(X) if outputs is None else outputs
+
+    def _outputs_of_plain_array(self, X: Any) -> Array | None:
+        """The outputs where nothing about X has to be said or converted, else None.
+
+        For one row this takes a tenth of the time that scikit-learn's checks take. It raises nothing: what is
+        wrong with X is for those checks to say.
+        """
+        fitted = self.__dict__
+        coefs = fitted.get("coefs_")
+        if (
+            type(X) is not np.ndarray
+            or not coefs
+            or "feature_names_in_" in fitted
+            or X.ndim != 2
+            or X.shape[0] == 0
+            or X.shape[1] != fitted["n_features_in_"]
+            or X.dtype != coefs[0].dtype
+            or not X.flags.c_contiguous
+        ):
+            return None
+        # Finite where every value is, unless squares overflow: of the fast ways, vdot alone warns of nothing.
+        if not math.isfinite(np.vdot(X, X)):
+            return None
+        try:
+            return _core.forward(X, coefs, self.intercepts_, **self._core_outputs())
+        except (TypeError, ValueError):  # weights that a user has set and that have to be converted
+            return None
+
+    def _outputs_of_anything(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
+        weights = _validation.weights_dtype(self.coefs_, self.intercepts_)
+        single = np.result_type(X.dtype, weights) == np.float32
+        dtype = np.dtype(np.float32 if single else np.float64)
+        coefs = _validation.as_weights(self.coefs_, dtype, writable=False)
+        intercepts = _validation.as_weights(self.intercepts_, dtype, writable=False)
+        return _core.forward(_validation.as_matrix(X, dtype), coefs, intercepts, **self._core_outputs())

@@ -1,0 +1,62 @@
+"""Which rows an epoch takes, in which order, and which are set aside."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from gdfast.estimators._validation import Array
+
+
+class RowOrder:
+    """The rows to train on, in a new order for every epoch, and the rows to validate with.
+
+    All is drawn as scikit-learn draws it. A copy goes on with the order where this one was.
+
+    Parameters
+    ----------
+    n_samples : int
+    random_state : RandomState
+    """
+
+    def __init__(self, n_samples: int, random_state: np.random.RandomState) -> None:
+        self.n_samples = n_samples
+        self.validation: Array | None = None
+        self._random_state = random_state
+        self._rows: Array | None = None  # the last order, None as long as it is 0, 1, 2...
+
+    @property
+    def training(self) -> Array | None:
+        """The rows to train on, in any order; None where they are all."""
+        return None if self.validation is None else self._rows
+
+    def set_aside(self, fraction: float, labels: Array | None) -> Array:
+        """The rows to validate with, drawn once; by ``labels``, where given, in their proportions."""
+        if self.validation is not None:
+            return self.validation
+        self._rows, self.validation = train_test_split(
+            np.arange(self.n_samples, dtype=np.int64),
+            random_state=self._random_state,
+            test_size=fraction,
+            stratify=labels,
+        )
+        if len(self.validation) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return self.validation
+
+    def of_next_epoch(self, shuffle: bool) -> Array | None:
+        """The rows to train on in their order; None where it is 0, 1, 2..."""
+        if not shuffle:
+            return self.training
+        if self._rows is None:
+            self._rows = np.arange(self.n_samples, dtype=np.int64)
+        # Shuffling the last order in place draws and gives what shuffling a fresh one and then indexing
+        # with it would.
+        self._random_state.shuffle(self._rows)
+        return self._rows
+
+    def __len__(self) -> int:
+        """The number of rows to train on."""
+        return self.n_samples if self.training is None else len(self.training)

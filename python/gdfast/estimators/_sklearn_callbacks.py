@@ -1,0 +1,95 @@
+"""scikit-learn's own callbacks, in versions that have them (1.9 and later)."""
+
+# scikit-learn ships no types.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sklearn.utils import _safe_indexing
+
+from gdfast.estimators._validation import Array
+
+if TYPE_CHECKING:
+    from gdfast.estimators._base import BaseMLP
+
+__all__ = ["CallbackSupportMixin", "FitTask"]
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing to support yet."""
+
+
+class FitTask:
+    """A fit as scikit-learn's callbacks see it: a task, and one in it for every epoch.
+
+    Parameters
+    ----------
+    est : BaseMLP
+    X, y, sample_weight
+        As the user gave them.
+    rows : ndarray or None
+        The rows that are trained on, None for all.
+    """
+
+    def __init__(self, est: BaseMLP, X: Any, y: Any, sample_weight: Any, rows: Array | None) -> None:
+        self._est = est
+        self._root: Any = None
+        self._epoch: Any = None
+        self._data: dict[str, Any] = {"X": _lazily(X, rows), "y": _lazily(y, rows)}
+        if sample_weight is not None:
+            weight = _lazily(sample_weight, rows)
+            self._data["metadata"] = lambda: {"sample_weight": weight()}
+
+    def begins(self) -> None:
+        if hasattr(self._est, "_init_callback_context"):
+            self._root = self._est._init_callback_context(max_subtasks=int(self._est.max_iter))
+            self._root.call_on_fit_task_begin(estimator=self._est, **self._data)
+
+    @property
+    def is_watched(self) -> bool:
+        return self._root is not None and hasattr(self._est, "_skl_callbacks")
+
+    def epoch_begins(self) -> None:
+        if self._root is not None and self.is_watched:
+            self._epoch = self._root.subcontext(task_name="epoch")
+            self._epoch.call_on_fit_task_begin(estimator=self._est, **self._data)
+
+    def epoch_ends(self) -> bool:
+        """Tell the callbacks; whether one of them wants to stop."""
+        if self._epoch is None:
+            return False
+        stops = self._epoch.call_on_fit_task_end(
+            estimator=self._est, reconstruction_attributes=self._copied_lists, **self._data
+        )
+        self._epoch = None
+        return bool(stops)
+
+    def ends(self) -> None:
+        if self._epoch is not None:  # an iteration of lbfgs that found no step
+            self._epoch.call_on_fit_task_end(estimator=self._est)
+        if self._root is not None:
+            self._root.call_on_fit_task_end(
+                estimator=self._est, reconstruction_attributes=self._copied_lists, **self._data
+            )
+
+    def _copied_lists(self) -> dict[str, Any]:
+        """What training goes on to change, so that a callback may keep the estimator that it is shown."""
+        return {
+            name: [item.copy() if hasattr(item, "copy") else item for item in value]
+            for name, value in vars(self._est).items()
+            if name.endswith("_") and isinstance(value, list)
+        }
+
+
+def _lazily(data: Any, rows: Array | None) -> Callable[[], Any]:
+    """The rows of ``data``, selected only if a callback asks for them."""
+    if rows is None:
+        return lambda: data
+    fixed = rows.copy()  # the order is shuffled in place
+    return lambda: _safe_indexing(data, fixed)
