@@ -274,7 +274,7 @@ class Trainer(reference.Trainer):
         network = self.network
         half = len(self.params) // 2
         rows = np.array([row for _, row, _, _ in terms])
-        weight = None if sample_weight is None else sample_weight[[s for s, _, _, _ in terms]]
+        weight = None if sample_weight is None else sample_weight[rows]
         total = reference.total_weight(len(rows), weight)
         if not total > 0:
             return None  # no mean: skipped, and counts as no step

@@ -156,6 +156,6 @@ def sequence_problem(
         intercepts=[(0.3 * rng.standard_normal(shape[1])).astype(dtype) for shape in shapes],
         loss=loss,
         per_step=per_step,
-        # Some sequences weigh nothing: they must leave no trace.
-        sample_weight=rng.integers(0, 4, len(lengths)).astype(dtype) if weighted else None,
+        # Some terms weigh nothing: they must leave no trace.
+        sample_weight=rng.integers(0, 4, terms).astype(dtype) if weighted else None,
     )

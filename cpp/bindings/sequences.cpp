@@ -151,10 +151,10 @@ public:
         SequenceData<T> data;
         data.sequences = checked_sequences<T>(x, starts, order, states, spec);
         const int64_t sequences = py::reinterpret_borrow<py::array>(starts).size() - 1;
-        data.y = checked_targets<T>(y, loss_.kind, trainer_.per_step() ? data.sequences.x.rows : sequences,
-                                    spec.head().out);
+        const int64_t terms = trainer_.per_step() ? data.sequences.x.rows : sequences;
+        data.y = checked_targets<T>(y, loss_.kind, terms, spec.head().out);
         if (!sample_weight.is_none())
-            data.weight = checked<T>(sample_weight, "sample_weight", {sequences}, Access::read);
+            data.weight = checked<T>(sample_weight, "sample_weight", {terms}, Access::read);
         double rate = 0;
         const LearningRates rates =
             checked_learning_rates(learning_rate, trainer_.updates(data.sequences), rate);

@@ -37,13 +37,14 @@ int64_t terms_of(const SequenceBatch<T>& batch, Range steps_with_loss) {
 }  // namespace
 
 template <class T>
-double SequenceData<T>::weight_sum(const SequenceBatch<T>& batch, Range steps_with_loss) const {
-    if (!weight) return static_cast<double>(terms_of(batch, steps_with_loss));
+double SequenceTrainer<T>::weight_sum(const SequenceData<T>& data, const SequenceBatch<T>& batch,
+                                      Range steps_with_loss) const {
+    if (!data.weight) return static_cast<double>(terms_of(batch, steps_with_loss));
     double sum = 0;
     for (int64_t t = steps_with_loss.first; t < steps_with_loss.last; ++t) {
         const Range active = batch.steps.active(t, {0, batch.steps.sequences});
         for (int64_t s = active.first; s < active.last; ++s)
-            sum += static_cast<double>(weight[batch.number(s)]);
+            sum += static_cast<double>(data.weight[target_row(batch, s, t)]);
     }
     return sum;
 }
@@ -139,7 +140,7 @@ EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningR
         update.back.reach = std::min(k.k2, last);
         update.terms = update.back.loss.count() * batch.steps.sequences;
         update.rows = std::min(update.back.loss.last, batch.steps.slots) * batch.steps.sequences;
-        update.weight_sum = data.weight_sum(batch, update.back.loss);
+        update.weight_sum = weight_sum(data, batch, update.back.loss);
         room.work.prepare(spec_, parameters_);
         ++number;
     };
@@ -233,13 +234,13 @@ void SequenceTrainer<T>::pass_head(const SequenceData<T>& data, const SequenceBa
             int64_t* row = work.rows.data() + s;
             T *target = work.target.at(part.first), *weight = work.weight.data() + part.first;
             int32_t* label = work.label.data() + part.first;
-            for (int64_t i = 0; i < n; ++i) row[i] = per_step_ ? batch.row(s + i, t) : batch.number(s + i);
+            for (int64_t i = 0; i < n; ++i) row[i] = target_row(batch, s + i, t);
             if (data.y.label)
                 for (int64_t i = 0; i < n; ++i) label[i] = data.y.label[row[i]];
             else
                 data.y.values.gather(n, row, 0, target, work.target.stride);
             if (data.weight)
-                for (int64_t i = 0; i < n; ++i) weight[i] = data.weight[batch.number(s + i)];
+                for (int64_t i = 0; i < n; ++i) weight[i] = data.weight[row[i]];
             head_forward(spec_, parameters_, work, part);
             table.loss[static_cast<int>(loss_.kind)](
                 {work.deltas.back().at(part.first), work.deltas.back().stride, target, label,

@@ -21,10 +21,7 @@ template <class T>
 struct SequenceData {
     Sequences<T> sequences;
     Targets<T> y;               // one for each step, in the order of X's rows, or one for each sequence
-    const T* weight = nullptr;  // by sequence, or null
-
-    // Over the terms of an update: the sequences of the batch that have the steps.
-    double weight_sum(const SequenceBatch<T>& batch, Range steps_with_loss) const;
+    const T* weight = nullptr;  // by the rows of y, or null
 };
 
 template <class T>
@@ -64,6 +61,11 @@ private:
         RecurrentWorkspace<T> work;
     };
     void make_room(const Sequences<T>& sequences);
+    int64_t target_row(const SequenceBatch<T>& batch, int64_t s, int64_t step) const {
+        return per_step_ ? batch.row(s, step) : batch.number(s);
+    }
+    // Over the terms of an update.
+    double weight_sum(const SequenceData<T>& data, const SequenceBatch<T>& batch, Range steps_with_loss) const;
     // From the inputs to all deltas, for sequences `lot` of the batch.
     void pass_sequences(const SequenceData<T>& data, const SequenceBatch<T>& batch, const Update& update,
                         Range lot);
