@@ -1,6 +1,7 @@
 """Gradient descent for multilayer perceptrons, as fast as your CPU goes.
 
 ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, by name, argument and result;
+``RNNClassifier`` and ``RNNRegressor`` are their likes for sequences;
 ``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays.
 
 Importing gdfast loads NumPy and the compiled core and nothing else: scikit-learn comes in with the first
@@ -24,11 +25,19 @@ from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
     from gdfast import kernels
-    from gdfast.estimators import MLPClassifier, MLPRegressor
+    from gdfast.estimators import MLPClassifier, MLPRegressor, RNNClassifier, RNNRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "active_isa", "kernels"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "RNNClassifier",
+    "RNNRegressor",
+    "__version__",
+    "active_isa",
+    "kernels",
+]
 
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
+_ESTIMATORS = ("MLPClassifier", "MLPRegressor", "RNNClassifier", "RNNRegressor")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ class Optimizer:
         *,
         batch_size: int,
         n_samples: int,
+        make: Callable[..., Trainer] = Trainer,
         **network: Any,
     ) -> Trainer:
         """A trainer of these very arrays that goes on where the last one was."""
@@ -69,7 +70,7 @@ class Optimizer:
                 return self._trainer
             self._state = self._trainer.state_dict()
 
-        self._trainer = Trainer(
+        self._trainer = make(
             coefs,
             intercepts,
             batch_size=batch_rows,
