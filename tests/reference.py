@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import reference_rules
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -424,7 +425,7 @@ class Trainer:
         alpha: float = 0.0,
         batch_size: int,
         rule: str,
-        rule_params: Mapping[str, float],
+        rule_params: Mapping[str, Any],
         l1_ratio: float = 0.0,
         weight_decay: float = 0.0,
         clip_value: float | None = None,
@@ -432,14 +433,17 @@ class Trainer:
         clip_layer_norm: float | None = None,
     ) -> None:
         self.plain = [*coefs, *intercepts]
+        self.n_weights = len(coefs)
         self.l1_ratio, self.weight_decay = l1_ratio, weight_decay
         self.clip_value, self.clip_norm, self.clip_layer_norm = clip_value, clip_norm, clip_layer_norm
         self.norms: list[float] = []
         self.activations, self.loss, self.alpha, self.batch_size = activations, loss, alpha, batch_size
-        self.rule, self.rule_params = rule, rule_params
+        self.rule, self.rule_params = rule, in_torch_words(rule, rule_params)
         self.step = 0
-        names = {"sgd": ["velocity"], "adam": ["m", "v"]}[rule]
-        self.slots = {name: [np.zeros_like(p) for p in self.plain] for name in names}
+        self.slots = {
+            name: [np.full_like(p, value) for p in self.plain]
+            for name, value in reference_rules.slots(rule, self.rule_params).items()
+        }
         self.load()
 
     def load(self) -> None:
@@ -528,30 +532,30 @@ class Trainer:
         )
 
     def update(self, grads: Sequence[Array | None], learning_rate: float) -> None:
-        """scikit-learn's variant of either rule; what has no gradient stays as it is, its state, too."""
+        """One step of the rule; what has no gradient stays. Its decay is of weights only, like alpha's."""
         self.step += 1
         for i, grad in enumerate(grads):
             if grad is None:
                 continue
-            if self.rule == "sgd":
-                self.params[i], self.slots["velocity"][i] = sgd_update(
-                    self.params[i],
-                    grad,
-                    self.slots["velocity"][i],
-                    lr=learning_rate,
-                    momentum=self.rule_params["momentum"],
-                    nesterov=bool(self.rule_params["nesterov"]),
-                    lr_in_velocity=True,
-                )
-            else:
-                self.params[i], self.slots["m"][i], self.slots["v"][i] = adam_update(
-                    self.params[i],
-                    grad,
-                    self.slots["m"][i],
-                    self.slots["v"][i],
-                    self.step,
-                    lr=learning_rate,
-                    betas=(self.rule_params["beta_1"], self.rule_params["beta_2"]),
-                    eps=self.rule_params["epsilon"],
-                    eps_mode="uncorrected",
-                )
+            params = dict(self.rule_params)
+            if i >= self.n_weights:
+                params["weight_decay"] = 0.0
+            state = {name: arrays[i] for name, arrays in self.slots.items()}
+            rule = reference_rules.RULES[self.rule]
+            self.params[i], state = rule(self.params[i], grad, state, self.step, lr=learning_rate, **params)
+            for name, array in state.items():
+                self.slots[name][i] = array
+
+
+def in_torch_words(rule: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The trainer's rule_params, whose sgd and adam are scikit-learn's variants unless they say otherwise."""
+    words = dict(params)
+    if rule == "sgd":
+        words.setdefault("lr_in_velocity", True)
+    if rule in ("adam", "adamw"):
+        words.setdefault("eps_mode", "uncorrected")
+        if "beta_1" in words:
+            words["betas"] = (words.pop("beta_1"), words.pop("beta_2"))
+        if "epsilon" in words:
+            words["eps"] = words.pop("epsilon")
+    return words

@@ -10,8 +10,8 @@ head. With ``a = x @ W + b`` and ``r = h @ U + c``, cut into gates in this order
             h' = (1 - z) n + z h                                       (the reset after the product)
     lstm    i, f, g, o: c' = s(f) c + s(i) tanh(g), h' = s(o) tanh(c')
 
-which are the cells of torch.nn.RNN, GRU and LSTM with their weights transposed. Sequences are taken one by one,
-one step after the other: whatever is said here of ragged batches holds because nothing is ever padded.
+which are the cells of torch.nn.RNN, GRU and LSTM with their weights transposed. Sequences are taken one by
+one, one step after the other: whatever is said here of ragged batches holds because nothing is ever padded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STATES = {"elman_tanh": 1, "elman_relu": 1, "gru": 1, "lstm": 2}
 
 
 def cell_forward(cell: str, a: Array, r: Array, state: Array) -> tuple[Array, tuple[Array, ...]]:
-    """The next state, and what the way back needs. A state is (rows, units), of an LSTM h and c side by side."""
+    """The next state, and what the way back needs. A state is (rows, units), an LSTM's h and then c."""
     if cell == "elman_tanh":
         h = np.tanh(a + r)
         return h, (h,)
@@ -53,7 +53,7 @@ def cell_forward(cell: str, a: Array, r: Array, state: Array) -> tuple[Array, tu
 
 
 def cell_backward(cell: str, saved: tuple[Array, ...], delta: Array) -> tuple[Array, Array, Array]:
-    """From d loss / d new state: d loss / d a, d loss / d r, and what reaches the last state past the product."""
+    """From d loss / d new state: d loss / d a, d loss / d r, and what reaches the last state past r."""
     if cell == "elman_tanh":
         d = delta * (1 - saved[0] ** 2)
         return d, d, np.zeros_like(delta)
@@ -78,7 +78,7 @@ def cell_backward(cell: str, saved: tuple[Array, ...], delta: Array) -> tuple[Ar
     return d, d, np.concatenate([np.zeros_like(d_h), d_c * f], axis=1)
 
 
-# ------------------------------------------------------------------------------------------------- the network
+# ----------------------------------------------------------------------------------------------- the network
 
 
 class Recurrent:
@@ -106,8 +106,10 @@ class Recurrent:
             x = new[:, : self.units[i]]
         return x, new_states, tape
 
-    def step_back(self, tape: list[Any], d_top: Array, d_states: list[Array], grads: list[Array]) -> list[Array]:
-        """Adds the step's share to the gradients; d loss / d states after it -> d loss / d states before it."""
+    def step_back(
+        self, tape: list[Any], d_top: Array, d_states: list[Array], grads: list[Array]
+    ) -> list[Array]:
+        """Adds the step's share to the gradients; d loss / d states after it -> the same before it."""
         before = []
         d_h = d_top
         for i in reversed(range(self.layers)):
@@ -139,7 +141,7 @@ def forward(
     per_step: bool = False,
     initial: Sequence[Array] | None = None,
 ) -> tuple[Array, list[Array]]:
-    """The head's outputs, all steps of a sequence after one another or its last only; and the final states."""
+    """The head's outputs, all steps of a sequence or its last only; and the final states."""
     network = Recurrent(cell, coefs, intercepts)
     outputs: list[Array] = []
     finals = []
@@ -159,12 +161,13 @@ def forward(
 
 
 class Trainer(reference.Trainer):
-    """Truncated backpropagation through time (Williams and Peng 1990); calls as ``gdfast._core.SequenceTrainer``.
+    """Truncated backpropagation through time (Williams and Peng 1990), called as the core's SequenceTrainer.
 
-    With a target for each step there is an update every k1 steps, whose loss is the mean over those steps of all
-    sequences of the batch that have them, and whose gradient reaches back over the last k2 steps of each sequence
-    that has any in the block: through what was stored on the way forward, with the weights of now. With one target
-    per sequence there is one update, after the last step, whose gradient reaches back over the last k2 steps.
+    With a target for each step there is an update every k1 steps, whose loss is the mean over those steps of
+    all sequences of the batch that have them, and whose gradient reaches back over the last k2 steps of each
+    sequence that has any in the block: through what was stored on the way forward, with the weights of now.
+    With one target per sequence there is one update, after the last step, whose gradient reaches back over
+    the last k2 steps.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ class SequenceProblem:
         learning_rate: float = 0.1,
         **options: Any,
     ) -> Run:
-        return Run(self, kind or getattr(_core, "SequenceTrainer"), rule, learning_rate, options)
+        return Run(self, kind or _core.SequenceTrainer, rule, learning_rate, options)
 
     def forward(self, states: Sequence[Array] | None = None) -> tuple[Array, list[Array]]:
         return ref.forward(

@@ -16,18 +16,20 @@ from gdfast import _core
 from gdfast.kernels import mlp_forward, mlp_loss_and_grad
 from numpy.typing import NDArray
 from problems import LOSSES, MORE_ACTIVATIONS, MORE_LOSSES, problem, same_bits
+from rule_variants import VARIANTS
 
 Array = NDArray[Any]
 
 THREADS = (1, 2, 3, 4, 8)
 STEPS = 50
 
-RULES: dict[str, tuple[str, dict[str, float], float]] = {
+RULES: dict[str, tuple[str, dict[str, Any], float]] = {
     "sgd": ("sgd", {"momentum": 0.0, "nesterov": 0}, 0.005),
     "momentum": ("sgd", {"momentum": 0.9, "nesterov": 0}, 0.005),
     "nesterov": ("sgd", {"momentum": 0.9, "nesterov": 1}, 0.005),
     "adam": ("adam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, 0.01),
 }
+MORE_RULES = {f"optim {name}": (*rule._rule(), rule.lr / 4) for name, rule in VARIANTS.items()}
 
 # (sizes, batch): tiles of one panel and of several, odd and even; fewer rows than threads; one wide layer.
 NETWORKS = {
@@ -45,7 +47,7 @@ def train(
 ) -> list[Array]:
     """All that training leaves behind after at least STEPS steps: weights, the rule's state, losses."""
     monkeypatch.setenv("GDFAST_FORCE_THREADS", str(threads))
-    name, params, learning_rate = RULES[rule]
+    name, params, learning_rate = {**RULES, **MORE_RULES}[rule]
     coefs, intercepts = [c.copy() for c in p.coefs], [b.copy() for b in p.intercepts]
     trainer = _core.Trainer(
         coefs, intercepts, p.activations, p.loss,
@@ -78,6 +80,12 @@ def test_training(network: str, rule: str, dtype: type, monkeypatch: pytest.Monk
     sizes, batch = NETWORKS[network]
     p = problem("squared_error", sizes, 4 * batch + batch // 2 + 1, dtype, activation="relu")
     check_training(monkeypatch, p, rule, batch)
+
+
+@pytest.mark.parametrize("rule", MORE_RULES)
+def test_training_by_the_rules_of_optim(rule: str, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    p = problem("squared_error", [37, 61, 70, 7], 120, dtype, activation="relu")
+    check_training(monkeypatch, p, rule, 50)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -47,6 +47,17 @@ def test_linear_regression() -> None:
     assert float(found[2]) == pytest.approx(0, abs=1e-6)
 
 
+def test_drop_in() -> None:
+    printed = run("drop_in.py")
+    found = re.findall(
+        r"^(\S+) +best score (\S+) +test accuracy (\S+) +searched in \S+ s +(.*)$", printed, re.MULTILINE
+    )
+    (theirs, *their_result), (ours, *our_result) = found
+    assert (theirs, ours) == ("scikit-learn", "gdfast")
+    assert our_result == their_result
+    assert re.search(r"^gdfast is \d+\.\d x faster than scikit-learn$", printed, re.MULTILINE)
+
+
 def test_every_example_is_tested() -> None:
-    tested = {"digits.py", "regression.py", "linear_regression.py"}
+    tested = {"digits.py", "drop_in.py", "regression.py", "linear_regression.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested

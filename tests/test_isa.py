@@ -11,7 +11,14 @@ import pytest
 from gdfast import _core
 
 ISAS = ("avx512", "avx2", "generic")
-NUMERICAL_TESTS = ("test_kernels.py", "test_gradients.py", "test_training.py", "test_bits.py", "test_math.py")
+NUMERICAL_TESTS = (
+    "test_kernels.py",
+    "test_gradients.py",
+    "test_training.py",
+    "test_bits.py",
+    "test_math.py",
+    "test_rules.py",
+)
 
 RunOnIsa = Callable[[str, str], "CompletedProcess[str]"]
 

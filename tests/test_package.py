@@ -30,10 +30,17 @@ def test_importing_gdfast_loads_numpy_and_the_core_only() -> None:
     assert set(modules) == {"gdfast", "gdfast._core"}
 
 
-def test_kernels_come_without_scikit_learn() -> None:
-    loaded = run("-c", f"import sys, gdfast; gdfast.kernels.mlp_forward; {LOADED}").split()
+@pytest.mark.parametrize("name", ["kernels.mlp_forward", "optim.Adam", "schedules.Cosine"])
+def test_these_come_without_scikit_learn(name: str) -> None:
+    loaded = run("-c", f"import sys, gdfast; gdfast.{name}; {LOADED}").split()
     assert "sklearn" not in loaded
     assert "scipy" not in loaded
+
+
+def test_minimize_comes_with_scipy_alone() -> None:
+    loaded = run("-c", f"import sys, gdfast; gdfast.minimize; {LOADED}").split()
+    assert "scipy" in loaded
+    assert "sklearn" not in loaded
 
 
 def test_estimators_come_with_the_first_touch_and_without_matplotlib() -> None:

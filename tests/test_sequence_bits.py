@@ -42,9 +42,7 @@ def trained(p: SequenceProblem, epochs: int = 2, rule: Any = SGD, **options: Any
 @pytest.mark.parametrize("tbptt", [None, (2, 5)])
 @pytest.mark.parametrize("per_step", [False, True], ids=["last step", "each step"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_threads(
-    cell: str, per_step: bool, tbptt: Any, dtype: type, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads(cell: str, per_step: bool, tbptt: Any, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     p = sequence_problem(
         cell, features=3, hidden=[37, 9], outputs=2, lengths=RAGGED, per_step=per_step, dtype=dtype
     )
@@ -59,7 +57,9 @@ def test_threads(
 
 def test_threads_where_steps_straddle_blocks_of_rows(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     # 100 rows a step: blocks of 128 or 256 rows end in the midst of one.
-    p = sequence_problem("gru", features=2, hidden=[5], outputs=1, lengths=[11] * 100, per_step=True, dtype=dtype)
+    p = sequence_problem(
+        "gru", features=2, hidden=[5], outputs=1, lengths=[11] * 100, per_step=True, dtype=dtype
+    )
     results = []
     for threads in THREADS:
         monkeypatch.setenv("GDFAST_FORCE_THREADS", str(threads))
@@ -72,7 +72,9 @@ def test_threads_where_steps_straddle_blocks_of_rows(dtype: type, monkeypatch: p
 @pytest.mark.parametrize("per_step", [False, True], ids=["last step", "each step"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_truncation_that_cuts_nothing(cell: str, per_step: bool, lengths: list[int], dtype: type) -> None:
-    p = sequence_problem(cell, features=3, hidden=[9, 5], outputs=2, lengths=lengths, per_step=per_step, dtype=dtype)
+    p = sequence_problem(
+        cell, features=3, hidden=[9, 5], outputs=2, lengths=lengths, per_step=per_step, dtype=dtype
+    )
     whole = trained(p)
     longest = max(lengths)
     for k in (longest, longest + 1, 10**9, 2**62):
@@ -109,7 +111,9 @@ def test_a_sequence_is_predicted_as_if_it_were_alone(cell: str, per_step: bool, 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_prediction_goes_on_from_a_state(cell: str, dtype: type) -> None:
-    p = sequence_problem(cell, features=3, hidden=[9, 5], outputs=2, lengths=[100], per_step=True, dtype=dtype)
+    p = sequence_problem(
+        cell, features=3, hidden=[9, 5], outputs=2, lengths=[100], per_step=True, dtype=dtype
+    )
     whole_states = p.states()
     whole = forward(p, whole_states)
     states, parts = p.states(), []
@@ -122,9 +126,12 @@ def test_prediction_goes_on_from_a_state(cell: str, dtype: type) -> None:
 @pytest.mark.parametrize("tbptt", [(4, 4), (4, 12), (1, 3)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_training_goes_on_from_a_state(cell: str, tbptt: tuple[int, int], dtype: type) -> None:
-    # Where an update reaches back no further than its own block, a series cut between two blocks is the series.
+    # Where an update reaches back no further than its own block, a series cut between two blocks is the
+    # series.
     k1, k2 = tbptt
-    p = sequence_problem(cell, features=3, hidden=[6], outputs=1, lengths=[40, 40], per_step=True, dtype=dtype)
+    p = sequence_problem(
+        cell, features=3, hidden=[6], outputs=1, lengths=[40, 40], per_step=True, dtype=dtype
+    )
     whole, parts = p.trainer(batch_size=2, tbptt=tbptt), p.trainer(batch_size=2, tbptt=tbptt)
     whole_states, states = p.states(), p.states()
     whole.epoch(states=whole_states)
@@ -137,12 +144,16 @@ def test_training_goes_on_from_a_state(cell: str, tbptt: tuple[int, int], dtype:
     if k1 == k2:
         assert same_bits([*whole.parameters, *whole_states], [*parts.parameters, *states])
     else:
-        assert not same_bits(whole.parameters, parts.parameters), "the second part cannot reach into the first"
+        assert not same_bits(whole.parameters, parts.parameters), (
+            "the second part cannot reach into the first"
+        )
 
 
 @pytest.mark.parametrize("per_step", [False, True], ids=["last step", "each step"])
 def test_what_a_diverged_run_leaves_in_memory_does_not_matter(per_step: bool, dtype: type) -> None:
-    p = sequence_problem("elman_relu", features=3, hidden=[5], outputs=2, lengths=RAGGED, per_step=per_step, dtype=dtype)
+    p = sequence_problem(
+        "elman_relu", features=3, hidden=[5], outputs=2, lengths=RAGGED, per_step=per_step, dtype=dtype
+    )
     for tbptt in (None, (2, 4)):
         fresh, used = p.trainer(batch_size=5, tbptt=tbptt), p.trainer(batch_size=5, tbptt=tbptt)
         kept = [a.copy() for a in used.parameters]

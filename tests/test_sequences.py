@@ -10,7 +10,7 @@ import reference
 import reference_recurrent as ref
 from gdfast import _core
 from numpy.typing import NDArray
-from problems import LOSSES, norm_error, same_bits
+from problems import LOSSES, norm_error
 from sequences import ADAM, CELLS, SGD, Run, SequenceProblem, sequence_problem
 
 Array = NDArray[Any]
@@ -26,9 +26,9 @@ LENGTHS = {"even": [7] * 5, "ragged": [7, 3, 9, 1, 4, 9, 2]}
 # Three batches of two or three sequences.
 BATCH = 3
 
-# A run of ten steps keeps twelve digits in float64. In float32 a gradient's sum over some hundred terms is off
-# by a few eps; Adam, which divides by gradients' sizes, makes of the relative error of a small one the error of
-# a whole step.
+# A run of ten steps keeps twelve digits in float64. In float32 a gradient's sum over some hundred terms is
+# off by a few eps; Adam, which divides by gradients' sizes, makes of the relative error of a small one the
+# error of a whole step.
 TOLERANCE = {np.float64: 1e-11, np.float32: 2e-4}
 
 
@@ -39,7 +39,14 @@ def check_forward(p: SequenceProblem, states: list[Array] | None) -> None:
     )
     final = p.states() if states is None else [s.copy() for s in states]
     outputs = _core.sequence_forward(
-        p.X, p.starts, p.coefs, p.intercepts, p.cell, reference.OUTPUT_OF[p.loss], per_step=p.per_step, states=final
+        p.X,
+        p.starts,
+        p.coefs,
+        p.intercepts,
+        p.cell,
+        reference.OUTPUT_OF[p.loss],
+        per_step=p.per_step,
+        states=final,
     )
     # Errors of a few eps a step, which a contracting network does not let grow much.
     tolerance = 200 * np.finfo(dtype).eps
@@ -64,9 +71,7 @@ def check_training(
 ) -> tuple[Run, Run]:
     options = {"batch_size": BATCH, **options}
     ours = p.trainer(rule=rule, learning_rate=learning_rate, **options)
-    theirs = p.as_type(np.float64).trainer(
-        ref.Trainer, rule=rule, learning_rate=learning_rate, **options
-    )
+    theirs = p.as_type(np.float64).trainer(ref.Trainer, rule=rule, learning_rate=learning_rate, **options)
     rng = np.random.default_rng(3)
     tolerance = tolerance or TOLERANCE[p.X.dtype.type]
     for _ in range(2):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bad_arrays import Arguments, cases, check_refused, check_refused_array, read_only
-from gdfast import _core
+from gdfast import _core, optim
 from problems import problem, same_bits
 
 WRONG = (TypeError, ValueError)
@@ -86,10 +86,12 @@ def test_plain_arrays_must_be_writable(name: str) -> None:
         ("activations", ["relu", ""]),
         ("loss", "hinge"),
         ("loss", ""),
-        ("rule", "adagrad"),
+        ("rule", "adagrade"),
         ("rule", ""),
         ("rule_params", {}),
         ("rule_params", SGD),
+        ("rule_params", {**ADAM, "momentum": 0.9}),
+        ("rule_params", {**ADAM, "eps_mode": "beside"}),
         ("batch_size", 0),
         ("batch_size", -1),
         ("batch_size", -(2**62)),
@@ -98,6 +100,21 @@ def test_plain_arrays_must_be_writable(name: str) -> None:
 )
 def test_trainer_refuses(name: str, value: Any) -> None:
     check_refused(_core.Trainer, {**trainer_arguments(), name: value}, ValueError, name.removesuffix("s"))
+
+
+@pytest.mark.parametrize("name", [name for name in optim.__all__ if name != "Optimizer"])
+def test_every_rule_asks_for_its_parameters_and_no_others(name: str) -> None:
+    rule, params = getattr(optim, name)()._rule()
+    arguments = {**trainer_arguments(), "rule": rule}
+    _core.Trainer(**{**arguments, "rule_params": params})
+    check_refused(
+        _core.Trainer, {**arguments, "rule_params": {**params, "rate": 1}}, ValueError, "cannot have 'rate'"
+    )
+    for key in params.keys() & {"momentum", "eps", "betas", "alpha", "rho", "etas", "lr_decay", "centered"}:
+        rest = {k: v for k, v in params.items() if k != key}
+        check_refused(_core.Trainer, {**arguments, "rule_params": rest}, ValueError, "must have")
+        wrong = {**params, key: "much"}
+        check_refused(_core.Trainer, {**arguments, "rule_params": wrong}, TypeError, f"rule_params['{key}']")
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it() -> None:

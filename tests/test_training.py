@@ -22,16 +22,19 @@ from problems import (
     problem,
     same_bits,
 )
+from rule_variants import VARIANTS
 
 Array = NDArray[Any]
 
-RULES: dict[str, tuple[str, dict[str, float]]] = {
-    "sgd": ("sgd", {"momentum": 0.0, "nesterov": 0}),
-    "momentum": ("sgd", {"momentum": 0.9, "nesterov": 0}),
-    "nesterov": ("sgd", {"momentum": 0.9, "nesterov": 1}),
-    "adam": ("adam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}),
+# scikit-learn's variants by scikit-learn's names, and all others by torch's; the learning rate.
+RULES: dict[str, tuple[str, dict[str, Any], float]] = {
+    "sgd": ("sgd", {"momentum": 0.0, "nesterov": 0}, 0.1),
+    "momentum": ("sgd", {"momentum": 0.9, "nesterov": 0}, 0.1),
+    "nesterov": ("sgd", {"momentum": 0.9, "nesterov": 1}, 0.1),
+    "adam": ("adam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, 0.01),
 }
-LEARNING_RATE = {"sgd": 0.1, "adam": 0.01}
+MORE_RULES = {f"optim {name}": (*rule._rule(), rule.lr) for name, rule in VARIANTS.items()}
+ALL_RULES = {**RULES, **MORE_RULES}
 
 # 23 rows in batches of 5: the last has 3. Two epochs are ten steps.
 ROWS, BATCH, EPOCHS = 23, 5, 2
@@ -52,12 +55,11 @@ class Run:
     def __init__(self, p: Problem, rule: str, *, kind: Any = None, **options: Any) -> None:
         self.coefs, self.intercepts = copies(p)
         self.p = p
-        name, params = RULES[rule]
+        name, params, self.learning_rate = ALL_RULES[rule]
         options = {"batch_size": BATCH, **options}
         self.trainer = (kind or _core.Trainer)(
             self.coefs, self.intercepts, p.activations, p.loss, rule=name, rule_params=params, **options
         )
-        self.learning_rate = LEARNING_RATE[name]
 
     @property
     def arrays(self) -> list[Array]:
@@ -111,6 +113,13 @@ def as_csr(X: Array, index: type = np.int32) -> tuple[Array, Array, Array]:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_ten_steps_for_every_loss_and_rule(loss: str, rule: str, dtype: type) -> None:
     check_runs_agree(problem(loss, [7, 17, 9, 3], ROWS, dtype), rule, alpha=0.05)
+
+
+@pytest.mark.parametrize("sizes", [[7, 17, 9, 3], [5, 33, 1]], ids=str)
+@pytest.mark.parametrize("rule", MORE_RULES)
+def test_ten_steps_for_the_rules_of_optim(rule: str, sizes: list[int], dtype: type) -> None:
+    loss = "cross_entropy" if sizes[-1] > 1 else "squared_error"
+    check_runs_agree(problem(loss, sizes, ROWS, dtype), rule, alpha=0.05)
 
 
 @pytest.mark.parametrize("rule", ["nesterov", "adam"])
@@ -205,7 +214,7 @@ def test_weights_that_are_all_zero_change_nothing(dtype: type) -> None:
 # state
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ALL_RULES)
 def test_a_resumed_run_is_one_that_never_stopped(rule: str, dtype: type) -> None:
     p = problem("cross_entropy", [7, 17, 3], ROWS, dtype)
     first, second = orders()
@@ -225,13 +234,29 @@ def test_a_resumed_run_is_one_that_never_stopped(rule: str, dtype: type) -> None
     assert same_bits(after.arrays, whole.arrays)
 
 
-@pytest.mark.parametrize("rule", ["momentum", "nesterov", "adam"])
+@pytest.mark.parametrize("rule", ALL_RULES)
+def test_a_trainer_may_go_back_to_an_earlier_state(rule: str, dtype: type) -> None:
+    run = Run(problem("cross_entropy", [7, 17, 3], ROWS, dtype), rule)
+    run.epoch()
+    state, before = run.trainer.state_dict(), [a.copy() for a in run.arrays]
+    run.epoch()
+    first = [a.copy() for a in run.arrays]
+    for target, source in zip(run.arrays, before, strict=True):
+        target[...] = source
+    run.trainer.load()
+    run.trainer.load_state_dict(state)
+    run.epoch()
+    assert same_bits(run.arrays, first)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in ALL_RULES if rule not in ("sgd", "optim sgd")])
 def test_state_is_in_the_plain_arrays_layout(rule: str, dtype: type) -> None:
     p = problem("cross_entropy", [7, 17, 3], ROWS, dtype)
     ours, theirs = Run(p, rule), Run(p.in_float64(), rule, kind=reference.Trainer)
     fresh = ours.trainer.state_dict()
     assert fresh["step"] == 0
-    assert all(not slot.any() for slots in fresh["slots"].values() for slot in slots)
+    begin = ALL_RULES[rule][1].get("initial_accumulator_value", 0.0)
+    assert all((slot == begin).all() for slots in fresh["slots"].values() for slot in slots)
     for run in (ours, theirs):
         run.epoch(orders()[0])
     state = ours.trainer.state_dict()
@@ -267,7 +292,7 @@ def test_load_takes_edited_weights(dtype: type) -> None:
     assert same_bits(edited.arrays, fresh.arrays)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ALL_RULES)
 def test_a_diverging_run_keeps_the_last_finite_weights(rule: str, dtype: type) -> None:
     p = problem("squared_error", [4, 9, 2], ROWS, dtype, activation="relu")
     run = Run(p, rule)

@@ -209,6 +209,32 @@ Network<T> checked_network(const py::sequence& coefs, const py::sequence& interc
 }
 
 template <class T>
+std::vector<bool> add_norms(py::handle norms, Network<T>& network, Access access) {
+    const size_t layers = network.units.size() - 1;
+    PlainArrays<T>& arrays = network.arrays;
+    std::vector<T*>* const lists[] = {&arrays.gammas, &arrays.betas, &arrays.means, &arrays.variances};
+    if (norms.is_none()) return {};
+    for (auto* list : lists) list->assign(layers, nullptr);
+    std::vector<bool> normalized(layers);
+    const char* const wanted =
+        "batch_norm must be a list with one entry for each hidden layer, None or (gamma, beta, mean, "
+        "variance)";
+    if (!py::isinstance<py::sequence>(norms)) throw py::type_error(wanted);
+    const auto entries = py::reinterpret_borrow<py::sequence>(norms);
+    if (entries.size() + 1 != layers) throw py::value_error(wanted);
+    for (size_t i = 0; i + 1 < layers; ++i) {
+        const py::object entry = entries[i];
+        if (entry.is_none()) continue;
+        if (!py::isinstance<py::tuple>(entry) || py::len(entry) != 4) throw py::type_error(wanted);
+        const auto four = py::reinterpret_borrow<py::tuple>(entry);
+        for (size_t k = 0; k < 4; ++k)
+            (*lists[k])[i] = checked<T>(four[k], Name("batch_norm", i), {network.units[i + 1]}, access);
+        normalized[i] = true;
+    }
+    return normalized;
+}
+
+template <class T>
 Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t outputs) {
     Targets<T> targets;
     if (loss == Loss::cross_entropy) {
@@ -365,6 +391,7 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
     template Network<T> checked_network(const py::sequence&, const py::sequence&, const char*, const char*, \
                                         Access);                                                            \
     template Targets<T> checked_targets(py::handle, Loss, int64_t, int64_t);                                \
+    template std::vector<bool> add_norms(py::handle, Network<T>&, Access);                                  \
     template LossFunction<T> loss_named(const py::object&, int64_t);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

@@ -81,6 +81,12 @@ template <class T>
 Network<T> checked_network(const py::sequence& coefs, const py::sequence& intercepts, const char* coefs_name,
                            const char* intercepts_name, Access access);
 
+// Adds what batch normalisation needs to a network: None, or a list with one entry for each hidden layer,
+// None or a tuple (gamma, beta, mean, variance) of arrays of shape (out,). Returns which layers are
+// normalised.
+template <class T>
+std::vector<bool> add_norms(py::handle norms, Network<T>& network, Access access);
+
 template <class T>
 Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t outputs);
 
@@ -97,6 +103,7 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs);
 void register_module_functions(py::module_& m);
 void register_kernels(py::module_& m);
 void register_sequences(py::module_& m);
+void register_shuffle(py::module_& m);
 void register_trainer(py::module_& m);
 
 }  // namespace gdfast

@@ -16,14 +16,14 @@ double checked_limit(const py::object& limit, const char* name) {
     return value;
 }
 
+}  // namespace
+
 double checked_share(double value, const char* name, double least, double most) {
     if (!(value >= least && value <= most))
         throw py::value_error(std::string(name) + " must be from " + std::to_string(least) + " to " +
                               std::to_string(most) + ", got " + std::to_string(value));
     return value;
 }
-
-}  // namespace
 
 DescentOptions descent_options(double alpha, double l1_ratio, double weight_decay,
                                const py::object& clip_value, const py::object& clip_norm,
@@ -58,25 +58,21 @@ LearningRates checked_learning_rates(const py::object& learning_rate, int64_t st
 }
 
 template <class T>
-py::dict descent_state(const Descent<T>& descent, const Spec& spec, const py::list& coefs,
-                       const py::list& intercepts) {
+py::dict descent_state(const Descent<T>& descent, const Spec& spec, const py::list& trained,
+                       const Arrange<T>& arrange) {
     py::dict slots;
     const auto names = descent.options().rule.slots();
     for (size_t i = 0; i < names.size(); ++i) {
         py::list arrays;
-        PlainArrays<T> plain;
-        const auto add = [&](const py::list& like, std::vector<T*>& pointers) {
-            for (const py::handle item : like) {
-                const auto shape = py::reinterpret_borrow<py::array>(item);
-                py::array_t<T> copy(std::vector<py::ssize_t>(shape.shape(), shape.shape() + shape.ndim()));
-                pointers.push_back(copy.mutable_data());
-                arrays.append(copy);
-            }
-        };
-        add(coefs, plain.coefs);
-        add(intercepts, plain.intercepts);
-        unpack(spec, descent.slot(i), plain);
-        slots[names[i].c_str()] = arrays;
+        std::vector<T*> pointers;
+        for (const py::handle item : trained) {
+            const auto like = py::reinterpret_borrow<py::array>(item);
+            py::array_t<T> copy(std::vector<py::ssize_t>(like.shape(), like.shape() + like.ndim()));
+            pointers.push_back(copy.mutable_data());
+            arrays.append(copy);
+        }
+        unpack(spec, descent.slot(i), arrange(pointers));
+        slots[names[i].name] = arrays;
     }
     py::dict state;
     state["step"] = descent.step;
@@ -90,8 +86,8 @@ py::dict descent_state(const Descent<T>& descent, const Spec& spec, const py::li
 }
 
 template <class T>
-void load_descent_state(Descent<T>& descent, const Spec& spec, const py::list& coefs,
-                        const py::list& intercepts, const py::dict& state) {
+void load_descent_state(Descent<T>& descent, const Spec& spec, const py::list& trained,
+                        const Arrange<T>& arrange, const py::dict& state) {
     if (!state.contains("step") || !state.contains("slots"))
         throw py::value_error("state must have 'step' and 'slots', as state_dict() returns them");
     const int64_t step = checked_number<int64_t>(state["step"], "state['step']");
@@ -99,23 +95,22 @@ void load_descent_state(Descent<T>& descent, const Spec& spec, const py::list& c
     const auto slots = py::cast<py::dict>(state["slots"]);
     const auto names = descent.options().rule.slots();
     std::vector<PlainArrays<T>> all;
-    for (const std::string& name : names) {
-        if (!slots.contains(name.c_str()))
+    for (const Slot& slot : names) {
+        const std::string name = slot.name;
+        if (!slots.contains(slot.name))
             throw py::value_error("state['slots'] must have '" + name + "' for this rule");
-        const auto arrays = py::cast<py::list>(slots[name.c_str()]);
+        const auto arrays = py::cast<py::list>(slots[slot.name]);
         const std::string label = "state['slots']['" + name + "']";
-        if (arrays.size() != 2 * coefs.size())
-            throw py::value_error(label + " must hold " + std::to_string(2 * coefs.size()) + " arrays, got " +
+        if (arrays.size() != trained.size())
+            throw py::value_error(label + " must hold " + std::to_string(trained.size()) + " arrays, got " +
                                   std::to_string(arrays.size()));
-        PlainArrays<T> plain;
+        std::vector<T*> pointers;
         for (size_t i = 0; i < arrays.size(); ++i) {
-            const bool weights = i < coefs.size();
-            const py::object like = weights ? coefs[i] : intercepts[i - coefs.size()];
-            (weights ? plain.coefs : plain.intercepts)
-                .push_back(checked_like<T>(py::reinterpret_borrow<py::array>(like), arrays[i],
-                                           Name(label.c_str(), i), Access::read));
+            const py::object like = trained[i];
+            pointers.push_back(checked_like<T>(py::reinterpret_borrow<py::array>(like), arrays[i],
+                                               Name(label.c_str(), i), Access::read));
         }
-        all.push_back(plain);
+        all.push_back(arrange(pointers));
     }
     std::vector<double> norms;
     if (descent.options().limits.adaptive) {
@@ -147,10 +142,10 @@ py::object descent_records(const Descent<T>& descent) {
     return records;
 }
 
-#define GDFAST_INSTANTIATE(T)                                                                          \
-    template py::dict descent_state(const Descent<T>&, const Spec&, const py::list&, const py::list&); \
-    template void load_descent_state(Descent<T>&, const Spec&, const py::list&, const py::list&,       \
-                                     const py::dict&);                                                 \
+#define GDFAST_INSTANTIATE(T)                                                                            \
+    template py::dict descent_state(const Descent<T>&, const Spec&, const py::list&, const Arrange<T>&); \
+    template void load_descent_state(Descent<T>&, const Spec&, const py::list&, const Arrange<T>&,       \
+                                     const py::dict&);                                                   \
     template py::object descent_records(const Descent<T>&);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

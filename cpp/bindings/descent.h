@@ -1,7 +1,8 @@
 // What the trainers' bindings share: the arguments, the state and the records of a Descent.
 #pragma once
 
-#include <atomic>
+#include <functional>
+#include <vector>
 
 #include "bindings/arrays.h"
 #include "training/trainer.h"
@@ -17,28 +18,22 @@ DescentOptions descent_options(double alpha, double l1_ratio, double weight_deca
 // A number, which `one` is to keep, or an array of `steps` numbers.
 LearningRates checked_learning_rates(const py::object& learning_rate, int64_t steps, double& one);
 
-// coefs and intercepts are the arrays that are trained: the state has their shapes.
+// What plain arrays the arrays of a state are, in their order.
 template <class T>
-py::dict descent_state(const Descent<T>& descent, const Spec& spec, const py::list& coefs,
-                       const py::list& intercepts);
+using Arrange = std::function<PlainArrays<T>(const std::vector<T*>&)>;
+
+// `trained` are the caller's arrays: the state has their shapes.
 template <class T>
-void load_descent_state(Descent<T>& descent, const Spec& spec, const py::list& coefs,
-                        const py::list& intercepts, const py::dict& state);
+py::dict descent_state(const Descent<T>& descent, const Spec& spec, const py::list& trained,
+                       const Arrange<T>& arrange);
+template <class T>
+void load_descent_state(Descent<T>& descent, const Spec& spec, const py::list& trained,
+                        const Arrange<T>& arrange, const py::dict& state);
 
 template <class T>
 py::object descent_records(const Descent<T>& descent);
 
-// The GIL is released while an epoch runs: a second thread must not come in by the same trainer.
-class Busy {
-public:
-    explicit Busy(std::atomic<bool>& flag) : flag_(flag) {
-        if (flag.exchange(true))
-            throw std::runtime_error("this trainer is already at work in another thread");
-    }
-    ~Busy() { flag_ = false; }
-
-private:
-    std::atomic<bool>& flag_;
-};
+// In a range, or an error that names it.
+double checked_share(double value, const char* name, double least, double most);
 
 }  // namespace gdfast

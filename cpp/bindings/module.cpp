@@ -65,6 +65,8 @@ PYBIND11_MODULE(_core, m) {
     gdfast::register_module_functions(m);
     gdfast::register_kernels(m);
     gdfast::register_rules(m);
+    gdfast::register_optimizer(m);
+    gdfast::register_shuffle(m);
     gdfast::register_trainer(m);
     gdfast::register_sequences(m);
 }

@@ -10,5 +10,6 @@ namespace gdfast {
 RuleSpec rule_named(const std::string& name, const py::dict& params);
 
 void register_rules(py::module_& m);
+void register_optimizer(py::module_& m);
 
 }  // namespace gdfast

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bindings/arrays.h"
+#include "bindings/busy.h"
 #include "bindings/descent.h"
 #include "kernels/dispatch.h"
 #include "network/sequence_predict.h"
@@ -75,6 +76,7 @@ Sequences<T> checked_starts(const py::object& starts, const py::object& order) {
     bool good = count >= 0 && sequences.starts[0] == 0;
     for (int64_t i = 0; good && i < count; ++i) good = sequences.starts[i] < sequences.starts[i + 1];
     if (!good) throw py::value_error("starts must begin with 0 and rise: no sequence may be empty");
+    sequences.sequences = count;
     sequences.order = checked_order(order, "order", count, sequences.count);
     return sequences;
 }
@@ -125,7 +127,6 @@ public:
     virtual py::dict state_dict() = 0;
     virtual void load_state_dict(const py::dict& state) = 0;
     virtual py::object records() = 0;
-    virtual int64_t updates(const py::object& starts, const py::object& order) = 0;
 };
 
 template <class T>
@@ -146,7 +147,7 @@ public:
     py::tuple run_epoch(const py::object& x, const py::object& starts, const py::object& y,
                         const py::object& order, const py::object& sample_weight,
                         const py::object& learning_rate, const py::object& states) override {
-        const Busy busy(running_);
+        const Busy busy(running_, "SequenceTrainer");
         const RecurrentSpec& spec = trainer_.spec();
         SequenceData<T> data;
         data.sequences = checked_sequences<T>(x, starts, order, states, spec);
@@ -155,9 +156,10 @@ public:
         data.y = checked_targets<T>(y, loss_.kind, terms, spec.head().out);
         if (!sample_weight.is_none())
             data.weight = checked<T>(sample_weight, "sample_weight", {terms}, Access::read);
+        const int64_t batches = (data.sequences.count + trainer_.batch_size() - 1) / trainer_.batch_size();
+        const int64_t updates = batches * trainer_.updates_of_batch(data.sequences);
         double rate = 0;
-        const LearningRates rates =
-            checked_learning_rates(learning_rate, trainer_.updates(data.sequences), rate);
+        const LearningRates rates = checked_learning_rates(learning_rate, updates, rate);
         // Read anew: the caller may have limited its threads meanwhile.
         const int limit = thread_limit(n_threads_);
         EpochResult result;
@@ -176,31 +178,42 @@ public:
     }
 
     void load() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "SequenceTrainer");
         trainer_.load(network_.arrays);
     }
 
     py::dict state_dict() override {
-        const Busy busy(running_);
-        return descent_state(trainer_.descent, trainer_.spec().matrices, coefs_, intercepts_);
+        const Busy busy(running_, "SequenceTrainer");
+        return descent_state<T>(trainer_.descent, trainer_.spec().matrices, trained(), arrange());
     }
 
     void load_state_dict(const py::dict& state) override {
-        const Busy busy(running_);
-        load_descent_state(trainer_.descent, trainer_.spec().matrices, coefs_, intercepts_, state);
+        const Busy busy(running_, "SequenceTrainer");
+        load_descent_state<T>(trainer_.descent, trainer_.spec().matrices, trained(), arrange(), state);
     }
 
     py::object records() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "SequenceTrainer");
         return descent_records(trainer_.descent);
     }
 
-    int64_t updates(const py::object& starts, const py::object& order) override {
-        const Sequences<T> sequences = checked_starts<T>(starts, order);
-        return trainer_.updates(sequences);
+private:
+    py::list trained() const {
+        py::list arrays;
+        for (const py::handle coef : coefs_) arrays.append(coef);
+        for (const py::handle intercept : intercepts_) arrays.append(intercept);
+        return arrays;
+    }
+    Arrange<T> arrange() const {
+        return [](const std::vector<T*>& pointers) {
+            const auto middle = pointers.begin() + static_cast<std::ptrdiff_t>(pointers.size() / 2);
+            PlainArrays<T> plain;
+            plain.coefs.assign(pointers.begin(), middle);
+            plain.intercepts.assign(middle, pointers.end());
+            return plain;
+        };
     }
 
-private:
     const py::list coefs_, intercepts_;  // keep the caller's arrays alive
     const RecurrentNetwork<T> network_;
     const LossFunction<T> loss_;
@@ -278,7 +291,6 @@ void register_sequences(py::module_& m) {
         .def("load", &AnySequenceTrainer::load)
         .def("state_dict", &AnySequenceTrainer::state_dict)
         .def("load_state_dict", &AnySequenceTrainer::load_state_dict, py::arg("state"))
-        .def("updates", &AnySequenceTrainer::updates, py::arg("starts"), py::arg("order") = py::none())
         .def_property_readonly("records", &AnySequenceTrainer::records);
     m.def("sequence_forward", forward_any, py::arg("X"), py::arg("starts"), py::arg("coefs"),
           py::arg("intercepts"), py::arg("cell"), py::arg("output"), py::kw_only(),

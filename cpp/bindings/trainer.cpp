@@ -1,10 +1,12 @@
 // Trainer as Python sees it: one class for both element types.
 #include "training/trainer.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 
 #include "bindings/arrays.h"
+#include "bindings/busy.h"
 #include "bindings/descent.h"
 #include "kernels/dispatch.h"
 
@@ -29,22 +31,29 @@ template <class T>
 class TypedTrainer final : public AnyTrainer {
 public:
     TypedTrainer(const py::list& coefs, const py::list& intercepts, const py::sequence& activations,
-                 const py::object& loss, const DescentOptions& options, int64_t batch_size, int n_threads)
+                 const py::object& loss, const DescentOptions& options, const std::vector<double>& dropout,
+                 const py::object& batch_norm, const NormOptions& norm, int64_t batch_size, int n_threads)
         : coefs_(coefs),
           intercepts_(intercepts),
+          norms_(py::isinstance<py::sequence>(batch_norm) ? py::list(batch_norm) : py::list()),
           network_(checked_network<T>(coefs, intercepts, "coefs", "intercepts", Access::write)),
+          normalized_(
+              batch_norm.is_none()
+                  ? std::vector<bool>()
+                  : add_norms(py::isinstance<py::sequence>(batch_norm) ? py::object(norms_) : batch_norm,
+                              network_, Access::write)),
           loss_(loss_named<T>(loss, network_.units.back())),
           n_threads_(n_threads),
           trainer_(Spec(network_.units, activations_named(activations, network_.units.size() - 2),
-                        kernels<T>().panel, kernels<T>().lanes),
-                   loss_, options, batch_size, thread_limit(n_threads)) {
+                        kernels<T>().panel, kernels<T>().lanes, normalized_),
+                   loss_, options, dropout, norm, batch_size, thread_limit(n_threads)) {
         trainer_.load(network_.arrays);
     }
 
     py::tuple run_epoch(const py::object& x, const py::object& y, const py::object& order,
                         const py::object& sample_weight, const py::object& learning_rate,
                         const py::object& backprop_depth) override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         Data<T> data;
         data.x = checked_rows<T>(x, "X", trainer_.spec().inputs());
         data.y = checked_targets<T>(y, loss_.kind, data.x.rows, trainer_.spec().outputs());
@@ -79,41 +88,71 @@ public:
     }
 
     void load() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         trainer_.load(network_.arrays);
     }
 
     py::dict state_dict() override {
-        const Busy busy(running_);
-        return descent_state(trainer_.descent, trainer_.spec(), coefs_, intercepts_);
+        const Busy busy(running_, "Trainer");
+        return descent_state<T>(trainer_.descent, trainer_.spec(), trained(), arrange());
     }
 
     void load_state_dict(const py::dict& state) override {
-        const Busy busy(running_);
-        load_descent_state(trainer_.descent, trainer_.spec(), coefs_, intercepts_, state);
+        const Busy busy(running_, "Trainer");
+        load_descent_state<T>(trainer_.descent, trainer_.spec(), trained(), arrange(), state);
     }
 
     py::object records() override {
-        const Busy busy(running_);
+        const Busy busy(running_, "Trainer");
         return descent_records(trainer_.descent);
     }
 
     int threads() const override { return trainer_.threads(); }
 
 private:
-    const py::list coefs_, intercepts_;  // keep the caller's arrays alive
-    const Network<T> network_;
+    // Weights, biases, then each normalised layer's gamma and beta.
+    py::list trained() const {
+        py::list arrays;
+        for (const py::handle coef : coefs_) arrays.append(coef);
+        for (const py::handle intercept : intercepts_) arrays.append(intercept);
+        for (size_t k = 0; k < normalized_.size(); ++k)
+            if (normalized_[k])
+                for (size_t i = 0; i < 2; ++i) arrays.append(py::cast<py::tuple>(norms_[k])[i]);
+        return arrays;
+    }
+    Arrange<T> arrange() const {
+        return [this](const std::vector<T*>& pointers) {
+            PlainArrays<T> plain;
+            auto next = pointers.begin();
+            for (auto* list : {&plain.coefs, &plain.intercepts}) {
+                list->assign(next, next + static_cast<std::ptrdiff_t>(coefs_.size()));
+                next += static_cast<std::ptrdiff_t>(coefs_.size());
+            }
+            for (const bool normalized : normalized_)
+                for (auto* list : {&plain.gammas, &plain.betas})
+                    list->push_back(normalized ? *next++ : nullptr);
+            return plain;
+        };
+    }
+
+    const py::list coefs_, intercepts_, norms_;  // keep the caller's arrays alive
+    Network<T> network_;
+    const std::vector<bool> normalized_;
     const LossFunction<T> loss_;
     const int n_threads_;
     Trainer<T> trainer_;
     std::atomic<bool> running_{false};
 };
 
-std::unique_ptr<AnyTrainer> make_trainer(
-    const py::sequence& coefs, const py::sequence& intercepts, const py::sequence& activations,
-    const py::object& loss, double alpha, double l1_ratio, double weight_decay, const py::object& clip_value,
-    const py::object& clip_norm, const py::object& clip_layer_norm, double gradient_noise, uint64_t seed,
-    bool records, int64_t batch_size, const std::string& rule, const py::dict& rule_params, int n_threads) {
+std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::sequence& intercepts,
+                                         const py::sequence& activations, const py::object& loss,
+                                         double alpha, double l1_ratio, double weight_decay,
+                                         const py::object& clip_value, const py::object& clip_norm,
+                                         const py::object& clip_layer_norm, double gradient_noise,
+                                         const py::object& dropout, const py::object& batch_norm,
+                                         double bn_momentum, double bn_epsilon, uint64_t seed, bool records,
+                                         int64_t batch_size, const std::string& rule,
+                                         const py::dict& rule_params, int n_threads) {
     if (coefs.size() == 0) throw py::value_error("coefs must hold at least one array");
     if (batch_size < 1)
         throw py::value_error("batch_size must be at least 1, got " + std::to_string(batch_size));
@@ -122,13 +161,29 @@ std::unique_ptr<AnyTrainer> make_trainer(
     const DescentOptions options =
         descent_options(alpha, l1_ratio, weight_decay, clip_value, clip_norm, clip_layer_norm, gradient_noise,
                         seed, records, rule, rule_params);
+    std::vector<double> rates;
+    if (!dropout.is_none())
+        for (const py::handle rate : py::cast<py::sequence>(dropout)) {
+            rates.push_back(checked_number<double>(rate, "dropout"));
+            if (!(rates.back() >= 0 && rates.back() < 1))
+                throw py::value_error("dropout must be at least 0 and below 1, got " +
+                                      std::to_string(rates.back()));
+        }
+    if (!rates.empty() && rates.size() != coefs.size())
+        throw py::value_error("dropout must hold a rate for the inputs and one for each hidden layer, " +
+                              std::to_string(coefs.size()) + " in all, got " + std::to_string(rates.size()));
+    NormOptions norm;
+    norm.momentum = checked_share(bn_momentum, "bn_momentum", 0, 1);
+    if (!(bn_epsilon > 0))
+        throw py::value_error("bn_epsilon must be positive, got " + std::to_string(bn_epsilon));
+    norm.epsilon = bn_epsilon;
     // Copies of the lists, not of the arrays: the caller may change its lists.
     const py::list own_coefs(coefs), own_intercepts(intercepts);
     if (is_float32(own_coefs[0], "coefs[0]"))
         return std::make_unique<TypedTrainer<float>>(own_coefs, own_intercepts, activations, loss, options,
-                                                     batch_size, n_threads);
+                                                     rates, batch_norm, norm, batch_size, n_threads);
     return std::make_unique<TypedTrainer<double>>(own_coefs, own_intercepts, activations, loss, options,
-                                                  batch_size, n_threads);
+                                                  rates, batch_norm, norm, batch_size, n_threads);
 }
 
 }  // namespace
@@ -139,8 +194,10 @@ void register_trainer(py::module_& m) {
              py::arg("loss"), py::kw_only(), py::arg("alpha") = 0.0, py::arg("l1_ratio") = 0.0,
              py::arg("weight_decay") = 0.0, py::arg("clip_value") = py::none(),
              py::arg("clip_norm") = py::none(), py::arg("clip_layer_norm") = py::none(),
-             py::arg("gradient_noise") = 0.0, py::arg("seed") = 0, py::arg("records") = false,
-             py::arg("batch_size"), py::arg("rule"), py::arg("rule_params"), py::arg("n_threads") = 0)
+             py::arg("gradient_noise") = 0.0, py::arg("dropout") = py::none(),
+             py::arg("batch_norm") = py::none(), py::arg("bn_momentum") = 0.1, py::arg("bn_epsilon") = 1e-5,
+             py::arg("seed") = 0, py::arg("records") = false, py::arg("batch_size"), py::arg("rule"),
+             py::arg("rule_params"), py::arg("n_threads") = 0)
         .def("run_epoch", &AnyTrainer::run_epoch, py::arg("X"), py::arg("y"), py::arg("order") = py::none(),
              py::arg("sample_weight") = py::none(), py::kw_only(), py::arg("learning_rate"),
              py::arg("backprop_depth") = py::none())

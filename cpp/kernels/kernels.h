@@ -62,8 +62,25 @@ enum class Loss : int {
 };
 constexpr int kLosses = 7;
 
-enum class Rule : int { sgd, momentum, nesterov, adam };
-constexpr int kRules = 4;
+// One entry per kernel: what a hyper-parameter only scales is no rule of its own (AdamW is adam with `keep`).
+enum class Rule : int {
+    sgd,
+    momentum,
+    nesterov,
+    adagrad,
+    rmsprop,
+    rmsprop_momentum,
+    rmsprop_centered,
+    rmsprop_centered_momentum,
+    adadelta,
+    adam,
+    amsgrad,
+    nadam,
+    adamax,
+    lion,
+    rprop,
+};
+constexpr int kRules = 15;
 constexpr int kMostStates = 3;  // arrays of state that a rule may have, each as large as the parameters
 
 // What a sum starts from.
@@ -113,16 +130,18 @@ struct Dots {
     int columns;
 };
 
-// The scalars of one optimizer step; what each rule does with them stands in update.inl.h.
+// The scalars of one optimizer step; what each rule does with them stands in rules.inl.h.
 template <class T>
 struct RuleStep {
     T decay;                     // gradient += decay * weight (L2)
-    T momentum;                  // SGD
-    T gradient_scale;            // SGD: the gradient's factor inside the velocity
+    T keep;                      // the weight's factor before it moves (decoupled decay), or 1
     T step;                      // factor of the final move
-    T beta_1, one_minus_beta_1;  // Adam
-    T beta_2, one_minus_beta_2;
+    T momentum;                  // SGD, RMSprop
+    T gradient_scale;            // SGD: the gradient's factor inside the velocity. NAdam: its own step
+    T beta_1, one_minus_beta_1;  // averages of gradients
+    T beta_2, one_minus_beta_2;  // averages of their squares
     T v_scale, eps_inside, eps_outside;  // denominator sqrt(v * v_scale + eps_inside) + eps_outside
+    T first_size, least_size, most_size, shrink, grow;  // Rprop
 };
 
 // The loss of a batch's rows. In: the output layer's sums. Out: their deltas, and each row's loss.
@@ -219,6 +238,12 @@ struct KernelTable {
     void (*clip)(int64_t n, T* g, T bound);
     void (*scale)(int64_t n, T* x, T factor);
     void (*add_noise)(int64_t n, int64_t first, RandomKey key, T sigma, T* g);
+
+    // Batch normalisation of one panel, see normalize.inl.h.
+    void (*normalize)(int64_t rows, const T* z, const T* center, const T* scale, const T* shift, T* y);
+    void (*normalize_back)(int64_t rows, const T* z, const T* center, const T* scale, const T* slope,
+                           const T* shift, T* delta);
+    void (*column_products)(int64_t rows, const T* a, const T* b, const T* center, T* sums, bool accumulate);
 
     RandomKey (*derive_key)(RandomKey key, uint32_t x0, uint32_t x1);
     void (*drop)(const Dropout<T>&);

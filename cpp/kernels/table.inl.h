@@ -10,7 +10,9 @@
 #include "kernels/kernels.h"
 #include "kernels/loss.inl.h"
 #include "kernels/move.inl.h"
+#include "kernels/normalize.inl.h"
 #include "kernels/random.inl.h"
+#include "kernels/rules.inl.h"
 #include "kernels/update.inl.h"
 
 namespace gdfast {
@@ -58,6 +60,12 @@ constexpr KernelTable<T> make_table() {
     t.update[static_cast<int>(Rule::sgd)] = update<T, Sgd<T>>;
     t.update[static_cast<int>(Rule::momentum)] = update<T, Momentum<T>>;
     t.update[static_cast<int>(Rule::nesterov)] = update<T, Nesterov<T>>;
+    t.update[static_cast<int>(Rule::adagrad)] = update<T, Adagrad<T>>;
+    t.update[static_cast<int>(Rule::rmsprop)] = update<T, Rmsprop<T, false, false>>;
+    t.update[static_cast<int>(Rule::rmsprop_momentum)] = update<T, Rmsprop<T, false, true>>;
+    t.update[static_cast<int>(Rule::rmsprop_centered)] = update<T, Rmsprop<T, true, false>>;
+    t.update[static_cast<int>(Rule::rmsprop_centered_momentum)] = update<T, Rmsprop<T, true, true>>;
+    t.update[static_cast<int>(Rule::adadelta)] = update<T, Adadelta<T>>;
     t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
     t.cell_forward[static_cast<int>(Cell::elman_tanh)] = elman_forward<T, Tanh>;
     t.cell_forward[static_cast<int>(Cell::elman_relu)] = elman_forward<T, Relu>;
@@ -74,8 +82,16 @@ constexpr KernelTable<T> make_table() {
     t.clip = clip<T>;
     t.scale = scale<T>;
     t.add_noise = add_noise<T>;
+    t.normalize = normalize<T>;
+    t.normalize_back = normalize_back<T>;
+    t.column_products = column_products<T>;
     t.derive_key = derive_key;
     t.drop = drop<T>;
+    t.update[static_cast<int>(Rule::amsgrad)] = update<T, Amsgrad<T>>;
+    t.update[static_cast<int>(Rule::nadam)] = update<T, Nadam<T>>;
+    t.update[static_cast<int>(Rule::adamax)] = update<T, Adamax<T>>;
+    t.update[static_cast<int>(Rule::lion)] = update<T, Lion<T>>;
+    t.update[static_cast<int>(Rule::rprop)] = update<T, Rprop<T>>;
     t.transpose = transpose<T>;
     t.gather = gather<T>;
     return t;

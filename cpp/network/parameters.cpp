@@ -52,6 +52,10 @@ void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to) {
         const Layer& l = spec.layers[i];
         const auto copy = [](const T* plain, T* panel, int64_t n) { std::copy_n(plain, n, panel); };
         for_biases(spec, l, from.intercepts[i], to + l.bias, copy);
+        if (l.normalized) {
+            for_biases(spec, l, from.gammas[i], to + l.gamma, copy);
+            for_biases(spec, l, from.betas[i], to + l.beta, copy);
+        }
         for_weights(spec, l, from.coefs[i], to + l.weights, copy);
     }
 }
@@ -62,6 +66,10 @@ void unpack(const Spec& spec, const T* from, const PlainArrays<T>& to) {
         const Layer& l = spec.layers[i];
         const auto copy = [](T* plain, const T* panel, int64_t n) { std::copy_n(panel, n, plain); };
         for_biases(spec, l, to.intercepts[i], from + l.bias, copy);
+        if (l.normalized) {
+            for_biases(spec, l, to.gammas[i], from + l.gamma, copy);
+            for_biases(spec, l, to.betas[i], from + l.beta, copy);
+        }
         for_weights(spec, l, to.coefs[i], from + l.weights, copy);
     }
 }

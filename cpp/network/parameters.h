@@ -9,16 +9,23 @@ namespace gdfast {
 
 // The caller's arrays: coefs[i] is (in, out) row-major, intercepts[i] is (out,). The one truth outside of
 // fit.
+// A normalised layer has gammas[i] and betas[i], and means[i] and variances[i], (out,), too; the others' are
+// null.
 template <class T>
 struct PlainArrays {
-    std::vector<T*> coefs, intercepts;
+    std::vector<T*> coefs, intercepts, gammas, betas, means, variances;
 };
 template <class T>
 struct ConstPlainArrays {
-    std::vector<const T*> coefs, intercepts;
+    std::vector<const T*> coefs, intercepts, gammas, betas, means, variances;
     ConstPlainArrays() = default;
     ConstPlainArrays(const PlainArrays<T>& a)
-        : coefs(a.coefs.begin(), a.coefs.end()), intercepts(a.intercepts.begin(), a.intercepts.end()) {}
+        : coefs(a.coefs.begin(), a.coefs.end()),
+          intercepts(a.intercepts.begin(), a.intercepts.end()),
+          gammas(a.gammas.begin(), a.gammas.end()),
+          betas(a.betas.begin(), a.betas.end()),
+          means(a.means.begin(), a.means.end()),
+          variances(a.variances.begin(), a.variances.end()) {}
 };
 
 // One array of Spec::parameters elements from or to plain arrays: weights, or a slot of an optimizer's state.
@@ -39,6 +46,8 @@ public:
     void load(const ConstPlainArrays<T>& arrays);
 
     const T* bias(const Layer& l) const { return values.data() + l.bias; }
+    const T* gamma(const Layer& l) const { return values.data() + l.gamma; }
+    const T* beta(const Layer& l) const { return values.data() + l.beta; }
     // Panel j of W, as the forward pass and the update read it.
     T* weight_panel(const Layer& l, int64_t j) const {
         return values.data() + l.weights + j * l.weight_panel(spec_.panel);

@@ -43,21 +43,80 @@ void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t 
     }
 }
 
+// Drops out values, or the deltas that come back to them, of one panel.
+template <class T>
+void drop(const Workspace<T>& work, size_t layer, Range rows, int64_t j, const T* a, T* out) {
+    const DropoutRate& d = work.dropout[layer];
+    const KernelTable<T>& table = kernels<T>();
+    table.drop({a, out, rows.count(), rows.first, j * table.panel, d.key, d.threshold(),
+                static_cast<T>(1 / (1 - d.rate))});
+}
+
+// A panel of hidden layer i's sums (normalised, where they are) that lies where it tells the derivative:
+// activated, dropped out, and handed on as values.
+template <class T>
+void activate(const Layer& l, const Workspace<T>& work, size_t i, Range rows, int64_t j) {
+    const KernelTable<T>& table = kernels<T>();
+    T* told = work.told(i).at(rows.first, j);
+    T* values = work.activations[i + 1].at(rows.first, j);
+    T* to = told_by_sum(l.activation.kind) ? values : told;
+    if (const auto f = table.activate[static_cast<int>(l.activation.kind)])
+        f(rows.count() * table.panel, told, to, static_cast<T>(l.activation.parameter));
+    if (work.dropout[i + 1].rate > 0) drop(work, i + 1, rows, j, to, values);
+}
+
+template <class T>
+void normalize(const Workspace<T>& work, size_t i, Range rows, int64_t j, const T* z) {
+    const KernelTable<T>& table = kernels<T>();
+    const Norm<T>& norm = work.norms[i];
+    const int64_t column = j * table.panel;
+    table.normalize(rows.count(), z, norm.center.data() + column, norm.scale.data() + column,
+                    norm.shift.data() + column, work.told(i).at(rows.first, j));
+}
+
+// The deltas of layer i's normalised sums become those of its sums.
+template <class T>
+void normalize_back(const Workspace<T>& work, size_t i, int64_t panels, Range rows) {
+    const KernelTable<T>& table = kernels<T>();
+    const Norm<T>& norm = work.norms[i];
+    for (int64_t j = 0; j < panels; ++j) {
+        const int64_t column = j * table.panel;
+        table.normalize_back(rows.count(), work.raw[i].at(rows.first, j), norm.center.data() + column,
+                             norm.scale.data() + column, norm.slope.data() + column,
+                             norm.offset.data() + column, work.deltas[i].at(rows.first, j));
+    }
+}
+
 }  // namespace
 
 template <class T>
-void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows) {
+void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows,
+             Range layers) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
-    for (size_t i = 0; i < spec.layers.size(); ++i) {
+    if (layers.first == 0 && layers.count() > 0 && work.dropout[0].rate > 0)
+        for (int64_t j = 0; j < spec.layers[0].in_panels; ++j) {
+            T* inputs = work.activations[0].at(rows.first, j);
+            drop(work, 0, rows, j, inputs, inputs);
+        }
+    for (size_t i = static_cast<size_t>(layers.first); i < static_cast<size_t>(layers.last); ++i) {
         const Layer& l = spec.layers[i];
+        // The batch's moments are known by now.
+        if (i > 0 && work.raw[i - 1].stride)
+            for (int64_t j = 0; j < l.in_panels; ++j) {
+                normalize(work, i - 1, rows, j, work.raw[i - 1].at(rows.first, j));
+                activate(spec.layers[i - 1], work, i - 1, rows, j);
+            }
         const bool hidden = i + 1 < spec.layers.size();
+        const bool waits = work.raw[i].stride;  // for the moments
+        const bool fused = hidden && !l.normalized && l.activation.kind == Activation::relu;
+        const bool finished = !hidden || (fused && !(work.dropout[i + 1].rate > 0));
         const RowPanels<T>& inputs = work.activations[i];
-        T* c = (hidden ? work.sums(i) : work.deltas[i]).at(rows.first);
-        const auto activate = hidden ? table.activate[static_cast<int>(l.activation.kind)] : nullptr;
+        const RowPanels<T>& sums = work.sums(i);
         const auto finish = [&](int64_t j, const T* panel) {
-            activate(rows.count() * P, panel, work.activations[i + 1].at(rows.first, j),
-                     static_cast<T>(l.activation.parameter));
+            if (waits || finished) return;
+            if (l.normalized) normalize(work, i, rows, j, panel);
+            activate(l, work, i, rows, j);
         };
         if (l.narrow) {
             Dots<T> d{};
@@ -66,47 +125,47 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
             d.w = parameters.transposed_panel(l, 0);
             d.w_stride = l.transposed_panel(P);
             d.bias = parameters.bias(l);
-            d.c = c;
+            d.c = sums.at(rows.first);
             d.rows = rows.count();
             d.depth = l.in;
             d.columns = static_cast<int>(l.out);
             table.dots(d);
-            if (activate) finish(0, c);
+            if (hidden && !waits) {
+                if (l.normalized) normalize(work, i, rows, 0, d.c);
+                activate(l, work, i, rows, 0);
+            }
             continue;
         }
         Product<T> p{};
         p.a = inputs.at(rows.first);
         p.a_stride = inputs.stride;
-        p.c = c;
+        p.c = sums.at(rows.first);
         p.bias = parameters.bias(l);
         p.start = Start::bias;
         p.rows = rows.count();
-        const bool fused = hidden && l.activation.kind == Activation::relu;
         p.epilogue = fused ? Epilogue::relu : Epilogue::none;
-        multiply(
-            table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); },
-            [&](int64_t j, const T* panel) {
-                if (activate && !fused) finish(j, panel);
-            });
+        multiply(table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); }, finish);
     }
 }
 
 template <class T>
-void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows,
-              int first_layer) {
+void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, int from,
+              int to) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
-    for (size_t i = spec.layers.size() - 1; i > static_cast<size_t>(first_layer); --i) {
+    const size_t top = static_cast<size_t>(from);
+    if (work.raw[top].stride) normalize_back(work, top, spec.layers[top].out_panels, rows);
+    for (size_t i = static_cast<size_t>(from); i > static_cast<size_t>(to); --i) {
         const Layer& l = spec.layers[i];
         const ActivationFunction& below = spec.layers[i - 1].activation;
         const auto differentiate = table.differentiate[static_cast<int>(below.kind)];
         const int64_t stride = work.deltas[i].stride;
-        const T* kept = work.sums(i - 1).at(rows.first);
+        const T* told = work.told(i - 1).at(rows.first);
         Product<T> p{};
         p.a = work.deltas[i].at(rows.first);
         p.a_stride = stride;
         p.c = work.deltas[i - 1].at(rows.first);
-        p.activated = kept;
+        p.activated = told;
         p.start = Start::zero;
         p.rows = rows.count();
         const bool fused = below.kind == Activation::relu;
@@ -114,16 +173,17 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
         multiply(
             table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
             [&](int64_t j, T* panel) {
+                if (work.dropout[i].rate > 0) drop(work, i, rows, j, panel, panel);
                 if (differentiate && !fused)
-                    differentiate(rows.count() * P, kept + j * stride, panel,
+                    differentiate(rows.count() * P, told + j * stride, panel,
                                   static_cast<T>(below.parameter));
             });
     }
 }
 
-template void forward(const Spec&, const Parameters<float>&, Workspace<float>&, Range);
-template void forward(const Spec&, const Parameters<double>&, Workspace<double>&, Range);
-template void backward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, int);
-template void backward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, int);
+template void forward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, Range);
+template void forward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, Range);
+template void backward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, int, int);
+template void backward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, int, int);
 
 }  // namespace gdfast

@@ -1,4 +1,4 @@
-// Forward and backward over some rows of a batch: what one thread does alone, from start to end.
+// Forward and backward over some rows of a batch: what one thread does alone.
 #pragma once
 
 #include "network/parameters.h"
@@ -7,14 +7,18 @@
 
 namespace gdfast {
 
-// Activations of every layer, and the last layer's sums in deltas.back(), for these rows of one block.
+// Activations of the values up to the inputs of each of these layers, and their sums (the last layer's are in
+// deltas.back()), for these rows of one block. In training a normalised layer must be the last of a call: its
+// sums become values when the next call begins, by the moments of the whole batch (normalization.h).
 template <class T>
-void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows);
+void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, Range layers);
 
-// Deltas of layers first_layer .. below the last, whose own the loss has left in deltas.back().
+// Deltas of layers to .. from - 1; those of layer `from` are there. A layer that is normalised, `from` and
+// `to` excepted, must not be among them: of `from`, and of `to` when it is taken up again, the deltas are
+// those of its normalised sums, of which the whole batch's have to be known first.
 template <class T>
-void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows,
-              int first_layer);
+void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, int from,
+              int to);
 
 // Share `part` of `parts` of n things, contiguous.
 inline Range share(int64_t n, int64_t part, int64_t parts) {

@@ -1,7 +1,9 @@
 #include "network/predict.h"
 
 #include <algorithm>
+#include <atomic>
 
+#include "network/normalization.h"
 #include "network/passes.h"
 #include "network/team.h"
 #include "network/workspace.h"
@@ -42,7 +44,13 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
         const RowPanels<T>& inputs = work.activations[i];
         const RowPanels<T>& outputs = hidden ? work.activations[i + 1] : work.deltas[i];
         const auto activate = hidden ? table.activate[static_cast<int>(l.activation.kind)] : nullptr;
-        const T parameter = static_cast<T>(l.activation.parameter);
+        const auto finish_panel = [&](int64_t j, T* panel) {
+            const Norm<T>& norm = work.norms[i];
+            if (l.normalized)
+                table.normalize(count, panel, norm.center.data() + j * P, norm.scale.data() + j * P,
+                                norm.shift.data() + j * P, panel);
+            if (activate) activate(count * P, panel, panel, static_cast<T>(l.activation.parameter));
+        };
         if (l.narrow) {
             Buffer<T> transposed(l.in_panels * l.transposed_panel(P));
             for (int64_t k = 0; k < l.in; ++k)
@@ -51,7 +59,7 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
                         arrays.coefs[i][k * l.out + n];
             table.dots({inputs.at(0), inputs.stride, transposed.data(), l.transposed_panel(P),
                         arrays.intercepts[i], outputs.at(0), count, l.in, static_cast<int>(l.out)});
-            if (activate) activate(count * P, outputs.at(0), outputs.at(0), parameter);
+            finish_panel(0, outputs.at(0));
             continue;
         }
         Product<T> p{};
@@ -68,7 +76,7 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
             p.c = outputs.at(0, j);
             p.columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
             table.product_plain(p);
-            if (activate) activate(count * P, p.c, p.c, parameter);
+            finish_panel(j, p.c);
         }
     }
 }
@@ -76,40 +84,56 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
 }  // namespace
 
 template <class T>
-void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
-             int64_t count, Output output, T* out, int thread_limit) {
-    if (count == 0) return;
+bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
+             int64_t count, Output output, double norm_epsilon, bool check_finite, T* out, int thread_limit) {
+    if (count == 0) return true;
+    const auto finite = [&](int64_t first, int64_t n) {
+        if (!check_finite || !rows.dense) return true;
+        if (!order) return all_finite(rows.dense + first * rows.columns, n * rows.columns);
+        for (int64_t i = first; i < first + n; ++i)
+            if (!all_finite(rows.dense + order[i] * rows.columns, rows.columns)) return false;
+        return true;
+    };
     if (count < kPlainRows) {
-        Workspace<T> work(spec, count, false);
+        if (!finite(0, count)) return false;
+        Workspace<T> work(spec, count);
+        use_running_moments(spec, arrays, norm_epsilon, work);
         in_parallel(1, 1, [&](int64_t, int) {
             rows.gather(count, order, 0, work.activations[0].at(0), work.activations[0].stride);
             forward_plain(spec, arrays, work, count);
             finish(spec, output, work, count, out);
         });
-        return;
+        return true;
     }
     Parameters<T> parameters(spec, false);
     parameters.load(arrays);
     const int64_t units = std::min(kMostUnits, (count + kRowBlock<T> - 1) / kRowBlock<T>);
     const int threads = threads_for(spec.work_per_row() * static_cast<double>(count), units, thread_limit);
     std::vector<Workspace<T>> work;
-    for (int i = 0; i < threads; ++i) work.emplace_back(spec, std::min(kRowBlock<T>, count), false);
+    for (int i = 0; i < threads; ++i) {
+        work.emplace_back(spec, std::min(kRowBlock<T>, count));
+        use_running_moments(spec, arrays, norm_epsilon, work.back());
+    }
+    std::atomic<bool> all{true};
     in_parallel(threads, units, [&](int64_t unit, int thread) {
         Workspace<T>& mine = work[static_cast<size_t>(thread)];
         const Range unit_rows = share(count, unit, units);
         in_blocks<T>({0, unit_rows.count()}, [&](Range part) {
             const int64_t first = unit_rows.first + part.first, rows_now = part.count();
+            if (!finite(first, rows_now)) all = false;
             rows.gather(rows_now, order ? order + first : nullptr, first, mine.activations[0].at(0),
                         mine.activations[0].stride);
-            forward(spec, parameters, mine, Range{0, rows_now});
+            forward(spec, parameters, mine, Range{0, rows_now},
+                    {0, static_cast<int64_t>(spec.layers.size())});
             finish(spec, output, mine, rows_now, out + first * spec.outputs());
         });
     });
+    return all;
 }
 
-template void predict(const Spec&, const ConstPlainArrays<float>&, const Rows<float>&, const int64_t*,
-                      int64_t, Output, float*, int);
-template void predict(const Spec&, const ConstPlainArrays<double>&, const Rows<double>&, const int64_t*,
-                      int64_t, Output, double*, int);
+template bool predict(const Spec&, const ConstPlainArrays<float>&, const Rows<float>&, const int64_t*,
+                      int64_t, Output, double, bool, float*, int);
+template bool predict(const Spec&, const ConstPlainArrays<double>&, const Rows<double>&, const int64_t*,
+                      int64_t, Output, double, bool, double*, int);
 
 }  // namespace gdfast

@@ -27,6 +27,13 @@ int64_t Sequences<T>::longest() const {
 }
 
 template <class T>
+int64_t Sequences<T>::longest_of_all() const {
+    int64_t most = 0;
+    for (int64_t number = 0; number < sequences; ++number) most = std::max(most, length(number));
+    return most;
+}
+
+template <class T>
 bool Sequences<T>::equally_long() const {
     for (int64_t i = 1; i < count; ++i)
         if (length(number(i)) != length(number(0))) return false;

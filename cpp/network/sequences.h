@@ -10,7 +10,8 @@ namespace gdfast {
 
 template <class T>
 struct Sequences {
-    Rows<T> x;                        // the steps of all sequences, one sequence after another
+    Rows<T> x;  // the steps of all sequences, one sequence after another
+    int64_t sequences = 0;
     const int64_t* starts = nullptr;  // (sequences + 1): the first step of each, and the end
     const int64_t* order = nullptr;   // sequence numbers, or null for 0, 1, ...
     int64_t count = 0;                // how many
@@ -23,6 +24,7 @@ struct Sequences {
     // Of those to be taken.
     int64_t longest() const;
     bool equally_long() const;
+    int64_t longest_of_all() const;
 };
 
 template <class T>

@@ -20,7 +20,9 @@ struct Layer {
     // Derived by Spec: panels and offsets into one array of parameters (in elements).
     int64_t in_panels, out_panels;
     int64_t bias, weights, transposed;
-    bool narrow;  // so few outputs that the weights are kept transposed only, see Spec
+    bool narrow;          // so few outputs that the weights are kept transposed only, see Spec
+    bool normalized;      // over the batch, between sums and activation
+    int64_t gamma, beta;  // offsets of the normalised sums' factors and summands, where there are any
     // Of a recurrent cell's matrix: its outputs are the gates side by side, in panels each gate for itself,
     // the first panels being those of gate `first_gate`.
     int gates = 1, first_gate = 0;
@@ -49,7 +51,7 @@ struct Spec {
 
     // A chain of dense layers.
     Spec(const std::vector<int64_t>& units, const std::vector<ActivationFunction>& activations, int panel,
-         int lanes)
+         int lanes, const std::vector<bool>& normalized = {})
         : panel(panel) {
         for (size_t i = 0; i + 1 < units.size(); ++i) {
             Layer layer{};
@@ -58,6 +60,7 @@ struct Spec {
             layer.activation = i < activations.size() ? activations[i] : ActivationFunction{};
             // (Each of its panels is a strip of its own, see Tiling: not for a million inputs.)
             layer.narrow = layer.out <= lanes / 2 && layer.in > panel && panels(layer.in) < (1 << 16);
+            layer.normalized = i < normalized.size() && normalized[i];
             place(layer);
         }
     }
@@ -94,6 +97,11 @@ private:
         } else {
             layer.transposed = transposed;
             if (!layers.empty()) transposed += elements;  // nothing flows back into the data
+        }
+        if (layer.normalized) {
+            layer.gamma = parameters;
+            layer.beta = layer.gamma + layer.out_panels * panel;
+            parameters = layer.beta + layer.out_panels * panel;
         }
         checked_product(parameters, 8);
         layers.push_back(layer);

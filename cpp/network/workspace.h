@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/dispatch.h"
 #include "network/spec.h"
 
 namespace gdfast {
@@ -67,18 +68,76 @@ private:
     T* data_ = nullptr;
 };
 
+// How a layer is normalised, by columns in panels: y = (z - center) scale + shift; and the way back:
+// delta = delta scale + (z - center) slope + offset.
+template <class T>
+struct Norm {
+    Buffer<T> center, scale, shift, slope, offset;
+    Norm() = default;
+    explicit Norm(int64_t columns)
+        : center(columns), scale(columns), shift(columns), slope(columns), offset(columns) {}
+};
+
+// How a layer's values (for the first layer, the inputs) are dropped out.
+struct DropoutRate {
+    double rate = 0;
+    RandomKey key{0, 0};  // of this step
+
+    // The probability times 2^32.
+    uint32_t threshold() const { return static_cast<uint32_t>(std::min(rate * 4294967296.0, 4294967295.0)); }
+};
+
 template <class T>
 class Workspace {
 public:
-    // Room for `capacity` rows. Most deltas, and targets, are for training only.
-    Workspace(const Spec& spec, int64_t capacity, bool training) {
+    // Room for `capacity` rows, to predict.
+    Workspace(const Spec& spec, int64_t capacity) : Workspace(spec, capacity, false, {}) {}
+
+    // To train, with these rates of dropout: of the inputs, and of each hidden layer's values; or with none.
+    Workspace(const Spec& spec, int64_t capacity, const std::vector<double>& dropout_rates)
+        : Workspace(spec, capacity, true, dropout_rates) {}
+
+    // Where layer i's sums are formed.
+    const RowPanels<T>& sums(size_t i) const {
+        if (raw[i].stride) return raw[i];
+        return i + 1 < deltas.size() ? told(i) : deltas[i];
+    }
+    // What tells the derivative of hidden layer i's activation: apart from its values, where those do not.
+    const RowPanels<T>& told(size_t i) const { return apart_[i].stride ? apart_[i] : activations[i + 1]; }
+
+    // A key for each layer and step.
+    void begin_step(RandomKey key, int64_t step) {
+        for (size_t i = 0; i < dropout.size(); ++i)
+            if (dropout[i].rate > 0)
+                dropout[i].key =
+                    kernels<T>().derive_key(key, static_cast<uint32_t>(step), static_cast<uint32_t>(i));
+    }
+
+    std::vector<RowPanels<T>> activations;  // inputs of layer i
+    std::vector<RowPanels<T>> deltas;       // d loss / d sums of layer i; first, of the last layer, the sums
+    std::vector<RowPanels<T>> raw;          // sums of layer i before they are normalised, in training
+    std::vector<Norm<T>> norms;             // of normalised layers
+    std::vector<DropoutRate> dropout;       // of the inputs of layer i
+    RowPanels<T> target;                    // of the losses that have numbers for targets
+    Buffer<int32_t> label;                  // of cross-entropy
+    Buffer<T> weight, row_loss;
+
+private:
+    Workspace(const Spec& spec, int64_t capacity, bool training, const std::vector<double>& dropout_rates) {
         const int P = spec.panel;
-        for (const Layer& l : spec.layers) {
-            const bool last = &l == &spec.layers.back();
+        dropout.resize(spec.layers.size());
+        for (size_t i = 0; i < dropout_rates.size(); ++i) dropout[i].rate = dropout_rates[i];
+        for (size_t i = 0; i < spec.layers.size(); ++i) {
+            const Layer& l = spec.layers[i];
+            const bool last = i + 1 == spec.layers.size();
             activations.emplace_back(capacity, l.in_panels, P);
             deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
-            const bool apart = training && !last && told_by_sum(l.activation.kind);
-            sums_.push_back(apart ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
+            const bool apart =
+                training && !last && (told_by_sum(l.activation.kind) || dropout[i + 1].rate > 0);
+            apart_.push_back(apart ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
+            raw.push_back(training && l.normalized ? RowPanels<T>(capacity, l.out_panels, P)
+                                                   : RowPanels<T>());
+            norms.push_back(l.normalized ? Norm<T>(l.out_panels * P) : Norm<T>());
         }
         if (!training) return;
         target = RowPanels<T>(capacity, spec.layers.back().out_panels, P);
@@ -87,18 +146,7 @@ public:
         row_loss = Buffer<T>(capacity);
     }
 
-    // Where hidden layer i's sums are formed, and what tells the derivative of its activation: apart from its
-    // values, where those do not.
-    const RowPanels<T>& sums(size_t i) const { return sums_[i].stride ? sums_[i] : activations[i + 1]; }
-
-    std::vector<RowPanels<T>> activations;  // inputs of layer i
-    std::vector<RowPanels<T>> deltas;       // d loss / d sums of layer i; first, of the last layer, the sums
-    RowPanels<T> target;                    // of the losses that have numbers for targets
-    Buffer<int32_t> label;                  // of cross-entropy
-    Buffer<T> weight, row_loss;
-
-private:
-    std::vector<RowPanels<T>> sums_;
+    std::vector<RowPanels<T>> apart_;
 };
 
 }  // namespace gdfast

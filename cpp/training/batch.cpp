@@ -10,34 +10,46 @@ double Data<T>::weight_sum(int64_t first, int64_t n) const {
     return sum;
 }
 
+namespace {
+
+template <class T>
+void gather(Workspace<T>& work, const Data<T>& data, const Batch& batch, Range block) {
+    const int64_t first = batch.first + block.first, count = block.count();
+    const int64_t* order = data.order ? data.order + first : nullptr;
+    const RowPanels<T>& inputs = work.activations[0];
+    int32_t* label = work.label.data() + block.first;
+    T* weight = work.weight.data() + block.first;
+    data.x.gather(count, order, first, inputs.at(block.first), inputs.stride);
+    if (data.y.label)
+        for (int64_t i = 0; i < count; ++i) label[i] = data.y.label[data.row(first + i)];
+    else
+        data.y.values.gather(count, order, first, work.target.at(block.first), work.target.stride);
+    if (data.weight)
+        for (int64_t i = 0; i < count; ++i) weight[i] = data.weight[data.row(first + i)];
+}
+
+}  // namespace
+
 template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
-               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, Range rows,
-               int first_layer) {
+               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, const Way& way,
+               Range rows) {
     const KernelTable<T>& table = kernels<T>();
+    const int64_t layers = static_cast<int64_t>(spec.layers.size());
     in_blocks<T>(rows, [&](Range block) {
-        const int64_t first = batch.first + block.first, count = block.count();
-        const int64_t* order = data.order ? data.order + first : nullptr;
-        const RowPanels<T>&inputs = work.activations[0], &sums = work.deltas.back();
-        T* target = work.target.at(block.first);
-        int32_t* label = work.label.data() + block.first;
-        T* weight = work.weight.data() + block.first;
-
-        data.x.gather(count, order, first, inputs.at(block.first), inputs.stride);
-        if (data.y.label)
-            for (int64_t i = 0; i < count; ++i) label[i] = data.y.label[data.row(first + i)];
-        else
-            data.y.values.gather(count, order, first, target, work.target.stride);
-        if (data.weight)
-            for (int64_t i = 0; i < count; ++i) weight[i] = data.weight[data.row(first + i)];
-
-        forward(spec, parameters, work, block);
-        table.loss[static_cast<int>(loss.kind)]({sums.at(block.first), sums.stride, target, label,
-                                                 loss.parameters.empty() ? nullptr : loss.parameters.data(),
-                                                 data.weight ? weight : nullptr,
-                                                 static_cast<T>(1 / batch.weight_sum),
-                                                 work.row_loss.data() + block.first, count, spec.outputs()});
-        backward(spec, parameters, work, block, first_layer);
+        if (way.forward.count() > 0 && way.forward.first == 0) gather(work, data, batch, block);
+        forward(spec, parameters, work, block, way.forward);
+        if (way.forward.count() > 0 && way.forward.last == layers) {
+            const RowPanels<T>& sums = work.deltas.back();
+            table.loss[static_cast<int>(loss.kind)](
+                {sums.at(block.first), sums.stride, work.target.at(block.first),
+                 work.label.data() + block.first, loss.parameters.empty() ? nullptr : loss.parameters.data(),
+                 data.weight ? work.weight.data() + block.first : nullptr,
+                 static_cast<T>(1 / batch.weight_sum), work.row_loss.data() + block.first, block.count(),
+                 spec.outputs()});
+        }
+        if (way.backward_from >= way.backward_to)
+            backward(spec, parameters, work, block, way.backward_from, way.backward_to);
     });
 }
 
@@ -51,9 +63,9 @@ double sum_losses(const Workspace<T>& work, const Batch& batch) {
 template struct Data<float>;
 template struct Data<double>;
 template void pass_rows(const Spec&, const Parameters<float>&, Workspace<float>&, const LossFunction<float>&,
-                        const Data<float>&, const Batch&, Range, int);
+                        const Data<float>&, const Batch&, const Way&, Range);
 template void pass_rows(const Spec&, const Parameters<double>&, Workspace<double>&,
-                        const LossFunction<double>&, const Data<double>&, const Batch&, Range, int);
+                        const LossFunction<double>&, const Data<double>&, const Batch&, const Way&, Range);
 template double sum_losses(const Workspace<float>&, const Batch&);
 template double sum_losses(const Workspace<double>&, const Batch&);
 

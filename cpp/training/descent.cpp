@@ -23,13 +23,18 @@ Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOp
       parameters_(parameters),
       options_(options),
       tiling_(spec, rows),
-      plain_(!(options.alpha * options.l1_ratio > 0) && !(options.weight_decay > 0) &&
-             !options.limits.any() && !(options.gradient_noise > 0) && !options.records),
+      plain_(!(options.alpha * options.l1_ratio > 0) && !options.limits.any() &&
+             !(options.gradient_noise > 0) && !options.records),
       gradient_(options.limits.on_norms() ? spec.parameters : 0),
       sums_(static_cast<size_t>(tiling_.size())),
       factors_(spec.layers.size(), T(1)),
       recorded_(spec.layers.size()) {
-    for (size_t i = 0; i < options_.rule.slots().size(); ++i) slots_.emplace_back(spec_.parameters);
+    for (const Slot& slot : options_.rule.slots()) {
+        slots_.emplace_back(spec_.parameters);
+        std::fill_n(slots_.back().data(), spec_.parameters, static_cast<T>(slot.initial));
+    }
+    for (const Layer& l : spec_.layers)
+        norm_gradients.emplace_back(l.normalized ? 2 * l.out_panels * spec_.panel : 0);
 }
 
 template <class T>
@@ -65,10 +70,10 @@ template <class T>
 void Descent<T>::begin_step(double learning_rate, double weight_sum) {
     const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
     rule_ = options_.rule.at<T>(step + 1, learning_rate, plain_ ? l2 : 0);
+    rule_.keep *= static_cast<T>(1 - learning_rate * options_.weight_decay);
     if (plain_) return;
     l2_ = static_cast<T>(l2);
     l1_ = static_cast<T>(options_.alpha * options_.l1_ratio / weight_sum);
-    shrink_ = static_cast<T>(1 - learning_rate * options_.weight_decay);
     noise_ =
         static_cast<T>(std::sqrt(options_.gradient_noise / std::pow(static_cast<double>(step + 1), 0.55)));
     if (options_.gradient_noise > 0)
@@ -77,11 +82,21 @@ void Descent<T>::begin_step(double learning_rate, double weight_sum) {
 
 template <class T>
 StripGradient<T> Descent<T>::gradient_of(int64_t unit, int thread) const {
-    if (!moves_apart()) {
-        T* scratch = scratch_[static_cast<size_t>(thread)].data();
-        return {scratch, scratch + spec_.panel};
+    const Strip& strip = tiling_[unit];
+    const Layer& l = spec_.layers[static_cast<size_t>(strip.layer)];
+    StripGradient<T> gradient;
+    if (moves_apart()) {
+        gradient = in_whole(spec_, strip, gradient_.data());
+    } else {
+        gradient.bias = scratch_[static_cast<size_t>(thread)].data();
+        gradient.weights = gradient.bias + spec_.panel;
     }
-    return in_whole(spec_, tiling_[unit], gradient_.data());
+    if (l.normalized) {
+        gradient.gamma = norm_gradients[static_cast<size_t>(strip.layer)].data() +
+                         (l.narrow ? 0 : strip.panel * spec_.panel);
+        gradient.beta = gradient.gamma + l.out_panels * spec_.panel;
+    }
+    return gradient;
 }
 
 template <class T>
@@ -151,9 +166,8 @@ void Descent<T>::apply(const GradientPiece<T>& piece, int thread, Sums& sums) {
         piece.clear_padding(spec_.panel);
     }
     if (options_.records) std::copy_n(w, piece.elements, before);
-    if (shrink_ != T(1) && !piece.bias) table.scale(piece.elements, w, shrink_);
     RuleStep<T> scalars = rule_;
-    if (piece.bias) scalars.decay = 0;
+    if (piece.bias) scalars.decay = 0, scalars.keep = 1;
     T* states[kMostStates];
     for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;
     const T squares = table.update[static_cast<int>(options_.rule.rule)](piece.elements, w, piece.gradient,

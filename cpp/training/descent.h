@@ -62,6 +62,10 @@ public:
     // Of the epoch so far; NaN for a layer that took no part.
     std::vector<LayerRecord> records() const;
 
+    // Where the gradients of layer i's gammas, panel by panel, then those of its betas, have to be before its
+    // units are summed; one array for each layer, empty where it is not normalised.
+    std::vector<Buffer<T>> norm_gradients;
+
     int64_t step = 0;  // steps taken
     NormWindow norms;
 
@@ -92,7 +96,7 @@ private:
 
     // of this step
     RuleStep<T> rule_{};
-    T l2_ = 0, l1_ = 0, shrink_ = 1, noise_ = 0;
+    T l2_ = 0, l1_ = 0, noise_ = 0;
     RandomKey noise_key_{0, 0};
 };
 

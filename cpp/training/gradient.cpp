@@ -24,11 +24,13 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     const double weight_sum = data.weight_sum(0, data.count);
     Parameters<T> parameters(spec, true);
     parameters.load(arrays);
-    Workspace<T> work(spec, batch_rows, true);
+    Workspace<T> work(spec, batch_rows, std::vector<double>{});
     Buffer<T> sums(spec.parameters);
     std::vector<Buffer<T>> scratch;
     for (int i = 0; i < threads; ++i) scratch.emplace_back(spec.panel + tiling.scratch());
 
+    const int last = static_cast<int>(spec.layers.size()) - 1;
+    const Way way{{0, last + 1}, last, 0};
     enum { begin, rows, tiles } phase = begin;
     Batch batch{0, 0, weight_sum};
     const auto add_strip = [&](int64_t unit, int thread) {
@@ -60,7 +62,7 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
         },
         [&](int64_t unit, int thread) {
             if (phase == rows)
-                pass_rows(spec, parameters, work, loss, data, batch, share(batch.count, unit, units), 0);
+                pass_rows(spec, parameters, work, loss, data, batch, way, share(batch.count, unit, units));
             else
                 add_strip(unit, thread);
         });

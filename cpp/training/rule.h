@@ -1,7 +1,6 @@
-// The optimizer rules by name, and the scalars that make a published variant out of a kernel.
+// The optimizer rules' hyper-parameters, and the scalars that make a published variant out of a kernel.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -12,20 +11,56 @@ namespace gdfast {
 // or under it.
 enum class EpsMode { outside, uncorrected, inside };
 
+// An array of state, as large as the parameters.
+struct Slot {
+    const char* name;
+    double initial;
+};
+
+// mu_1 mu_2 ... mu_step of NAdam: each step multiplies by one factor more, and any step can be begun at.
+class MuProduct {
+public:
+    static double mu(int64_t step, double beta_1, double momentum_decay);
+    double operator()(int64_t step, double beta_1, double momentum_decay);
+
+private:
+    int64_t step_ = 0;
+    double product_ = 1, beta_1_ = 0, momentum_decay_ = 0;
+};
+
 struct RuleSpec {
     Rule rule = Rule::sgd;
-    double momentum = 0;
+
+    double weight_decay = 0;
+    bool decoupled = false;  // the decay shrinks the weight itself, beside the rule (AdamW, Lion)
+
+    double momentum = 0, dampening = 0;
+    bool dampen_first = false;  // torch lets the first gradient into the velocity undamped
     // scikit-learn keeps the learning rate inside the velocity, torch outside: they part as soon as it
     // changes.
     bool lr_in_velocity = true;
-    double beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-8;
+
+    double beta_1 = 0.9, beta_2 = 0.999;  // beta_2 is the one average of RMSprop and Adadelta, too
+    double epsilon = 1e-8;
     EpsMode eps_mode = EpsMode::uncorrected;
 
-    // The names of the arrays of state, each as large as the parameters.
-    std::vector<std::string> slots() const;
-    // The scalars of step number `step` (1 for the first).
+    double lr_decay = 0, initial_sum = 0;                                // Adagrad
+    double momentum_decay = 0;                                           // NAdam
+    double shrink = 0.5, grow = 1.2, least_size = 1e-6, most_size = 50;  // Rprop
+
+    std::vector<Slot> slots() const;
+    // The scalars of step number `step` (1 for the first); `decay` is an L2 penalty beside weight_decay. One
+    // thread at a time may ask.
     template <class T>
     RuleStep<T> at(int64_t step, double learning_rate, double decay) const;
+
+private:
+    template <class T>
+    void set_velocity(RuleStep<T>& s, int64_t step, double learning_rate) const;
+    template <class T>
+    void set_moments(RuleStep<T>& s, int64_t step, double learning_rate) const;
+
+    mutable MuProduct mu_product_;
 };
 
 }  // namespace gdfast

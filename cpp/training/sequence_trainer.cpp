@@ -86,16 +86,10 @@ void SequenceTrainer<T>::make_room(const Sequences<T>& sequences) {
 }
 
 template <class T>
-int64_t SequenceTrainer<T>::updates(const Sequences<T>& sequences) const {
-    int64_t updates = 0;
-    for (int64_t first = 0; first < sequences.count; first += batch_size_) {
-        int64_t longest = 0;
-        for (int64_t i = first; i < std::min(first + batch_size_, sequences.count); ++i)
-            longest = std::max(longest, sequences.length(sequences.number(i)));
-        const int64_t k1 = per_step_ && truncation_ ? truncation_->k1 : longest;
-        updates += longest / k1 + (longest % k1 != 0);
-    }
-    return updates;
+int64_t SequenceTrainer<T>::updates_of_batch(const Sequences<T>& sequences) const {
+    if (!per_step_ || !truncation_) return 1;
+    const int64_t longest = sequences.longest_of_all();
+    return longest / truncation_->k1 + (longest % truncation_->k1 != 0);
 }
 
 template <class T>
@@ -116,7 +110,8 @@ EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningR
     std::atomic<bool> stop{false};
     auto next_check = Clock::now() + kBetweenChecks;
     enum { begin, rows, tiles, moves } phase = begin;
-    int64_t taken = 0, lots = 0, number = -1;
+    int64_t taken = 0, lots = 0, number = 0;
+    const int64_t updates = updates_of_batch(sequences);
     Update update{};
     double data_loss = 0, total = 0, terms_so_far = 0;
     const double outputs = loss_.reported_as_mean() ? static_cast<double>(spec_.head().out) : 1;
@@ -124,6 +119,7 @@ EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningR
     const auto next_batch = [&](int threads) {
         taken += batch.steps.sequences;
         if (taken == sequences.count) return false;
+        number = taken / batch_size_ * updates - 1;
         batch.take(sequences, taken, batch_size_, room.slots, !per_step_);
         batch.begin(spec_, sequences.states, room.work);
         update.back.loss = {0, 0};

@@ -37,11 +37,13 @@ public:
     }
     bool finite() const { return all_finite(parameters_.values.data(), spec_.matrices.parameters); }
 
-    // See Trainer::run. Of learning rates there is one for each update of the epoch, or one for all. The loss
-    // is the mean over the epoch's terms: sequences, or steps.
+    // See Trainer::run. Of learning rates there is one for all, or one for each update that an epoch could
+    // have: as many for each batch as the longest of all sequences takes. The loss is the mean over the
+    // epoch's terms: sequences, or steps.
     EpochResult run(const SequenceData<T>& data, const LearningRates& learning_rates, int thread_limit,
                     const std::function<bool()>& interrupted);
-    int64_t updates(const Sequences<T>& sequences) const;  // in an epoch
+    int64_t updates_of_batch(const Sequences<T>& sequences) const;
+    int64_t batch_size() const { return batch_size_; }
 
     const RecurrentSpec& spec() const { return spec_; }
     bool per_step() const { return per_step_; }
@@ -65,7 +67,8 @@ private:
         return per_step_ ? batch.row(s, step) : batch.number(s);
     }
     // Over the terms of an update.
-    double weight_sum(const SequenceData<T>& data, const SequenceBatch<T>& batch, Range steps_with_loss) const;
+    double weight_sum(const SequenceData<T>& data, const SequenceBatch<T>& batch,
+                      Range steps_with_loss) const;
     // From the inputs to all deltas, for sequences `lot` of the batch.
     void pass_sequences(const SequenceData<T>& data, const SequenceBatch<T>& batch, const Update& update,
                         Range lot);

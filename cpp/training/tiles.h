@@ -48,10 +48,11 @@ private:
     int64_t scratch_;
 };
 
-// Where a strip's gradient is: its panel of biases, where it has them, and its blocks one after another.
+// Where a strip's gradient is: its panel of biases, where it has them (or of gammas and betas), and its
+// blocks one after another.
 template <class T>
 struct StripGradient {
-    T *bias = nullptr, *weights = nullptr;
+    T *bias = nullptr, *weights = nullptr, *gamma = nullptr, *beta = nullptr;
 };
 
 // A piece of the array of parameters whose gradient has just been summed.
@@ -61,7 +62,7 @@ struct GradientPiece {
     int64_t offset, elements;
     int columns;    // real ones of each P: the rest is padding
     T* transposed;  // where the other orientation of this block of weights is kept, or null
-    bool bias;
+    bool bias;      // or gamma, or beta: no penalty
 
     // Padding of weights stays zero.
     void clear_padding(int panel) const {
@@ -75,12 +76,16 @@ template <class T>
 StripGradient<T> in_whole(const Spec& spec, const Strip& strip, T* whole) {
     const int P = spec.panel;
     const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
-    if (l.narrow) return {whole + l.bias, whole + l.weights + strip.panel * l.transposed_panel(P)};
-    return {whole + l.bias + strip.panel * P,
-            whole + l.weights + strip.panel * l.weight_panel(P) + strip.blocks.first * P * P};
+    const int64_t panel = l.narrow ? 0 : strip.panel;
+    T *gamma = whole + l.gamma + panel * P, *beta = whole + l.beta + panel * P;
+    if (l.narrow)
+        return {whole + l.bias, whole + l.weights + strip.panel * l.transposed_panel(P), gamma, beta};
+    return {whole + l.bias + panel * P,
+            whole + l.weights + panel * l.weight_panel(P) + strip.blocks.first * P * P, gamma, beta};
 }
 
-// Sums a strip's gradients over `rows` rows of its layer's inputs and deltas.
+// Sums a strip's gradients over `rows` rows of its layer's inputs and deltas; not those of gammas and betas.
+// (A bias that is normalised away has no gradient.)
 template <class T>
 void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
                const std::vector<RowPanels<T>>& all_deltas, const Strip& strip, int64_t rows,
@@ -91,7 +96,7 @@ void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
     const RowPanels<T>& inputs = all_inputs[static_cast<size_t>(strip.layer)];
     const RowPanels<T>& deltas = all_deltas[static_cast<size_t>(strip.layer)];
 
-    if (strip.bias) {
+    if (strip.bias && !l.normalized) {
         const int64_t panel = l.narrow ? 0 : strip.panel;
         in_blocks<T>({0, rows}, [&](Range block) {
             table.column_sums(block.count(), deltas.at(block.first, panel), gradient.bias, block.first > 0);
@@ -133,7 +138,15 @@ void for_pieces(const Spec& spec, const Parameters<T>& parameters, const Strip& 
     };
     if (strip.bias) {
         const int64_t panel = l.narrow ? 0 : strip.panel;
-        use(GradientPiece<T>{gradient.bias, l.bias + panel * P, P, l.columns(panel, P), nullptr, true});
+        const auto vector = [&](T* values, int64_t offset) {
+            use(GradientPiece<T>{values, offset + panel * P, P, l.columns(panel, P), nullptr, true});
+        };
+        if (l.normalized) {
+            vector(gradient.gamma, l.gamma);
+            vector(gradient.beta, l.beta);
+        } else {
+            vector(gradient.bias, l.bias);
+        }
     }
     if (l.narrow) {
         use(GradientPiece<T>{gradient.weights, l.weights + strip.panel * l.transposed_panel(P), l.out * P,

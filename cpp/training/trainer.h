@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "network/normalization.h"
 #include "network/team.h"
 #include "training/batch.h"
 #include "training/descent.h"
@@ -31,12 +32,14 @@ struct EpochResult {
 template <class T>
 class Trainer {
 public:
-    Trainer(const Spec& spec, const LossFunction<T>& loss, const DescentOptions& options, int64_t batch_size,
+    // `dropout`: a rate for the inputs, and one for each hidden layer's values; or none.
+    Trainer(const Spec& spec, const LossFunction<T>& loss, const DescentOptions& options,
+            const std::vector<double>& dropout, const NormOptions& norm, int64_t batch_size,
             int thread_limit);
 
-    void load(const ConstPlainArrays<T>& arrays) { parameters_.load(arrays); }
-    void save(const PlainArrays<T>& arrays) const { unpack(spec_, parameters_.values.data(), arrays); }
-    bool finite() const { return all_finite(parameters_.values.data(), spec_.parameters); }
+    void load(const ConstPlainArrays<T>& arrays);
+    void save(const PlainArrays<T>& arrays) const;
+    bool finite() const;
 
     // One parallel region; meanwhile `interrupted` is asked now and then, on the calling thread, whether to
     // stop at the next step.
@@ -48,13 +51,22 @@ public:
     int threads() const { return threads_; }
 
 private:
+    // What a step does one after another. Units may run in any order within one of them.
+    struct Phase {
+        enum Kind { rows, moments, slopes, tiles, moves } kind;
+        Way way{};         // rows
+        size_t layer = 0;  // moments, slopes: of this layer, a unit is a panel
+    };
+    std::vector<Phase> plan_step(int first_layer) const;
     int64_t row_units(int64_t rows, int threads) const;
 
     const Spec spec_;
     const LossFunction<T> loss_;
+    const NormOptions norm_;
     const int64_t batch_size_;
     Parameters<T> parameters_;
     Workspace<T> work_;
+    std::vector<Moments<T>> moments_;  // one for each layer
 
 public:
     Descent<T> descent;

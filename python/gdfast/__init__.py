@@ -2,7 +2,9 @@
 
 ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, by name, argument and result;
 ``RNNClassifier`` and ``RNNRegressor`` are their likes for sequences;
-``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays.
+``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays, ``gdfast.optim`` the optimizer
+rules, ``gdfast.schedules`` the learning-rate schedules, and ``gdfast.minimize`` minimizes your own functions.
+``gdfast.callbacks`` is what estimators call in the course of a fit, and ``LossCurveDisplay`` a picture of it.
 
 Importing gdfast loads NumPy and the compiled core and nothing else: scikit-learn comes in with the first
 estimator that is touched.
@@ -24,29 +26,46 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import kernels
+    from gdfast import callbacks, kernels, optim, schedules
+    from gdfast._displays import LossCurveDisplay
+    from gdfast._minimize import minimize
     from gdfast.estimators import MLPClassifier, MLPRegressor, RNNClassifier, RNNRegressor
 
 __all__ = [
+    "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "RNNClassifier",
     "RNNRegressor",
     "__version__",
     "active_isa",
+    "callbacks",
     "kernels",
+    "minimize",
+    "optim",
+    "schedules",
 ]
 
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor", "RNNClassifier", "RNNRegressor")
+# What a name is imported from when it is first touched; a module's own name gives the module.
+_HOMES = {
+    "LossCurveDisplay": "gdfast._displays",
+    "MLPClassifier": "gdfast.estimators",
+    "MLPRegressor": "gdfast.estimators",
+    "RNNClassifier": "gdfast.estimators",
+    "RNNRegressor": "gdfast.estimators",
+    "callbacks": "gdfast.callbacks",
+    "kernels": "gdfast.kernels",
+    "minimize": "gdfast._minimize",
+    "optim": "gdfast.optim",
+    "schedules": "gdfast.schedules",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ESTIMATORS:
-        value = getattr(import_module("gdfast.estimators"), name)
-    elif name == "kernels":
-        value = import_module("gdfast.kernels")
-    else:
+    if name not in _HOMES:
         raise AttributeError(f"module 'gdfast' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    value = home if _HOMES[name] == f"gdfast.{name}" else getattr(home, name)
     globals()[name] = value  # the next access does not come here
     return value
 

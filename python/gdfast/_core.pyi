@@ -14,15 +14,20 @@ _Matrix: TypeAlias = _Floats | tuple[_Floats, _Indices, _Indices]  # dense, or C
 _Activation: TypeAlias = str | tuple[str, float]
 _Loss: TypeAlias = str | tuple[str, Sequence[float]]
 
+# gamma, beta, mean, variance of one hidden layer; a None instead where it is not normalised
+_Norm: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats]
+
 class _Records(TypedDict):  # one number per layer: the mean over the last epoch's steps
     gradient_norm: list[float]
     weight_norm: list[float]
     update_ratio: list[float]
 
-class _TrainerState(TypedDict):
+class _OptimizerState(TypedDict):
     step: int
+    slots: dict[str, list[NDArray[Any]]]  # by the rule's names of them, such as "m" and "v"
+
+class _TrainerState(_OptimizerState):  # coefs' arrays first, then intercepts', then each (gamma, beta)
     norms: NotRequired[list[float]]  # with clip_norm="auto": of the latest steps
-    slots: dict[str, list[NDArray[Any]]]  # "velocity", or "m" and "v": coefs' first, then intercepts'
 
 __version__: str
 
@@ -30,6 +35,7 @@ def active_isa() -> Literal["generic", "avx2", "avx512"]: ...
 def available_isas() -> list[str]: ...
 def max_threads() -> int: ...
 def build_info() -> dict[str, str]: ...
+def shuffle(bit_generator: Any, rows: _Rows) -> None: ...
 def fma_peak(n_threads: int, seconds: float) -> float: ...
 
 class Trainer:
@@ -47,11 +53,15 @@ class Trainer:
         clip_norm: float | Literal["auto"] | None = None,
         clip_layer_norm: float | None = None,
         gradient_noise: float = 0.0,
+        dropout: Sequence[float] | None = None,  # of the inputs, then of each hidden layer
+        batch_norm: Sequence[_Norm | None] | None = None,
+        bn_momentum: float = 0.1,
+        bn_epsilon: float = 1e-5,
         seed: int = 0,
         records: bool = False,
         batch_size: int,
         rule: str,
-        rule_params: dict[str, float],
+        rule_params: dict[str, Any],
         n_threads: int = 0,
     ) -> None: ...
     def run_epoch(
@@ -72,6 +82,60 @@ class Trainer:
     @property
     def n_threads(self) -> int: ...
 
+class SequenceTrainer:
+    def __init__(
+        self,
+        coefs: Sequence[_Floats],  # of each layer from below and from its last state, then the output layer's
+        intercepts: Sequence[_Floats],
+        cell: str,
+        loss: _Loss,
+        *,
+        per_step: bool = False,
+        tbptt: tuple[int, int] | None = None,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | Literal["auto"] | None = None,
+        clip_layer_norm: float | None = None,
+        gradient_noise: float = 0.0,
+        seed: int = 0,
+        records: bool = False,
+        batch_size: int,
+        rule: str,
+        rule_params: dict[str, Any],
+        n_threads: int = 0,
+    ) -> None: ...
+    def run_epoch(
+        self,
+        X: _Floats,  # the steps of all sequences
+        starts: _Rows,  # of each sequence, and the end
+        y: _Floats | NDArray[np.int32],  # for each step, or each sequence
+        order: _Rows | None = None,
+        sample_weight: _Floats | None = None,
+        *,
+        learning_rate: float | NDArray[np.float64],
+        states: Sequence[_Floats] | None = None,  # read and written, by layer
+    ) -> tuple[float, bool]: ...
+    def load(self) -> None: ...
+    def state_dict(self) -> _TrainerState: ...
+    def load_state_dict(self, state: _TrainerState) -> None: ...
+    @property
+    def records(self) -> _Records | None: ...
+
+def sequence_forward(
+    X: _Floats,
+    starts: _Rows,
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    cell: str,
+    output: str,
+    *,
+    per_step: bool = False,
+    order: _Rows | None = None,
+    states: Sequence[_Floats] | None = None,
+    n_threads: int = 0,
+) -> NDArray[Any]: ...
 def forward(
     X: _Matrix,
     coefs: Sequence[_Floats],
@@ -81,7 +145,21 @@ def forward(
     rows: _Rows | None = None,
     out: _Floats | None = None,
     n_threads: int = 0,
+    batch_norm: Sequence[_Norm | None] | None = None,
+    bn_epsilon: float = 1e-5,
 ) -> NDArray[Any]: ...
+def forward_if_finite(
+    X: _Matrix,
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    output: str,
+    rows: _Rows | None = None,
+    out: _Floats | None = None,
+    n_threads: int = 0,
+    batch_norm: Sequence[_Norm | None] | None = None,
+    bn_epsilon: float = 1e-5,
+) -> NDArray[Any] | None: ...
 def loss_and_grad(
     X: _Matrix,
     y: _Floats | NDArray[np.int32],
@@ -95,26 +173,23 @@ def loss_and_grad(
     intercept_grads: Sequence[_Floats],
     n_threads: int = 0,
 ) -> float: ...
-def sgd_update(
+def update(
+    rule: str,
+    rule_params: dict[str, Any],
     param: _Floats,
     grad: _Floats,
-    velocity: _Floats | None,
-    lr: float,
-    momentum: float,
-    nesterov: bool,
-    weight_decay: float,
-    lr_in_velocity: bool,
-) -> None: ...
-def adam_update(
-    param: _Floats,
-    grad: _Floats,
-    m: _Floats,
-    v: _Floats,
+    states: tuple[_Floats, ...],
     step: int,
     lr: float,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    eps_mode: str,
-    weight_decay: float,
 ) -> None: ...
+
+class Optimizer:
+    def __init__(self, rule: str, rule_params: dict[str, Any]) -> None: ...
+    def step(
+        self, params: _Floats | Sequence[_Floats], grads: _Floats | Sequence[_Floats], lr: float
+    ) -> None: ...
+    def set_rule(self, rule: str, rule_params: dict[str, Any]) -> None: ...
+    def state_dict(self) -> _OptimizerState: ...
+    def load_state_dict(self, state: _OptimizerState) -> None: ...
+    @property
+    def steps(self) -> int: ...

@@ -9,7 +9,6 @@ while a function computes, and results are the same bits for any number of threa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -17,8 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdfast import _core
+from gdfast._checks import check_count, check_not_negative
+from gdfast._updates import (
+    adadelta_update,
+    adagrad_update,
+    adam_update,
+    adamax_update,
+    adamw_update,
+    lion_update,
+    nadam_update,
+    rmsprop_update,
+    rprop_update,
+    sgd_update,
+)
 
-__all__ = ["adam_update", "mlp_forward", "mlp_loss_and_grad", "sgd_update"]
+__all__ = [
+    "adadelta_update",
+    "adagrad_update",
+    "adam_update",
+    "adamax_update",
+    "adamw_update",
+    "lion_update",
+    "mlp_forward",
+    "mlp_loss_and_grad",
+    "nadam_update",
+    "rmsprop_update",
+    "rprop_update",
+    "sgd_update",
+]
 
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Activation: TypeAlias = str | tuple[str, float]
@@ -190,7 +215,7 @@ def mlp_loss_and_grad(
     >>> loss, weight_grads, bias_grads
     (0.5, [array([[2.]])], [array([1.])])
     """
-    _check_not_negative("alpha", alpha)
+    check_not_negative("alpha", alpha)
     limit = 0 if n_threads is None else _thread_limit(n_threads)
     try:
         each = _for_each_layer(activation, len(weights) - 1)
@@ -205,160 +230,6 @@ def mlp_loss_and_grad(
     return value, out
 
 
-def sgd_update(
-    param: FloatArray,
-    grad: FloatArray,
-    velocity: FloatArray | None = None,
-    *,
-    lr: float,
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    weight_decay: float = 0.0,
-    lr_in_velocity: bool = False,
-) -> None:
-    """One step of gradient descent, written into ``param`` and ``velocity``.
-
-    With ``g = grad + weight_decay * param``, PyTorch's form is ::
-
-        velocity = momentum * velocity + g
-        param    = param - lr * velocity                    # nesterov: lr * (g + momentum * velocity)
-
-    and scikit-learn's, with ``lr_in_velocity=True``, from which it parts as soon as ``lr`` changes, is ::
-
-        velocity = momentum * velocity - lr * g
-        param    = param + velocity                         # nesterov: momentum * velocity - lr * g
-
-    Parameters
-    ----------
-    param : array of any shape, float32 or float64
-        Changed in place.
-    grad : array, the shape and dtype of param
-        Read only.
-    velocity : array, the shape and dtype of param, default=None
-        Changed in place; begin with zeros. Needed if momentum is not 0.
-    lr : float
-        Learning rate, not negative.
-    momentum : float, default=0.0
-        Not negative.
-    nesterov : bool, default=False
-        Nesterov's momentum: look ahead along the new velocity.
-    weight_decay : float, default=0.0
-        L2 penalty, added to the gradient; not negative.
-    lr_in_velocity : bool, default=False
-        Keep the learning rate inside the velocity.
-
-    Raises
-    ------
-    TypeError
-        If an argument is not an array, or an array has another dtype.
-    ValueError
-        If shapes differ, an array is not C-contiguous, one to be written is read-only, arrays overlap, a
-        number is out of its range, or there is momentum but no velocity.
-
-    References
-    ----------
-    Polyak, "Some methods of speeding up the convergence of iteration methods" (1964). Sutskever, Martens,
-    Dahl and Hinton, "On the importance of initialization and momentum in deep learning", ICML 2013, equations
-    1 to 4.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from gdfast.kernels import sgd_update
-    >>> param, velocity = np.array([1.0, 2.0]), np.zeros(2)
-    >>> sgd_update(param, np.array([0.5, -1.0]), velocity, lr=0.5, momentum=0.5)
-    >>> param, velocity
-    (array([0.75, 2.5 ]), array([ 0.5, -1. ]))
-    """
-    for name, number in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-        _check_not_negative(name, number)
-    if velocity is None and momentum != 0:
-        raise ValueError(f"momentum={momentum} needs a velocity: pass np.zeros_like(param) at first")
-    _core.sgd_update(param, grad, velocity, lr, momentum, nesterov, weight_decay, lr_in_velocity)
-
-
-def adam_update(
-    param: FloatArray,
-    grad: FloatArray,
-    m: FloatArray,
-    v: FloatArray,
-    step: int,
-    *,
-    lr: float = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
-    weight_decay: float = 0.0,
-    eps_mode: str = "outside",
-) -> None:
-    """One step of Adam, written into ``param``, ``m`` and ``v``.
-
-    With ``g = grad + weight_decay * param``, ``m = beta_1 * m + (1 - beta_1) * g``,
-    ``v = beta_2 * v + (1 - beta_2) * g**2``, ``m_hat = m / (1 - beta_1**step)`` and
-    ``v_hat = v / (1 - beta_2**step)``, ``param`` loses
-
-    - "outside": ``lr * m_hat / (sqrt(v_hat) + eps)``, the paper's algorithm 1 and PyTorch's;
-    - "uncorrected": ``lr * sqrt(1 - beta_2**step) / (1 - beta_1**step) * m / (sqrt(v) + eps)``, the paper's
-      quicker form (end of its section 2) and scikit-learn's;
-    - "inside": ``lr * m_hat / sqrt(v_hat + eps)``.
-
-    Parameters
-    ----------
-    param : array of any shape, float32 or float64
-        Changed in place.
-    grad : array, the shape and dtype of param
-        Read only.
-    m, v : array, the shape and dtype of param
-        First and second moments, changed in place; begin with zeros.
-    step : int
-        The number of this step; the first is 1.
-    lr : float, default=1e-3
-        Learning rate, not negative.
-    betas : (float, float), default=(0.9, 0.999)
-        Decay rates of the moments, each in [0, 1).
-    eps : float, default=1e-8
-        Keeps the divisor away from 0; not negative.
-    weight_decay : float, default=0.0
-        L2 penalty, added to the gradient; not negative.
-    eps_mode : {"outside", "uncorrected", "inside"}, default="outside"
-        Where ``eps`` goes: see above.
-
-    Raises
-    ------
-    TypeError
-        If an argument is not an array, or an array has another dtype.
-    ValueError
-        If shapes differ, an array is not C-contiguous, one to be written is read-only, arrays overlap, a
-        number is out of its range, or eps_mode is unknown.
-
-    References
-    ----------
-    Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015.
-
-    Examples
-    --------
-    The first step moves every parameter by the learning rate, whatever the size of its gradient.
-
-    >>> import numpy as np
-    >>> from gdfast.kernels import adam_update
-    >>> param, m, v = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
-    >>> adam_update(param, np.array([50.0, -0.25]), m, v, 1, lr=0.125)
-    >>> param.round(6)
-    array([0.875, 2.125])
-    """
-    for name, number in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
-        _check_not_negative(name, number)
-    if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise TypeError(f"betas must be two numbers, got {betas!r}")
-    for i, beta in enumerate(betas):
-        _check_not_negative(f"betas[{i}]", beta)
-        if beta >= 1:
-            raise ValueError(f"betas[{i}] must be below 1, got {beta}")
-    _check_count("step", step)
-    if not isinstance(eps_mode, str):
-        raise TypeError(f"eps_mode must be a string, got {eps_mode!r}")
-    _core.adam_update(param, grad, m, v, step, lr, *betas, eps, eps_mode, weight_decay)
-
-
 def _for_each_layer(activation: Any, hidden: int) -> Any:
     return [activation] * hidden if _is_activation(activation) else activation
 
@@ -371,22 +242,8 @@ def _is_activation(entry: object) -> bool:
 
 
 def _thread_limit(n_threads: int) -> int:
-    _check_count("n_threads", n_threads)
+    check_count("n_threads", n_threads)
     return min(n_threads, 2**16)  # "at most so many": far beyond any machine, and it fits the core's int
-
-
-def _check_count(name: str, count: int) -> None:
-    if not isinstance(count, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {type(count).__name__}")
-    if not 1 <= count < 2**63:
-        raise ValueError(f"{name} must be at least 1, and below 2**63, got {count}")
-
-
-def _check_not_negative(name: str, number: float) -> None:
-    if not isinstance(number, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number, got {type(number).__name__}")
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name} must be finite and not negative, got {number}")
 
 
 def _check_kinds(weights: object, biases: object, activation: object, **names: object) -> None:

@@ -12,8 +12,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from gdfast.estimators import _activations, _validation
+from gdfast import optim
+from gdfast.estimators import _activations, _annealed, _descent, _solvers, _validation, _weights
 from gdfast.estimators._progress import check_callbacks
+from gdfast.schedules import Schedule, resolve
 
 
 class Arguments(BaseEstimator):
@@ -22,7 +24,7 @@ class Arguments(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(_activations.NAMES)), "array-like"],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "solver": [StrOptions(set(_solvers.NAMES)), optim.Optimizer],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -55,12 +57,27 @@ class Arguments(BaseEstimator):
         "keep_optimizer_state": ["boolean"],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "callbacks": [list, tuple, None],
+        "schedule": [str, Schedule, callable, None],
+        "init": [str, tuple],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "batch_norm": ["boolean"],
+        "bn_momentum": [Interval(Real, 0, 1, closed="both")],
+        "bn_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "clip_layer_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "backprop_depth": [Interval(Integral, 1, None, closed="left"), callable, None],
+        "gradient_noise": [Interval(Real, 0, None, closed="left")],
+        "record_gradients": ["boolean"],
+        "annealing_params": [dict, None],
     }
 
     loss: str
     hidden_layer_sizes: Any
     activation: Any
-    solver: str
+    solver: Any
     alpha: float
     batch_size: Any
     learning_rate: str
@@ -89,6 +106,21 @@ class Arguments(BaseEstimator):
     keep_optimizer_state: bool
     max_time: float | None
     callbacks: Any
+    schedule: Any
+    init: Any
+    l1_ratio: float
+    weight_decay: float
+    dropout: Any
+    batch_norm: bool
+    bn_momentum: float
+    bn_epsilon: float
+    clip_value: float | None
+    clip_norm: Any
+    clip_layer_norm: float | None
+    backprop_depth: Any
+    gradient_noise: float
+    record_gradients: bool
+    annealing_params: dict[str, Any] | None
 
     def _check_arguments(self) -> list[int]:
         """The hidden layers' sizes; ValueError or TypeError where the arguments alone are wrong."""
@@ -96,4 +128,10 @@ class Arguments(BaseEstimator):
         _activations.of_layers(self.activation, len(sizes))
         _activations.check_parameters(self.activation_params)
         check_callbacks(self.callbacks)
+        _weights.check(self.init)
+        _solvers.check(self)
+        _descent.check(self, len(sizes))
+        _annealed.check(self.annealing_params)
+        if self.schedule is not None:
+            resolve(self.schedule)
         return sizes

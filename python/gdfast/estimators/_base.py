@@ -15,7 +15,8 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from gdfast.estimators import _activations, _validation, _weights
+from gdfast.estimators import _activations, _descent, _solvers, _validation, _weights
+from gdfast.estimators._annealed import fit_annealing
 from gdfast.estimators._holdout import Holdout
 from gdfast.estimators._lbfgs import fit_lbfgs
 from gdfast.estimators._losses import Loss
@@ -26,10 +27,16 @@ from gdfast.estimators._progress import Progress
 from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from gdfast.estimators._stochastic import fit_stochastic
 from gdfast.estimators._validation import Array, Samples
+from gdfast.schedules import resolve
 
-_STOCHASTIC_SOLVERS = ("sgd", "adam")
 _TRAINING_RECORDS = (
     "loss_curve_",
+    "learning_rate_curve_",
+    "gradient_records_",
+    "bn_gamma_",
+    "bn_beta_",
+    "bn_mean_",
+    "bn_var_",
     "best_loss_",
     "validation_scores_",
     "best_validation_score_",
@@ -51,6 +58,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
     validation_loss_curve_: list[float]
     n_iter_: int
     t_: int
+    learning_rate_curve_: list[float]
+    gradient_records_: dict[str, list[list[float]]]
 
     _optimizer: Optimizer
     _order: RowOrder
@@ -86,6 +95,10 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
     def _stratifies(self) -> bool:
         """Whether the validation split keeps the proportions of an encoded y of shape (n, 1)."""
         return False
+
+    def _steps_per_batch(self, X: Any) -> int:
+        """How many updates a batch of a checked X makes, at most."""
+        return 1
 
     def _weigh(self, y: Any, sample_weight: Array | None) -> Array | None:
         """The weights to train with, for a checked y."""
@@ -151,7 +164,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         return self._fit(X, y, sample_weight, holdout, incremental=False)
 
     def _check_solver(self) -> bool:
-        if self.solver not in _STOCHASTIC_SOLVERS:
+        if not _solvers.is_stochastic(self.solver):
             raise AttributeError(
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
@@ -174,11 +187,13 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         if incremental:
             self._check_partial_fit()
         begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        as_given = X, y, sample_weight
-
+        as_given = X, y
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
             sample_weight = self._check_weights(sample_weight, X)
+            if not sample_weight.any():  # scikit-learn's check knows this in 1.9, not in 1.7
+                raise ValueError("Sample weights must contain at least one non-zero number.")
+        weight_given = sample_weight
         sample_weight = self._weigh(y, sample_weight)
         random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._count_outputs(y)
@@ -192,6 +207,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         dtype = _validation.weights_dtype(self.coefs_, self.intercepts_)
         self.coefs_ = _validation.as_weights(self.coefs_, dtype, writable=True)
         self.intercepts_ = _validation.as_weights(self.intercepts_, dtype, writable=True)
+        self._start_norms(sizes, dtype)
 
         samples = self._samples(X, y, sample_weight, dtype)
         sets_aside = given_holdout is None and self.early_stopping and self.solver != "lbfgs"
@@ -205,15 +221,18 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             holdout = self._holdout(samples, rows, (X, y))
         samples = samples._replace(y=self._training_targets(samples.y))
 
-        stochastic = self.solver != "lbfgs"
-        if stochastic:
+        by_steps = _solvers.is_stochastic(self.solver)
+        if self.solver != "lbfgs":
             self._start_records(holdout)
-            self._start_optimizer(incremental)
-        task = None if incremental else FitTask(self, *as_given, order.training)
+        if by_steps:
+            self._start_optimizer(incremental, len(sizes), random_state)
+        task = None if incremental else FitTask(self, *as_given, weight_given, order.training)
         with Progress(self, task) as progress:
             try:
-                if stochastic:
+                if by_steps:
                     fit_stochastic(self, samples, order, holdout, progress, single_epoch=incremental)
+                elif self.solver == "annealing":
+                    fit_annealing(self, samples, (X, y), order.training, holdout, progress, random_state)
                 else:
                     fit_lbfgs(self, samples, holdout, progress)
             finally:
@@ -249,6 +268,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             X, y = self._validate_holdout(X, y)
             if sample_weight is not None:
                 sample_weight = self._check_weights(sample_weight, X)
+                if not sample_weight.sum():
+                    raise ValueError("sample_weight_val sums to zero, so that there is no mean.")
             if len(y) < 2:
                 raise ValueError("The validation set is too small: a score takes at least 2 samples.")
         return X, y, sample_weight
@@ -277,7 +298,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
     ) -> tuple[list[Array], list[Array]]:
         _validation.check_addressable(layer_units, np.dtype(np.float64).itemsize)
         activations = _activations.to_draw_for(self.activation, len(layer_units) - 2)
-        return _weights.draw(layer_units, activations, dtype, random_state)
+        return _weights.draw(self.init, layer_units, activations, dtype, random_state)
 
     def _check_layers(self, layer_units: list[int]) -> None:
         """ValueError where the weights at hand are not those of a network with ``layer_units``."""
@@ -306,6 +327,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         """Begin the records that this fit adds to, where an earlier one has not begun them."""
         if not hasattr(self, "loss_curve_"):
             self.loss_curve_ = []
+            self.learning_rate_curve_ = []
             self._no_improvement_count = 0
         if self.early_stopping:
             self.best_loss_ = None
@@ -315,28 +337,36 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             self.validation_scores_ = self.best_validation_score_ = None
             self.__dict__.pop("validation_loss_curve_", None)
 
-    def _start_optimizer(self, incremental: bool) -> None:
+    def _start_norms(self, sizes: list[int], dtype: np.dtype[Any]) -> None:
+        """Begin what batch normalisation keeps, or take it over in the weights' dtype."""
+        if not self.batch_norm:
+            for name in ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_"):
+                self.__dict__.pop(name, None)
+        elif not hasattr(self, "bn_gamma_"):
+            self.bn_gamma_, self.bn_var_ = ([np.ones(n, dtype) for n in sizes] for _ in range(2))
+            self.bn_beta_, self.bn_mean_ = ([np.zeros(n, dtype) for n in sizes] for _ in range(2))
+        else:
+            for name in ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_"):
+                setattr(self, name, _validation.as_weights(getattr(self, name), dtype, writable=True))
+
+    def _start_optimizer(self, incremental: bool, n_hidden: int, random_state: np.random.RandomState) -> None:
         kept = getattr(self, "_optimizer", None)
         if incremental and kept is not None:
             return
         self._optimizer = self._new_optimizer()
+        if _descent.is_random(self, n_hidden):
+            self._optimizer.seed = int(random_state.randint(2**31))
         if kept is not None and self.keep_optimizer_state:
             self._optimizer.go_on_from(kept)
 
     def _new_optimizer(self) -> Optimizer:
-        if self.solver == "sgd":
-            rule_params = {"momentum": float(self.momentum), "nesterov": float(self.nesterovs_momentum)}
-            schedule = self.learning_rate
-        else:
-            rule_params = {
-                "beta_1": float(self.beta_1),
-                "beta_2": float(self.beta_2),
-                "epsilon": float(self.epsilon),
-            }
-            schedule = "constant"
-        return Optimizer(
-            self.solver, rule_params, float(self.learning_rate_init), schedule, float(self.power_t)
-        )
+        rule, rule_params, learning_rate = _solvers.rule_of(self)
+        # scikit-learn's own schedules are sgd's alone.
+        by_name = self.learning_rate if self.solver == "sgd" else "constant"
+        schedule: Any = by_name if self.schedule is None else self.schedule
+        if schedule not in ("constant", "invscaling", "adaptive"):
+            schedule = resolve(schedule)
+        return Optimizer(rule, rule_params, learning_rate, schedule, float(self.power_t))
 
     def _core_network(self) -> dict[str, Any]:
         """The network and its loss, as the core's arguments."""
@@ -346,6 +376,10 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             "alpha": float(self.alpha),
             "n_threads": _validation.n_threads(self.n_jobs),
         }
+
+    def _core_descent(self) -> dict[str, Any]:
+        """What is done in a step beyond the plain one, as the trainer's arguments."""
+        return _descent.options(self, len(self.coefs_) - 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

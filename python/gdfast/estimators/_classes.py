@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import compute_sample_weight
+from sklearn.utils import compute_class_weight, compute_sample_weight
 
 from gdfast.estimators._validation import Array
 
@@ -21,6 +21,7 @@ def weigh(class_weight: Any, y: Any, classes: Array, sample_weight: Array | None
     classes : ndarray of shape (n_classes,)
         All classes that there are.
     sample_weight : ndarray of shape (n_samples,) or None
+        For "balanced" a sample of weight 2 counts as two, as in scikit-learn's linear models.
     """
     if class_weight is None:
         return sample_weight
@@ -28,9 +29,19 @@ def weigh(class_weight: Any, y: Any, classes: Array, sample_weight: Array | None
         y = y.toarray()
     weights: Array
     if class_weight == "balanced":
-        weights = compute_sample_weight(class_weight, y)
+        columns = y.T if y.ndim == 2 else [y]
+        weights = np.prod([_balanced(column, sample_weight) for column in columns], axis=0)
     else:
         # With a row for each class, so that none counts as unknown which these samples happen to lack.
         every_class = classes if y.ndim == 1 else np.repeat([[0], [1]], y.shape[1], axis=1)
         weights = compute_sample_weight(class_weight, np.concatenate([y, every_class]))[: len(y)]
     return weights if sample_weight is None else weights * sample_weight
+
+
+def _balanced(y: Array, sample_weight: Array | None) -> Array:
+    classes, positions = np.unique(y, return_inverse=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        of_classes = compute_class_weight("balanced", classes=classes, y=y, sample_weight=sample_weight)
+    # A class without weight has none to be balanced.
+    of_samples: Array = np.where(np.isfinite(of_classes), of_classes, 0.0)[positions]
+    return of_samples

@@ -56,13 +56,11 @@ class Holdout:
             raise ValueError(
                 "sample_weight sums to zero over the validation set. Increase 'validation_fraction', or "
                 "train without early_stopping."
-                if rows is not None
-                else "sample_weight_val sums to zero, so that there is no mean over the validation set."
             )
         self._outputs = np.empty((len(self._y), est.n_outputs_), est.coefs_[0].dtype)
         self._loss = est._choose_output()[1]
         self._score = self._make_score(est, *as_checked)
-        self._best = [array.copy() for array in (*est.coefs_, *est.intercepts_)]
+        self._best = [array.copy() for array in est._weights()]
         self.logs: dict[str, float] = {}
         self._begin_records(est)
 
@@ -86,16 +84,16 @@ class Holdout:
         self.logs = {"val_loss": loss, "val_score": score}
         if est.verbose:
             print(f"Validation score: {score:f}")
-        # Written so that a NaN is no improvement.
-        improved = score >= est.best_validation_score_ + est.tol
+        # Written so that neither NaN nor an error beyond all numbers is an improvement.
+        improved = score > -np.inf and score >= est.best_validation_score_ + est.tol
         if score > est.best_validation_score_:
             est.best_validation_score_ = score
-            _copy((*est.coefs_, *est.intercepts_), self._best)
+            _copy(est._weights(), self._best)
         return bool(improved)
 
     def restore_best(self, est: BaseMLP) -> None:
         """Put the weights that scored best back into the estimator."""
-        _copy(self._best, (*est.coefs_, *est.intercepts_))
+        _copy(self._best, est._weights())
 
     def _make_score(self, est: BaseMLP, X: Any, y: Any) -> _Score:
         if est.scoring is None or est.scoring == "loss":
@@ -111,13 +109,17 @@ class Holdout:
             # scikit-learn's metrics raise where a prediction is not finite.
             if not np.isfinite(outputs).all():
                 return np.nan
-            # The rows come as plain arrays: an estimator with feature names would miss them every time.
-            nameless = copy.copy(est)
-            nameless.__dict__.pop("feature_names_in_", None)
             with np.errstate(over="ignore", invalid="ignore"):
-                return float(scorer(nameless, X, y, **weights))
+                return float(scorer(nameless(est), X, y, **weights))
 
         return score
+
+
+def nameless(est: BaseMLP) -> BaseMLP:
+    """The estimator for plain arrays: with feature names it would miss them every time."""
+    twin = copy.copy(est)
+    twin.__dict__.pop("feature_names_in_", None)
+    return twin
 
 
 def _copy(sources: Any, targets: Any) -> None:

@@ -69,7 +69,7 @@ class _Iterations:
         self._running = False
         self.accepted = OptimizeResult(x=objective.start(), fun=np.nan, nit=0)
         self.stopped = self.out_of_time = False
-        est._no_improvement_count = 0
+        est.n_iter_ = est._no_improvement_count = 0
 
     def evaluate(self, x: Array) -> tuple[float, Array]:
         # An iteration begins with its first evaluation.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,21 +24,40 @@ class Network(Arguments):
     n_layers_: int
     n_outputs_: int
     out_activation_: str
+    bn_gamma_: list[Array]
+    bn_beta_: list[Array]
+    bn_mean_: list[Array]
+    bn_var_: list[Array]
 
-    def _core_outputs(self) -> dict[str, Any]:
-        """The network without its loss, as the core's arguments."""
-        return {
+    def _weights(self) -> list[Array]:
+        """All that training changes."""
+        return [*self.coefs_, *self.intercepts_, *(a for norm in self._norms() or () for a in norm)]
+
+    def _norms(self) -> list[tuple[Array, Array, Array, Array]] | None:
+        """How each hidden layer is normalised, as the core takes it; None where none is."""
+        if "bn_gamma_" not in self.__dict__:
+            return None
+        return list(zip(self.bn_gamma_, self.bn_beta_, self.bn_mean_, self.bn_var_, strict=True))
+
+    def _core_outputs(self, dtype: np.dtype[Any] | None = None) -> dict[str, Any]:
+        """The network without its loss, as the core's arguments; its norms in ``dtype``, where given."""
+        arguments = {
             "activations": self._hidden_activations(),
             "output": self.out_activation_,
             "n_threads": _validation.n_threads(self.n_jobs),
         }
+        if (norms := self._norms()) is not None:
+            if dtype is not None:
+                norms = [tuple(_validation.as_weights(norm, dtype, writable=False)) for norm in norms]  # type: ignore[misc]
+            arguments.update(batch_norm=norms, bn_epsilon=float(self.bn_epsilon))
+        return arguments
 
     def _hidden_activations(self) -> Sequence[Activation]:
         names = _activations.of_layers(self.activation, len(self.coefs_) - 1)
         return _activations.with_parameters(names, self.activation_params)
 
     def _forward(self, X: Any, rows: Array | None, out: Array) -> None:
-        """The outputs of these rows of a checked X, None for all, with the weights as they are, into ``out``."""
+        """The outputs of these rows of a checked X (None: all), with the weights at hand, into ``out``."""
         _core.forward(X, self.coefs_, self.intercepts_, rows=rows, out=out, **self._core_outputs())
 
     def _outputs(self, X: Any) -> Array:
@@ -66,11 +84,8 @@ class Network(Arguments):
             or not X.flags.c_contiguous
         ):
             return None
-        # Finite where every value is, unless squares overflow: of the fast ways, vdot alone warns of nothing.
-        if not math.isfinite(np.vdot(X, X)):
-            return None
         try:
-            return _core.forward(X, coefs, self.intercepts_, **self._core_outputs())
+            return _core.forward_if_finite(X, coefs, self.intercepts_, **self._core_outputs())
         except (TypeError, ValueError):  # weights that a user has set and that have to be converted
             return None
 
@@ -82,4 +97,5 @@ class Network(Arguments):
         dtype = np.dtype(np.float32 if single else np.float64)
         coefs = _validation.as_weights(self.coefs_, dtype, writable=False)
         intercepts = _validation.as_weights(self.intercepts_, dtype, writable=False)
-        return _core.forward(_validation.as_matrix(X, dtype), coefs, intercepts, **self._core_outputs())
+        network = self._core_outputs(dtype)
+        return _core.forward(_validation.as_matrix(X, dtype), coefs, intercepts, **network)

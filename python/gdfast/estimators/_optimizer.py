@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from gdfast._core import Trainer
 from gdfast.estimators._validation import Array
+from gdfast.schedules import Progress, Rates, Schedule
 
-_SCHEDULE = ("learning_rate_init", "schedule", "power_t")
+_SCHEDULE = ("learning_rate_init", "power_t")
 
 
 class Optimizer:
@@ -20,29 +22,40 @@ class Optimizer:
 
     Parameters
     ----------
-    solver : {"sgd", "adam"}
-    rule_params : dict of str to float
-        The rule's constants, by the names that the core gives them.
+    rule : str
+        By the name that the core gives it.
+    rule_params : dict
+        Its constants, by the core's names.
     learning_rate_init : float
-    schedule : {"constant", "invscaling", "adaptive"}
+    schedule : {"constant", "invscaling", "adaptive"} or Schedule
+        One of scikit-learn's, as scikit-learn has it, or one of `gdfast.schedules`, which is used up.
     power_t : float
         Exponent of ``invscaling``.
+
+    Attributes
+    ----------
+    learning_rate : float or ndarray
+        Of the coming epoch, or of each of its steps.
+    seed : int
+        Of the random numbers that steps draw.
     """
 
     def __init__(
         self,
-        solver: str,
-        rule_params: dict[str, float],
+        rule: str,
+        rule_params: dict[str, Any],
         learning_rate_init: float,
-        schedule: str,
+        schedule: str | Schedule,
         power_t: float,
     ) -> None:
-        self.solver = solver
+        self.rule = rule
         self.rule_params = rule_params
         self.learning_rate_init = learning_rate_init
-        self.learning_rate = learning_rate_init
+        self.learning_rate: Rates = learning_rate_init
         self.schedule = schedule
         self.power_t = power_t
+        self.seed = 0
+        self._epochs = self._steps = 0  # gone by
         self._trainer: Trainer | None = None
         self._trains: tuple[Any, ...] = ()
         self._state: Any = None
@@ -51,6 +64,7 @@ class Optimizer:
         self,
         coefs: Sequence[Array],
         intercepts: Sequence[Array],
+        norms: Sequence[tuple[Array, ...]] | None,
         *,
         batch_size: int,
         n_samples: int,
@@ -58,7 +72,7 @@ class Optimizer:
         **network: Any,
     ) -> Trainer:
         """A trainer of these very arrays that goes on where the last one was."""
-        arrays = [*coefs, *intercepts]
+        arrays = [*coefs, *intercepts, *(array for norm in norms or () for array in norm)]
         batch_rows = min(batch_size, n_samples)
         if self._trainer is not None:
             trained, built_for, built_rows = self._trains
@@ -74,8 +88,10 @@ class Optimizer:
             coefs,
             intercepts,
             batch_size=batch_rows,
-            rule=self.solver,
+            rule=self.rule,
             rule_params=self.rule_params,
+            batch_norm=norms,
+            seed=self.seed,
             **network,
         )
         self._trains = (arrays, network, batch_rows)
@@ -89,10 +105,14 @@ class Optimizer:
 
         The learning rate goes on where it was, unless the arguments say another one.
         """
-        if other.solver != self.solver:
+        if other.rule != self.rule:
             return
         self._state = other.state_dict()
-        if all(getattr(other, name) == getattr(self, name) for name in _SCHEDULE):
+        self.seed = other.seed
+        self._epochs, self._steps = other._epochs, other._steps
+        same = all(getattr(other, name) == getattr(self, name) for name in _SCHEDULE)
+        if same and repr(other.schedule) == repr(self.schedule):
+            self.schedule = copy.deepcopy(other.schedule)
             self.learning_rate = other.learning_rate
 
     def state_dict(self) -> Any:
@@ -106,10 +126,22 @@ class Optimizer:
             np.isfinite(array).all() for slot in state["slots"].values() for array in slot
         )
 
-    def epoch_ends(self, samples_seen: int) -> None:
-        """Set the learning rate for the next epoch."""
+    def epoch_begins(self, epochs: int, steps: int, samples_seen: int) -> Rates:
+        """The learning rates of the coming epoch of ``steps``: one of at most ``epochs`` in this fit."""
+        if isinstance(self.schedule, Schedule):
+            now = Progress(self._epochs, self._steps, samples_seen, steps, self._epochs + epochs)
+            self.learning_rate = self.schedule.rates(self.learning_rate_init, now)
+        self._epochs += 1
+        self._steps += steps
+        return self.learning_rate
+
+    def epoch_ends(self, samples_seen: int, monitored: float) -> bool:
+        """Set the learning rate for the next epoch, and say whether the schedule wants to end training."""
+        if isinstance(self.schedule, Schedule):
+            return self.schedule.epoch_ends(monitored)
         if self.schedule == "invscaling":
             self.learning_rate = self.learning_rate_init / (samples_seen + 1) ** self.power_t
+        return False
 
     def stops_on_plateau(self, message: str, verbose: Any) -> bool:
         """Whether training ends now that it no longer improves; else the learning rate has been cut."""

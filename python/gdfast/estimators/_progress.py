@@ -84,8 +84,6 @@ class Progress:
 
     def epoch_ends(self, epoch: int, logs: dict[str, float]) -> bool:
         """Tell everybody; whether one of them wants to stop."""
-        if not self.is_watched:
-            return False
         stops = self._call("on_epoch_end", epoch, {**logs, "time": time.perf_counter() - self._begun})
         return (self._task is not None and self._task.epoch_ends()) or stops
 

@@ -7,18 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
+from itertools import pairwise
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gdfast import _core
-from gdfast.estimators import _validation
+from gdfast import _core, optim
+from gdfast.estimators import _solvers, _validation
 from gdfast.estimators._base import BaseMLP
 from gdfast.estimators._holdout import Holdout
-from gdfast.estimators._sequences import Carried, Sequences, check_sequences, check_step_weights, check_targets
+from gdfast.estimators._sequences import (
+    Carried,
+    Sequences,
+    check_sequences,
+    check_step_weights,
+    check_targets,
+)
 from gdfast.estimators._validation import Array, Samples
 
 _GATES = {"elman": 1, "gru": 3, "lstm": 4}
@@ -27,16 +34,35 @@ _GATES = {"elman": 1, "gru": 3, "lstm": 4}
 class SequenceTrainer:
     """The core's trainer of sequences, called as the one of rows is."""
 
-    def __init__(self, coefs: Sequence[Array], *args: Any, cell: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        coefs: Sequence[Array],
+        intercepts: Sequence[Array],
+        cell: str,
+        *,
+        batch_norm: None,
+        **kwargs: Any,
+    ) -> None:
         self._widths = [np.shape(coef)[0] * _state_parts(cell) for coef in coefs[1:-1:2]]
         self._dtype = coefs[0].dtype
-        self._core = _core.SequenceTrainer(coefs, *args, cell=cell, **kwargs)
+        self._core = _core.SequenceTrainer(coefs, intercepts, cell, **kwargs)
         self.load = self._core.load
         self.state_dict = self._core.state_dict
         self.load_state_dict = self._core.load_state_dict
 
+    @property
+    def records(self) -> Any:
+        return self._core.records
+
     def run_epoch(
-        self, X: Sequences, y: Array, order: Array | None, sample_weight: Array | None, **options: Any
+        self,
+        X: Sequences,
+        y: Array,
+        order: Array | None,
+        sample_weight: Array | None,
+        *,
+        learning_rate: Any,
+        backprop_depth: int,
     ) -> tuple[float, bool]:
         states = None
         if X.carried is not None:
@@ -45,7 +71,9 @@ class SequenceTrainer:
                 np.zeros((len(X), width), self._dtype) if before is None else before[i].astype(self._dtype)
                 for i, width in enumerate(self._widths)
             ]
-        loss, finite = self._core.run_epoch(X.steps, X.starts, y, order, sample_weight, states=states, **options)
+        loss, finite = self._core.run_epoch(
+            X.steps, X.starts, y, order, sample_weight, learning_rate=learning_rate, states=states
+        )
         if X.carried is not None and finite:
             X.carried.arrays = states
         return loss, finite
@@ -62,20 +90,16 @@ class Recurrent(BaseMLP):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "cell": [StrOptions(set(_GATES))],
         "activation": [StrOptions({"tanh", "relu"})],
-        "solver": [StrOptions({"sgd", "adam"})],
+        "solver": [StrOptions(set(_solvers.STOCHASTIC)), optim.Optimizer],
         "per_step": ["boolean"],
         "tbptt": [tuple, list, None],
         "stateful": ["boolean"],
-        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
     }
 
     cell: str
     per_step: bool
     tbptt: tuple[int, int] | None
     stateful: bool
-    clip_value: float | None
-    clip_norm: float | str | None
 
     state_: list[Array]
 
@@ -88,7 +112,9 @@ class Recurrent(BaseMLP):
         if self.tbptt is not None:
             self._truncation()
         if self.per_step and self.scoring not in (None, "loss"):
-            raise ValueError("With per_step=True scoring must be None or 'loss': scorers take one target each.")
+            raise ValueError(
+                "With per_step=True scoring must be None or 'loss': scorers take one target each."
+            )
         return sizes
 
     def _truncation(self) -> tuple[int, int] | None:
@@ -99,8 +125,8 @@ class Recurrent(BaseMLP):
         k1, k2 = (int(k) for k in self.tbptt)
         if not 1 <= k1 <= k2:
             raise ValueError(
-                f"tbptt must be (k1, k2) with 1 <= k1 <= k2: an update every k1 steps, whose gradient reaches back k2 "
-                f"steps, no fewer; got {self.tbptt!r}."
+                f"tbptt must be (k1, k2) with 1 <= k1 <= k2: an update every k1 steps, whose gradient "
+                f"reaches back k2 steps, no fewer; got {self.tbptt!r}."
             )
         return k1, k2
 
@@ -111,10 +137,10 @@ class Recurrent(BaseMLP):
         return X, y.astype(np.float64) if numeric and y.dtype.kind != "f" else y
 
     def _check_features(self, X: Any, reset: bool) -> Sequences:
-        X = check_sequences(X)
+        sequences = check_sequences(X)
         # As scikit-learn counts and compares features.
-        steps = validate_data(self, X.steps, dtype=(np.float64, np.float32), order="C", reset=reset)
-        return replace(X, steps=steps)
+        steps = validate_data(self, sequences.steps, dtype=(np.float64, np.float32), order="C", reset=reset)
+        return replace(sequences, steps=steps)
 
     def _check_weights(self, sample_weight: Any, X: Any) -> Array:
         if self.per_step:
@@ -145,11 +171,12 @@ class Recurrent(BaseMLP):
     ) -> tuple[list[Array], list[Array]]:
         """Uniform by Glorot and Bengio (2010) from below, orthogonal from the last state, gate by gate.
 
-        Biases are zero, but one for an LSTM's forget gates (Gers et al., 2000), so that it begins by remembering.
+        Biases are zero, but one for an LSTM's forget gates (Gers et al., 2000), so that it begins by
+        remembering.
         """
         gates = _GATES[self.cell]
         coefs, intercepts = [], []
-        for fan_in, units in zip(layer_units[:-2], layer_units[1:-1], strict=True):
+        for fan_in, units in pairwise(layer_units[:-1]):
             coefs.append(np.hstack([_glorot(fan_in, units, random_state) for _ in range(gates)]))
             coefs.append(np.hstack([_orthogonal(units, random_state) for _ in range(gates)]))
             from_below = np.zeros(gates * units)
@@ -163,16 +190,16 @@ class Recurrent(BaseMLP):
     def _check_layers(self, layer_units: list[int]) -> None:
         gates = _GATES[self.cell]
         expected: list[tuple[int, int]] = []
-        for fan_in, units in zip(layer_units[:-2], layer_units[1:-1], strict=True):
+        for fan_in, units in pairwise(layer_units[:-1]):
             expected += [(fan_in, gates * units), (units, gates * units)]
         expected.append((layer_units[-2], layer_units[-1]))
         coef_shapes = [np.shape(coef) for coef in self.coefs_]
         intercept_shapes = [np.shape(intercept) for intercept in self.intercepts_]
         if coef_shapes != expected or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
             raise ValueError(
-                "Training cannot go on from the weights at hand: features, cell, hidden_layer_sizes and outputs make "
-                f"weights of the shapes {expected}, but coefs_ have {coef_shapes} and intercepts_ {intercept_shapes}. "
-                "Set the arguments to fit them, or fit anew with warm_start=False."
+                "Training cannot go on from the weights at hand: features, cell, hidden_layer_sizes and "
+                f"outputs make weights of the shapes {expected}, but coefs_ have {coef_shapes} and "
+                f"intercepts_ {intercept_shapes}. Set the arguments to fit them, or fit anew with warm_start=False."
             )
 
     # Training.
@@ -224,10 +251,12 @@ class Recurrent(BaseMLP):
             "cell": self._core_cell(),
             "per_step": bool(self.per_step),
             "tbptt": self._truncation(),
-            "clip_value": self.clip_value,
-            "clip_norm": self.clip_norm,
         }
         return network
+
+    def _steps_per_batch(self, X: Sequences) -> int:
+        truncation = self._truncation()
+        return -(-int(X.lengths.max()) // truncation[0]) if self.per_step and truncation else 1
 
     def _core_cell(self) -> str:
         return f"elman_{self.activation}" if self.cell == "elman" else self.cell
@@ -267,16 +296,14 @@ class Recurrent(BaseMLP):
         if found != shapes:
             what = "hidden state and cell state side by side" if self.cell == "lstm" else "the hidden state"
             raise ValueError(
-                f"initial_state must hold an array for each layer, {what} of every sequence: of the shapes {shapes}, "
-                f"got {found}."
+                f"initial_state must hold an array for each layer, {what} of every sequence: of the shapes "
+                f"{shapes}, got {found}."
             )
         if not all(state.dtype.kind in "fiu" and np.isfinite(state).all() for state in given):
             raise ValueError("initial_state must hold finite real numbers only.")
         return [state.astype(dtype) for state in given]
 
-    def _predict(
-        self, X: Any, initial_state: Any, return_state: bool, finish: Callable[[Array], Any]
-    ) -> Any:
+    def _predict(self, X: Any, initial_state: Any, return_state: bool, finish: Callable[[Array], Any]) -> Any:
         check_is_fitted(self)
         X = self._check_features(X, reset=False)
         outputs, states = self._run(X, initial_state)
@@ -294,7 +321,8 @@ class Recurrent(BaseMLP):
             The sequences.
         y : array-like, as for :meth:`fit`
             The true targets.
-        sample_weight : array-like of shape (n_sequences,), or with ``per_step`` also one for each step, default=None
+        sample_weight : array-like of shape (n_sequences,), or with ``per_step`` also one for each step,
+        default=None
             Weights.
 
         Returns

@@ -1,4 +1,4 @@
-"""Sequences as they come in, checked and put into the form that the core takes; and per-step results on their way out."""
+"""Sequences as they come in, checked and put into the form that the core takes; and results for each step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HOW = (
 
 @dataclass
 class Carried:
-    """States that training begins with and leaves behind: ``arrays``, one for each layer, or None for zeros."""
+    """States that training begins with and leaves behind: one array for each layer, or None for zeros."""
 
     arrays: list[Array] | None
 
@@ -97,7 +97,9 @@ def check_sequences(X: Any) -> Sequences:
     n_sequences, n_steps, n_features = steps.shape
     if 0 in steps.shape:
         raise ValueError(f"{_HOW}; got the shape {steps.shape}: there must be at least one of each.")
-    _check_finite(steps.reshape(-1, n_features), lambda row: f"sequence {row // n_steps}, step {row % n_steps}")
+    _check_finite(
+        steps.reshape(-1, n_features), lambda row: f"sequence {row // n_steps}, step {row % n_steps}"
+    )
     starts = np.arange(0, n_sequences * n_steps + 1, n_steps, dtype=np.int64)
     return Sequences(steps.reshape(-1, n_features), starts, ragged=False)
 
@@ -116,7 +118,7 @@ def _check_list(X: Sequence[Any]) -> Sequences:
                 f"All sequences must have the same features, at least one: X[0] has {arrays[0].shape[1]}, "
                 f"X[{i}] has {x.shape[1]}."
             )
-        _check_finite(x, lambda step, i=i: f"sequence {i}, step {step}")  # type: ignore[misc]
+        _check_finite(x, lambda step, i=i: f"sequence {i}, step {step}")
     starts = np.concatenate([[0], np.cumsum([len(x) for x in arrays])]).astype(np.int64)
     dtype = np.float32 if all(x.dtype == np.float32 for x in arrays) else np.float64
     return Sequences(np.concatenate(arrays).astype(dtype, copy=False), starts, ragged=True)
@@ -141,19 +143,19 @@ def _check_finite(steps: Array, where: Any) -> None:
     row = int(np.flatnonzero(~np.isfinite(steps).all(axis=1))[0])
     what = "NaN" if np.isnan(steps[row]).any() else "infinity"
     raise ValueError(
-        f"Input X contains {what}, first in {where(row)}. Sequences of different lengths are given as a list of "
-        "arrays, without padding; missing values have to be filled in."
+        f"Input X contains {what}, first in {where(row)}. Sequences of different lengths are given as a "
+        "list of arrays, without padding; missing values have to be filled in."
     )
 
 
 def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Array:
-    """y with one row for each sequence or, ``per_step``, for each step; of one column it has one dimension."""
+    """y with a row for each sequence or, ``per_step``, for each step; of one column it has one dimension."""
     if per_step:
         y = _per_step(y, X, "y", "target")
     elif y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
     checked: Array = check_array(
-        y, ensure_2d=False, dtype="numeric" if numeric else None, input_name="y", ensure_min_samples=1
+        y, ensure_2d=False, allow_nd=True, dtype="numeric" if numeric else None, input_name="y"
     )
     if checked.ndim == 2 and checked.shape[1] == 1:
         checked = checked[:, 0]
@@ -162,7 +164,9 @@ def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Arr
         raise ValueError(f"y must have one row for each sequence, got the shape {checked.shape}.{hint}")
     wanted = len(X.steps) if per_step else len(X)
     if len(checked) != wanted:
-        raise ValueError(f"X has {wanted} sequences, but y has {len(checked)} targets: one for each is needed.")
+        raise ValueError(
+            f"X has {wanted} sequences, but y has {len(checked)} targets: one for each is needed."
+        )
     return checked
 
 
@@ -187,7 +191,7 @@ def _per_step(values: Any, X: Sequences, name: str, what: str) -> Array:
     if X.ragged:
         if not isinstance(values, list | tuple | np.ndarray) or len(values) != len(X):
             raise ValueError(
-                f"{name} must be a list of {len(X)} arrays like X: with per_step=True every step has a {what}."
+                f"{name} must be a list of {len(X)} arrays like X: with per_step=True each step has a {what}."
             )
         arrays = [np.asarray(v) for v in values]
         for i, (array, length) in enumerate(zip(arrays, X.lengths, strict=True)):

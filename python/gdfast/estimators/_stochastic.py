@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from gdfast._core import Trainer
+from gdfast.estimators._descent import depth_of_epoch
 from gdfast.estimators._holdout import Holdout
 from gdfast.estimators._order import RowOrder
 from gdfast.estimators._progress import Progress
@@ -40,24 +43,34 @@ def fit_stochastic(
         return optimizer.trainer(
             est.coefs_,
             est.intercepts_,
+            est._norms(),
             batch_size=batch_size,
             n_samples=len(order),
             **est._core_network(),
+            **est._core_descent(),
         )
 
-    run_epoch = trainer().run_epoch
+    steps = math.ceil(len(order) / batch_size) * est._steps_per_batch(samples.X)
+    current = trainer()
+    watched = progress.is_watched
     finite = True
     est.n_iter_ = 0
     try:
         for epoch in range(est.max_iter):
-            logs = {"learning_rate": optimizer.learning_rate}
-            if progress.epoch_begins(epoch, logs):
-                break
-            if progress.is_watched:
-                run_epoch = trainer().run_epoch  # somebody may have edited or replaced the weights
+            rates = optimizer.epoch_begins(est.max_iter - epoch, steps, est.t_)
+            learning_rate = float(np.mean(rates))
+            if watched:
+                if progress.epoch_begins(epoch, {"learning_rate": learning_rate}):
+                    break
+                current = trainer()  # somebody may have edited or replaced the weights
             rows = order.of_next_epoch(est.shuffle)
-            loss, finite = run_epoch(
-                samples.X, samples.y, rows, samples.weight, learning_rate=optimizer.learning_rate
+            loss, finite = current.run_epoch(
+                samples.X,
+                samples.y,
+                rows,
+                samples.weight,
+                learning_rate=rates,
+                backprop_depth=depth_of_epoch(est.backprop_depth, epoch, len(est.coefs_)),
             )
             if not finite:
                 break
@@ -65,27 +78,32 @@ def fit_stochastic(
             est.loss_ = loss
             est.t_ += len(order)
             est.loss_curve_.append(loss)
+            est.learning_rate_curve_.append(learning_rate)
+            if est.record_gradients:
+                _record(est, current)
             if est.verbose:
                 print(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
 
             improved = False
             if holdout is not None:
                 improved = holdout.evaluate(est)
-                logs |= holdout.logs
             if not est.early_stopping:
                 # Written so that a NaN is no improvement.
                 improved = loss <= est.best_loss_ - est.tol
                 if loss < est.best_loss_:
                     est.best_loss_ = loss
             est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
-            optimizer.epoch_ends(est.t_)
-
-            stops = False
+            monitored = loss if holdout is None else holdout.logs["val_loss"]
+            stops = optimizer.epoch_ends(est.t_, monitored)
             if est._no_improvement_count > est.n_iter_no_change:
-                stops = optimizer.stops_on_plateau(_plateau_message(est), est.verbose)
-                if not stops:
+                is_flat = optimizer.stops_on_plateau(_plateau_message(est), est.verbose)
+                if not is_flat:
                     est._no_improvement_count = 0
-            if progress.epoch_ends(epoch, {"loss": loss, **logs}) or stops or single_epoch:
+                stops |= is_flat
+            if watched:
+                logs = {"loss": loss, "learning_rate": learning_rate, **(holdout.logs if holdout else {})}
+                stops |= progress.epoch_ends(epoch, logs)
+            if stops or single_epoch:
                 break
             if progress.is_out_of_time():
                 progress.warn_out_of_time()
@@ -103,6 +121,14 @@ def fit_stochastic(
     if not finite:
         del est._optimizer  # its moments are lost, so that going on has to begin with new ones
         raise ValueError(NON_FINITE_WEIGHTS)
+
+
+def _record(est: BaseMLP, trainer: Trainer) -> None:
+    """Add the last epoch's record of every layer."""
+    if not hasattr(est, "gradient_records_"):
+        est.gradient_records_ = {}
+    for name, values in (trainer.records or {}).items():
+        est.gradient_records_.setdefault(name, []).append(values)  # type: ignore[arg-type]
 
 
 def _batch_size(est: BaseMLP, n_samples: int) -> int:

@@ -10,25 +10,82 @@ import numpy as np
 
 from gdfast.estimators._validation import Array, convert
 
+# Variance times fan-in (He, LeCun) or times the mean of both fans (Glorot).
+_SCALED = {"glorot": 1.0, "he": 2.0, "lecun": 1.0}
+_FORMS = ("normal", "uniform")
+# Their scale where none is given: standard deviation, bound, factor.
+_FREE = {"normal": 0.05, "uniform": 0.05, "orthogonal": 1.0}
+
+NAMES = frozenset(
+    {"sklearn", "zeros", *_FREE, *(f"{author}_{form}" for author in _SCALED for form in _FORMS)}
+)
+
+
+def check(init: Any) -> None:
+    """ValueError where ``init`` is neither a name nor a name that takes a scale, with that."""
+    if isinstance(init, str):
+        if init not in NAMES:
+            raise ValueError(f"init must be one of {sorted(NAMES)}, got {init!r}.")
+        return
+    if not (isinstance(init, tuple) and len(init) == 2 and init[0] in _FREE):
+        raise ValueError(
+            f"init must be a name, or a pair of one of {sorted(_FREE)} and its scale, got {init!r}."
+        )
+    if isinstance(init[1], bool) or not isinstance(init[1], int | float) or not 0 < init[1] < np.inf:
+        raise ValueError(f"The scale of init={init!r} must be a positive number.")
+
 
 def draw(
+    init: Any,
     layer_units: Sequence[int],
     activations: Sequence[str],
     dtype: np.dtype[Any],
     random_state: np.random.RandomState,
 ) -> tuple[list[Array], list[Array]]:
-    """Weights by Glorot and Bengio (2010), equation 16, in the order in which scikit-learn draws them.
+    """The weights and biases of each layer. By scikit-learn's rule biases are drawn, too; else they are zero.
 
     ``activations`` has one for each layer, the output layer included.
     """
     coefs, intercepts = [], []
     for (fan_in, fan_out), activation in zip(pairwise(layer_units), activations, strict=True):
-        # The bound of the paper is for tanh; scikit-learn has a narrower one for the logistic function.
-        factor = 2.0 if activation == "logistic" else 6.0
-        bound = np.sqrt(factor / (fan_in + fan_out))
-        coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype, copy=False))
-        intercepts.append(random_state.uniform(-bound, bound, fan_out).astype(dtype, copy=False))
+        if init == "sklearn":
+            # Glorot and Bengio (2010), equation 16. Its bound is for tanh; scikit-learn has a narrower one
+            # for the logistic function.
+            bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (fan_in + fan_out))
+            coef = random_state.uniform(-bound, bound, (fan_in, fan_out))
+            intercept = random_state.uniform(-bound, bound, fan_out)
+        else:
+            coef, intercept = _matrix(init, fan_in, fan_out, random_state), np.zeros(fan_out)
+        coefs.append(coef.astype(dtype, copy=False))
+        intercepts.append(intercept.astype(dtype, copy=False))
     return coefs, intercepts
+
+
+def _matrix(init: Any, fan_in: int, fan_out: int, random_state: np.random.RandomState) -> Array:
+    shape = fan_in, fan_out
+    name, scale = init if isinstance(init, tuple) else (init, _FREE.get(init, 0.0))
+    if name == "zeros":
+        return np.zeros(shape)
+    if name == "orthogonal":
+        return np.asarray(scale * _orthogonal(shape, random_state))
+    author, _, form = name.rpartition("_")
+    if author:
+        # Glorot and Bengio (2010), He et al. (2015), LeCun et al. (1998).
+        fan = (fan_in + fan_out) / 2 if author == "glorot" else fan_in
+        scale = np.sqrt(_SCALED[author] / fan)
+        if form == "uniform":
+            scale *= np.sqrt(3)  # a uniform distribution of bound b has the variance b^2 / 3
+    if form == "normal":
+        return np.asarray(random_state.normal(0.0, scale, shape))
+    return np.asarray(random_state.uniform(-scale, scale, shape))
+
+
+def _orthogonal(shape: tuple[int, int], random_state: np.random.RandomState) -> Array:
+    """Orthonormal rows or columns, whichever are fewer (Saxe, McClelland and Ganguli, 2014)."""
+    tall = random_state.normal(size=(max(shape), min(shape)))
+    q, r = np.linalg.qr(tall)
+    q *= np.sign(np.diag(r))  # or it would not be uniformly distributed (Mezzadri, 2007)
+    return np.asarray(q if shape[0] >= shape[1] else np.ascontiguousarray(q.T))
 
 
 def given(arrays: Sequence[Any], like: Sequence[Array], name: str) -> list[Array]:

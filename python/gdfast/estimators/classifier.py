@@ -36,8 +36,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Activation of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh",
         "relu", "leaky_relu", "elu", "selu", "gelu" (by the error function), "gelu_tanh" (its approximation),
         "silu", "mish", "softplus", "softsign" or "hard_tanh".
-    solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        SciPy's L-BFGS-B, stochastic gradient descent with momentum, or Adam.
+    solver : str or optimizer, default="adam"
+        "lbfgs" (SciPy's L-BFGS-B), "sgd" (with momentum) and "adam" as scikit-learn has them; "adagrad",
+        "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion" or "rprop" with the hyper-parameters that
+        :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; an object of that
+        module, whose values count; or "annealing", simulated annealing, which needs no gradient.
     alpha : float, default=0.0001
         Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the samples (their
         weights) of the batch. Intercepts are not penalized.
@@ -86,7 +89,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         the work pays for. The results are the same for any number.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes, that multiply ``sample_weight``: a dict of class to weight, for several labels
-        a list of one dict each; or "balanced", in inverse proportion to their frequencies. Like
+        a list of one dict each; or "balanced", in inverse proportion to their weighted frequencies. Like
         ``sample_weight`` they count in the score on samples that ``early_stopping`` sets aside.
     label_smoothing : float, default=0.0
         Share of each label that is spread over all classes while training (over yes and no, for two classes
@@ -118,6 +121,50 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         What to call in the course of a fit; any of the methods ``on_train_begin(est)``,
         ``on_train_end(est)``, ``on_epoch_begin(est, epoch, logs)`` and ``on_epoch_end(est, epoch, logs)``.
         True from one of the last two stops training. See :mod:`gdfast.callbacks`.
+    schedule : str, schedule or callable, default=None
+        How the learning rate changes, for any stochastic solver: one of :mod:`gdfast.schedules`, the name of
+        one that needs no argument, or a function of the epoch's number, from 0, that returns a factor. None
+        leaves it to ``learning_rate``.
+    init : str or (str, float), default="sklearn"
+        First weights: "sklearn" (Glorot's uniform, of the biases, too), "zeros", "glorot_normal",
+        "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "normal", "uniform" or
+        "orthogonal", all with biases of zero. The last three may come with a scale, ``("normal", 0.05)``:
+        standard deviation, bound, factor.
+    l1_ratio : float, default=0.0
+        The part of ``alpha`` that is an L1 penalty, ``alpha * l1_ratio`` times the weights' sizes (an elastic
+        net); the rest is L2.
+    weight_decay : float, default=0.0
+        Decoupled decay: every step takes ``learning_rate * weight_decay`` of the weights off (not of
+        intercepts), beside the gradient.
+    dropout : float or sequence of float, default=0.0
+        Share of values to set to zero in training, the others growing by ``1 / (1 - dropout)``: one number
+        for all hidden layers, or one for the inputs and one for each hidden layer.
+    batch_norm : bool, default=False
+        Whether each hidden layer's sums are normalised over the batch before its activation; in prediction
+        by running moments.
+    bn_momentum : float, default=0.1
+        The last batch's part in the running moments.
+    bn_epsilon : float, default=1e-5
+        Added to the variance.
+    clip_value : float, default=None
+        Bound on every component of the gradient, ``alpha``'s part included.
+    clip_norm : float or "auto", default=None
+        Bound on the norm of the whole gradient, to which it is scaled down. "auto" (AutoClip) takes the 10th
+        percentile of the norms of the last 1000 steps.
+    clip_layer_norm : float, default=None
+        Bound on the norm of each layer's gradient. Values are clipped first, then layers, then the whole.
+    backprop_depth : int or callable, default=None
+        Weight layers, counted from the output, through which deltas flow back; those below keep every bit. A
+        callable of the epoch's number, from 0, makes it grow, say. None is all of them.
+    gradient_noise : float, default=0.0
+        Variance of normal noise on the gradient of the first step; it fades with ``step ** -0.55``.
+    record_gradients : bool, default=False
+        Whether to keep ``gradient_records_``.
+    annealing_params : dict, default=None
+        For ``solver="annealing"``: "cooling" ("geometric", "linear" or "logarithmic"), "initial_temp",
+        "final_temp" and "step_size", the scale of the first proposals (0.1). An iteration makes 100
+        proposals. What falls is the training loss, or, where ``scoring`` is given, minus that score of the
+        training data.
 
     Attributes
     ----------
@@ -142,6 +189,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     validation_loss_curve_ : list of float
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
+    learning_rate_curve_ : list of float
+        Learning rate of each epoch, the mean over its steps; absent with lbfgs.
+    gradient_records_ : dict of str to list of lists of float
+        With ``record_gradients``, of each epoch and layer: "gradient_norm" (before any clipping),
+        "weight_norm" and "update_ratio" (the norm of a step over that of the weights), means over the
+        epoch's steps; NaN for a layer that ``backprop_depth`` left out.
+    bn_gamma_, bn_beta_, bn_mean_, bn_var_ : list of ndarrays of shape (fan_out,)
+        With ``batch_norm``, of each hidden layer: factor and summand of the normalised sums, and the running
+        moments.
     n_iter_ : int
         Epochs (iterations, for lbfgs) of the last fit.
     t_ : int
@@ -192,7 +248,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
-    loss = "log_loss"
+    loss = "log_loss"  # not an argument, but scikit-learn's has it to be read
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
@@ -236,6 +292,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         keep_optimizer_state: bool = False,
         max_time: float | None = None,
         callbacks: Any = None,
+        schedule: Any = None,
+        init: Any = "sklearn",
+        l1_ratio: float = 0.0,
+        weight_decay: float = 0.0,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        bn_momentum: float = 0.1,
+        bn_epsilon: float = 1e-5,
+        clip_value: float | None = None,
+        clip_norm: float | str | None = None,
+        clip_layer_norm: float | None = None,
+        backprop_depth: Any = None,
+        gradient_noise: float = 0.0,
+        record_gradients: bool = False,
+        annealing_params: dict[str, Any] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -270,6 +341,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.keep_optimizer_state = keep_optimizer_state
         self.max_time = max_time
         self.callbacks = callbacks
+        self.schedule = schedule
+        self.init = init
+        self.l1_ratio = l1_ratio
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.bn_momentum = bn_momentum
+        self.bn_epsilon = bn_epsilon
+        self.clip_value = clip_value
+        self.clip_norm = clip_norm
+        self.clip_layer_norm = clip_layer_norm
+        self.backprop_depth = backprop_depth
+        self.gradient_noise = gradient_noise
+        self.record_gradients = record_gradients
+        self.annealing_params = annealing_params
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -390,6 +476,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._check_no_new_classes(unique_labels(y))
         if y.ndim == 2 and self._label_binarizer.y_type_ != "multilabel-indicator":
             raise ValueError("The object was not fitted with multilabel input.")
+        if y.ndim == 1 and self._label_binarizer.y_type_ == "multilabel-indicator":
+            raise ValueError(
+                "The object was fitted with multilabel input, but y has one dimension. Give an indicator "
+                f"matrix of shape (n_samples, {len(self.classes_)})."
+            )
         return X, y
 
     def _validate_holdout(self, X: Any, y: Any) -> tuple[Any, Any]:

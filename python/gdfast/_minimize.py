@@ -1,0 +1,392 @@
+"""Minimize a function of your own, in scipy.optimize's style, by any rule of gdfast.optim or by annealing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import Bounds, OptimizeResult
+
+from gdfast import optim
+from gdfast._annealing import COOLINGS, anneal
+from gdfast._checks import check_count, check_not_negative, check_positive
+from gdfast.schedules import Progress, Schedule, resolve
+
+Vector: TypeAlias = NDArray[np.float64]
+
+_METHODS: dict[str, type[optim.Optimizer]] = {
+    name.lower(): getattr(optim, name) for name in optim.__all__ if name != "Optimizer"
+}
+_DESCENT_OPTIONS = ("maxiter", "gtol", "schedule", "clip_norm", "clip_value", "finite_diff_step")
+_ANNEALING_OPTIONS = ("maxfev", "cooling", "initial_temp", "final_temp", "step_size", "seed")
+
+
+def minimize(
+    fun: Callable[..., Any],
+    x0: ArrayLike,
+    args: tuple[Any, ...] = (),
+    method: str | optim.Optimizer = "adam",
+    jac: Callable[..., Any] | bool | None = None,
+    bounds: Bounds | Sequence[tuple[float | None, float | None]] | None = None,
+    callback: Callable[..., Any] | None = None,
+    options: dict[str, Any] | None = None,
+) -> OptimizeResult:
+    """Minimize a function of one or more variables.
+
+    The arguments are those of ``scipy.optimize.minimize``.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args) -> float``, or, with ``jac=True``, ``-> (float, gradient)``. x is a float64 array of
+        shape (n,), which it must not change.
+    x0 : array-like of shape (n,)
+        The beginning.
+    args : tuple, default=()
+        Passed on to ``fun`` and ``jac``.
+    method : str or gdfast.optim.Optimizer, default="adam"
+        "sgd", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "nadam", "adamax", "lion", "rprop"; an
+        optimizer object, which is copied; or "annealing", which needs no gradient and leaves local minima.
+    jac : callable, bool or None, default=None
+        ``jac(x, *args) -> array of shape (n,)``. True: ``fun`` returns it, too. None: the gradient is
+        estimated by central differences, 2 n calls of ``fun`` each, and the result's message says so.
+    bounds : scipy.optimize.Bounds or sequence of (min, max), default=None
+        None in a pair is no bound. After every step, and at the beginning, x is projected: what lies
+        outside is put on the bound.
+    callback : callable, default=None
+        Called after every iteration, as ``callback(xk)``, or as ``callback(intermediate_result=...)`` if
+        its one argument is of this name: an OptimizeResult with ``x`` and ``fun`` (of annealing, the best
+        so far). Raising StopIteration ends the iterations.
+    options : dict, default=None
+        Of all methods but annealing:
+
+        maxiter : int, default=10000
+            The number of iterations.
+        gtol : float, default=1e-5
+            Stop when no element of the gradient is larger than this (of the projected gradient, where there
+            are bounds). 0: do all iterations.
+        schedule : optional
+            How the learning rate changes: what `gdfast.schedules.resolve` takes. Each iteration is an epoch
+            of one step.
+        clip_norm, clip_value : float, optional
+            The largest norm of the gradient, and the largest size of its elements.
+        finite_diff_step : float, default=6.06e-6
+            Central differences' relative step; the default is the cube root of float64's resolution.
+        lr, ... :
+            The hyper-parameters of the method, where it is given by name.
+
+        Of annealing:
+
+        maxfev : int, default=50000
+            The number of evaluations.
+        cooling : {"geometric", "linear", "logarithmic"}, default="geometric"
+            How the temperature falls.
+        initial_temp, final_temp : float, optional
+            The default is told from the first proposals, and a millionth of that.
+        step_size : float or array of shape (n,), default=1.0
+            The scale of the first proposals; it adapts.
+        seed : int, numpy.random.Generator or None
+            Of the walk.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        ``x``, ``fun``, ``jac`` (not of annealing), ``nit``, ``nfev``, ``njev``, ``success``, ``status``,
+        ``message``. Status 0: gtol was reached, or the walk is over; 1: maxiter was reached; 2: fun or its
+        gradient is not finite, and x the last point where it was; 99: the callback stopped it. Success is
+        status 0. x is the last point, for annealing the best.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or an option is unknown or contradicts an optimizer object.
+
+    See Also
+    --------
+    gdfast.optim : the rules and their hyper-parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gdfast
+    >>> def rosenbrock(x):
+    ...     return (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
+    >>> result = gdfast.minimize(rosenbrock, [-1.0, 2.0], method="adam", options={"lr": 0.05})
+    >>> result.x.round(3)
+    array([1., 1.])
+    >>> result.message
+    'The gradient is as small as gtol asks. It was estimated by central differences.'
+
+    The classic call, ``n_iters`` plain steps of gradient descent, is
+
+    >>> def gradient_descent(loss, grad, params, learning_rate, n_iters):
+    ...     options = {"lr": learning_rate, "maxiter": n_iters, "gtol": 0}
+    ...     return gdfast.minimize(loss, params, jac=grad, method="sgd", options=options).x
+    >>> gradient_descent(lambda t: (t[0] - 3) ** 2, lambda t: 2 * (t - 3), [0.0], 0.1, 100)
+    array([3.])
+    """
+    options = dict(options or {})
+    x = np.array(x0, dtype=np.float64, ndmin=1)
+    if x.ndim > 1:
+        raise ValueError(f"x0 must have one dimension, got shape {x.shape}")
+    if not isinstance(args, tuple):
+        args = (args,)  # as scipy does
+    project = _projection(bounds, x.size)
+    if project is not None:
+        x = project(x)
+    report = _Reporter(callback)
+    if isinstance(method, str) and method.lower() == "annealing":
+        if jac is not None and not isinstance(jac, bool):
+            raise ValueError("method='annealing' takes no gradient: leave jac out")
+        function = _Function(fun, args, jac=jac is True, step=None, project=None)
+        return _anneal(function, x, project, report, options)
+    step = options.pop("finite_diff_step", np.finfo(np.float64).eps ** (1 / 3))
+    check_positive("options['finite_diff_step']", step)
+    function = _Function(fun, args, jac=jac, step=step, project=project)
+    return _descend(function, x, _optimizer(method, options), project, report, options)
+
+
+class _Function:
+    """The user's function and gradient, counted."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        args: tuple[Any, ...],
+        jac: Callable[..., Any] | bool | None,
+        step: float | None,
+        project: Callable[[Vector], Vector] | None,
+    ) -> None:
+        if not callable(fun):
+            raise TypeError(f"fun must be callable, got {fun!r}")
+        if jac is not None and not isinstance(jac, bool) and not callable(jac):
+            raise TypeError(f"jac must be callable, True or None, got {jac!r}")
+        self.fun, self.args, self.jac, self.step, self.project = fun, args, jac, step, project
+        self.together = jac is True
+        self.estimated = not callable(jac) and not self.together
+        self.nfev = self.njev = 0
+
+    def value(self, x: Vector) -> float:
+        self.nfev += 1
+        result = self.fun(x, *self.args)
+        return _number(result[0] if self.together else result)
+
+    def value_and_gradient(self, x: Vector, value_too: bool) -> tuple[float | None, Vector]:
+        """The value is None where nobody asks for it and it does not come by itself."""
+        self.njev += 1
+        if self.together:
+            self.nfev += 1
+            value, gradient = self.fun(x, *self.args)
+            return _number(value), _checked_gradient(gradient, x)
+        gradient = self.jac(x, *self.args) if callable(self.jac) else self._differences(x)
+        return self.value(x) if value_too else None, _checked_gradient(gradient, x)
+
+    def _differences(self, x: Vector) -> Vector:
+        gradient = np.empty_like(x)
+        for i, h in enumerate(self.step * np.maximum(1, np.abs(x))):
+            above, below = x.copy(), x.copy()
+            above[i] += h
+            below[i] -= h
+            if self.project is not None:
+                above, below = self.project(above), self.project(below)
+            width = above[i] - below[i]
+            gradient[i] = (self.value(above) - self.value(below)) / width if width else 0.0
+        return gradient
+
+
+def _descend(
+    function: _Function,
+    x: Vector,
+    optimizer: optim.Optimizer,
+    project: Callable[[Vector], Vector] | None,
+    report: _Reporter,
+    options: dict[str, Any],
+) -> OptimizeResult:
+    maxiter = options.get("maxiter", 10_000)
+    check_count("options['maxiter']", maxiter)
+    gtol = options.get("gtol", 1e-5)
+    check_not_negative("options['gtol']", gtol)
+    for name in ("clip_norm", "clip_value"):
+        if options.get(name) is not None:
+            check_positive(f"options['{name}']", options[name])
+    schedule = resolve(options.get("schedule"))
+    listens = type(schedule).epoch_ends is not Schedule.epoch_ends
+    base_lr = optimizer.lr
+    value, gradient = function.value_and_gradient(x, listens)
+    status, nit = 1, 0
+    while status == 1:
+        if not np.isfinite(gradient).all():
+            status = 2
+        elif gtol > 0 and _largest(gradient, x, project) <= gtol:
+            status = 0
+        elif nit == maxiter:
+            break
+        else:
+            kept = x.copy(), value, gradient
+            optimizer.lr = float(np.ravel(schedule.rates(base_lr, Progress(nit, nit, nit, 1, maxiter)))[0])
+            optimizer.step(x, _clipped(gradient, options))
+            if project is not None:
+                x = project(x)
+            nit += 1
+            value, gradient = function.value_and_gradient(x, listens or report.wants_value)
+            if not (np.isfinite(gradient).all() and np.isfinite(x).all()):
+                (x, value, gradient), status = kept, 2
+            elif report(x, value):
+                status = 99
+            elif listens and value is not None and schedule.epoch_ends(value):
+                break
+    if value is None:
+        value = function.value(x)
+    if not np.isfinite(value):
+        status = 2
+    message = {
+        0: "The gradient is as small as gtol asks.",
+        1: "The maximum number of iterations has been reached.",
+        2: "The function or its gradient is not finite: a smaller lr may help.",
+        99: "The callback raised StopIteration.",
+    }[status]
+    if function.estimated:
+        message += " It was" if status == 0 else " The gradient was"
+        message += " estimated by central differences."
+    return OptimizeResult(
+        x=x, fun=value, jac=gradient, nit=nit, nfev=function.nfev, njev=function.njev,
+        success=status == 0, status=status, message=message,
+    )  # fmt: skip
+
+
+def _anneal(
+    function: _Function,
+    x: Vector,
+    project: Callable[[Vector], Vector] | None,
+    report: _Reporter,
+    options: dict[str, Any],
+) -> OptimizeResult:
+    _check_known(options, _ANNEALING_OPTIONS)
+    maxfev = options.get("maxfev", 50_000)
+    check_count("options['maxfev']", maxfev)
+    cooling = options.get("cooling", "geometric")
+    if cooling not in COOLINGS:
+        raise ValueError(
+            f"options['cooling'] must be one of {', '.join(map(repr, COOLINGS))}; got {cooling!r}"
+        )
+    for name in ("initial_temp", "final_temp"):
+        if options.get(name) is not None:
+            check_positive(f"options['{name}']", options[name])
+    found = anneal(
+        function.value,
+        x,
+        rng=np.random.default_rng(options.get("seed")),
+        max_evaluations=maxfev,
+        cooling=cooling,
+        initial_temp=options.get("initial_temp"),
+        final_temp=options.get("final_temp"),
+        step_size=options.get("step_size", 1.0),
+        project=project,
+        callback=(lambda step, best, value: report(best, value)) if report.callback is not None else None,
+    )
+    status = 99 if found.stopped else 0 if np.isfinite(found.energy) else 2
+    message = {
+        0: "The walk is over: the best point of it is returned.",
+        2: "The function is finite nowhere on the walk.",
+        99: "The callback raised StopIteration.",
+    }[status]
+    return OptimizeResult(
+        x=found.x, fun=found.energy, nit=found.steps, nfev=function.nfev, njev=0,
+        success=status == 0, status=status, message=message,
+    )  # fmt: skip
+
+
+class _Reporter:
+    """The user's callback, called as scipy calls it; says whether it wants to stop."""
+
+    def __init__(self, callback: Callable[..., Any] | None) -> None:
+        self.callback = callback
+        self.wants_value = False
+        if callback is not None:
+            if not callable(callback):
+                raise TypeError(f"callback must be callable, got {callback!r}")
+            self.wants_value = set(inspect.signature(callback).parameters) == {"intermediate_result"}
+
+    def __call__(self, x: Vector, value: float | None) -> bool:
+        if self.callback is None:
+            return False
+        try:
+            if self.wants_value:
+                self.callback(intermediate_result=OptimizeResult(x=x.copy(), fun=value))
+            else:
+                self.callback(x.copy())
+        except StopIteration:
+            return True
+        return False
+
+
+def _optimizer(method: str | optim.Optimizer, options: dict[str, Any]) -> optim.Optimizer:
+    """One of our own; what options hold of its hyper-parameters is taken from them."""
+    if isinstance(method, optim.Optimizer):
+        params = method.get_params()
+        for name in options.keys() & params.keys():
+            raise ValueError(f"options['{name}'] contradicts method={method!r}: an optimizer has its own")
+        _check_known(options, _DESCENT_OPTIONS)
+        return type(method)(**params)
+    if not isinstance(method, str) or method.lower() not in _METHODS:
+        names = ", ".join(map(repr, [*_METHODS, "annealing"]))
+        raise ValueError(f"method must be one of {names}, or an optimizer of gdfast.optim; got {method!r}")
+    kind = _METHODS[method.lower()]
+    _check_known(options, (*_DESCENT_OPTIONS, *kind._names))
+    return kind(**{name: options[name] for name in options.keys() & set(kind._names)})
+
+
+def _check_known(options: dict[str, Any], names: Sequence[str]) -> None:
+    for name in options:
+        if name not in names:
+            raise ValueError(f"unknown option {name!r}; this method has {', '.join(names)}")
+
+
+def _projection(bounds: Any, n: int) -> Callable[[Vector], Vector] | None:
+    if bounds is None:
+        return None
+    if isinstance(bounds, Bounds):
+        low, high = bounds.lb, bounds.ub
+    else:
+        pairs = [(-np.inf if a is None else a, np.inf if b is None else b) for a, b in bounds]
+        if len(pairs) != n:
+            raise ValueError(f"bounds must be as many pairs as x0 has elements ({n}), got {len(pairs)}")
+        low, high = np.array(pairs, np.float64).reshape(n, 2).T
+    low, high = (np.broadcast_to(np.asarray(bound, np.float64), (n,)) for bound in (low, high))
+    if not (low <= high).all():
+        raise ValueError("bounds must have each minimum at or below its maximum")
+    return lambda x: np.clip(x, low, high)
+
+
+def _largest(gradient: Vector, x: Vector, project: Callable[[Vector], Vector] | None) -> float:
+    if project is not None:
+        gradient = project(x - gradient) - x
+    return float(np.abs(gradient).max(initial=0.0))
+
+
+def _clipped(gradient: Vector, options: dict[str, Any]) -> Vector:
+    value, norm = options.get("clip_value"), options.get("clip_norm")
+    if value is not None:
+        gradient = np.clip(gradient, -value, value)
+    if norm is not None:
+        size = float(np.linalg.norm(gradient))
+        if size > norm:
+            gradient = gradient * (norm / size)
+    return gradient
+
+
+def _number(value: Any) -> float:
+    number = np.asarray(value, np.float64)
+    if number.size != 1:
+        raise ValueError(f"fun must return a number, got an array of shape {number.shape}")
+    return float(number.item())
+
+
+def _checked_gradient(gradient: Any, x: Vector) -> Vector:
+    array = np.ascontiguousarray(gradient, np.float64)
+    if array.size != x.size:
+        raise ValueError(f"jac must return an array of shape {x.shape}, got {array.shape}")
+    return array.reshape(x.shape).copy() if array is gradient else array.reshape(x.shape)

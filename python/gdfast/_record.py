@@ -1,0 +1,27 @@
+"""Objects that are a record of their constructor's arguments, as scikit-learn's clone needs them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Record:
+    _names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        if "__init__" in cls.__dict__:
+            code = cls.__init__.__code__
+            cls._names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments by name, as they were given.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Of no effect: it is scikit-learn's, whose ``clone`` calls this.
+        """
+        return {name: getattr(self, name) for name in self._names}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"

@@ -1,0 +1,295 @@
+"""What an estimator calls in the course of a fit.
+
+A callback is any object with one or more of these methods; an estimator takes a list of them as
+``callbacks``.
+
+=========================================  ==================================================================
+``on_train_begin(est)``                    The weights are there, the first epoch is about to begin.
+``on_epoch_begin(est, epoch, logs)``       Returns True to stop before this epoch.
+``on_epoch_end(est, epoch, logs)``         Returns True to stop after this epoch.
+``on_train_end(est)``                      The weights are those that stay. Called however a fit ends, for all
+                                           callbacks whose ``on_train_begin`` has been reached, last one
+                                           first.
+=========================================  ==================================================================
+
+``epoch`` counts from 0 in each fit. ``logs`` is a dict of what is known: "learning_rate" (not with lbfgs)
+and, at an epoch's end, "loss", "time" (seconds since the fit began) and, with a validation set, "val_loss"
+and "val_score". With lbfgs an iteration is an epoch. ``partial_fit`` calls nothing: there the loop is yours.
+
+Whenever a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of that moment: it may
+predict with ``est``, save it, or edit the weights, and training goes on from what it leaves. (lbfgs keeps to
+its own path.) An exception in a callback ends the fit; the weights are those of the last whole epoch or, with
+a validation set, the best.
+
+Examples
+--------
+>>> from sklearn.datasets import load_iris
+>>> from gdfast import MLPClassifier
+>>> X, y = load_iris(return_X_y=True)
+>>> class Stop:
+...     def on_epoch_end(self, est, epoch, logs):
+...         return logs["loss"] < 0.5
+>>> clf = MLPClassifier(random_state=0, callbacks=[Stop()]).fit(X, y)
+>>> clf.loss_curve_[-2] > 0.5 > clf.loss_curve_[-1]
+True
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+__all__ = ["EarlyStopping", "ModelCheckpoint", "ProgressBar"]
+
+# What belongs to a fit under way, not to the model.
+_OF_THE_FIT = ("_callback_fit_ctx", "_skl_callbacks", "_skl_callbacks_to_teardown", "_parent_callback_ctx")
+
+
+class ProgressBar:
+    """A bar that shows the epochs of a fit, with loss and score, by tqdm.
+
+    Parameters
+    ----------
+    **tqdm_options
+        Passed on to :class:`tqdm.tqdm`, for instance ``leave=False`` or ``file=sys.stdout``.
+
+    Raises
+    ------
+    ImportError
+        If tqdm is not installed.
+
+    Examples
+    --------
+    >>> import io
+    >>> from sklearn.datasets import load_iris
+    >>> from gdfast import MLPClassifier
+    >>> from gdfast.callbacks import ProgressBar
+    >>> X, y = load_iris(return_X_y=True)
+    >>> shown = io.StringIO()
+    >>> clf = MLPClassifier(tol=0.1, callbacks=[ProgressBar(file=shown)]).fit(X, y)
+    >>> "MLPClassifier" in shown.getvalue()
+    True
+    """
+
+    def __init__(self, **tqdm_options: Any) -> None:
+        _tqdm()
+        self.tqdm_options = tqdm_options
+        self._bar: Any = None
+
+    def on_train_begin(self, est: Any) -> None:
+        options = {"desc": type(est).__name__, "unit": "epoch", **self.tqdm_options}
+        self._bar = _tqdm()(total=est.max_iter, **options)
+
+    def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
+        shown = {name: logs[name] for name in ("loss", "val_loss", "val_score") if name in logs}
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+
+    def on_train_end(self, est: Any) -> None:
+        self._bar.close()
+        self._bar = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_bar": None}  # a bar belongs to one terminal
+
+
+class EarlyStopping:
+    """Stop when what is logged no longer improves.
+
+    Unlike the estimators' ``early_stopping`` it can watch anything that is logged, and puts no weights back;
+    with a validation set the estimator does that in any case.
+
+    Parameters
+    ----------
+    monitor : str, default="val_loss"
+        The name in ``logs`` to watch.
+    patience : int, default=10
+        Epochs without improvement after which to stop.
+    min_delta : float, default=0.0
+        What counts as an improvement: to be better than the best by more than this.
+    mode : {"auto", "min", "max"}, default="auto"
+        Whether less or more is better; "auto" takes more for names with "score" in them, else less.
+
+    Attributes
+    ----------
+    best_ : float or None
+        The best value so far.
+    best_epoch_ : int or None
+        Its epoch.
+    stopped_epoch_ : int or None
+        The epoch after which it stopped the fit.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from gdfast import MLPClassifier
+    >>> from gdfast.callbacks import EarlyStopping
+    >>> X, y = load_iris(return_X_y=True)
+    >>> stop = EarlyStopping("loss", patience=5, min_delta=0.01)
+    >>> clf = MLPClassifier(max_iter=1000, callbacks=[stop], random_state=0).fit(X, y)
+    >>> clf.n_iter_ == stop.stopped_epoch_ + 1
+    True
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0, mode: str = "auto"
+    ) -> None:
+        if patience < 0 or min_delta < 0:
+            raise ValueError(
+                f"patience and min_delta must be at least 0, got {patience!r} and {min_delta!r}."
+            )
+        self.monitor = monitor
+        self.patience = patience
+        self.min_delta = min_delta
+        self.mode = mode
+        self._sign = _sign(mode, monitor)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best_: float | None = None
+        self.best_epoch_: int | None = None
+        self.stopped_epoch_: int | None = None
+        self._waited = 0
+
+    def on_train_begin(self, est: Any) -> None:
+        self._forget()
+
+    def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> bool:
+        value = _monitored(self.monitor, logs)
+        # Written so that a NaN is no improvement.
+        if value == value and (
+            self.best_ is None or self._sign * value > self._sign * self.best_ + self.min_delta
+        ):
+            self.best_, self.best_epoch_, self._waited = value, epoch, 0
+            return False
+        self._waited += 1
+        if self._waited <= self.patience:
+            return False
+        self.stopped_epoch_ = epoch
+        return True
+
+
+class ModelCheckpoint:
+    """Write the estimator to a file after each epoch, or after each that is the best so far.
+
+    The file is joblib's: ``joblib.load(path)`` gives an estimator that predicts and, fitted with
+    ``warm_start`` and ``keep_optimizer_state``, goes on where it was. It is written beside its place and then
+    put there, so that there is a whole one at any time. As with every pickle, load only files that you trust.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to write. ``{epoch}`` and any name in ``logs``, as in ``"{epoch:03d}-{val_loss:.3f}.joblib"``,
+        are filled in; a path without them is written over.
+    monitor : str, default="val_loss"
+        The name in ``logs`` that says which epoch is the best; used with ``save_best_only``.
+    save_best_only : bool, default=False
+        Whether to write only when ``monitor`` has improved.
+    mode : {"auto", "min", "max"}, default="auto"
+        Whether less or more is better; "auto" takes more for names with "score" in them, else less.
+
+    Attributes
+    ----------
+    best_ : float or None
+        The best value so far; None without ``save_best_only``.
+    last_path_ : path or None
+        What was written last.
+
+    Notes
+    -----
+    ``callbacks`` are not written with the estimator: set them again to go on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import joblib
+    >>> from sklearn.datasets import load_iris
+    >>> from gdfast import MLPClassifier
+    >>> from gdfast.callbacks import ModelCheckpoint
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     keep = ModelCheckpoint(f"{folder}/iris.joblib", monitor="loss", save_best_only=True)
+    ...     clf = MLPClassifier(max_iter=500, callbacks=[keep], random_state=0).fit(X, y)
+    ...     joblib.load(keep.last_path_).score(X, y)
+    0.98
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        save_best_only: bool = False,
+        mode: str = "auto",
+    ) -> None:
+        self.path = os.fspath(path)
+        self.monitor = monitor
+        self.save_best_only = save_best_only
+        self.mode = mode
+        self._sign = _sign(mode, monitor)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best_: float | None = None
+        self.last_path_: Path | None = None
+
+    def on_train_begin(self, est: Any) -> None:
+        self._forget()
+
+    def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
+        if self.save_best_only:
+            value = _monitored(self.monitor, logs)
+            if not (value == value and (self.best_ is None or self._sign * value > self._sign * self.best_)):
+                return
+            self.best_ = value
+        path = Path(self.path.format(epoch=epoch, **logs))
+        _save(est, path)
+        self.last_path_ = path
+
+
+def _tqdm() -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "ProgressBar needs tqdm. Install it by `pip install tqdm` or `pip install gdfast[progress]`."
+        ) from error
+    return tqdm
+
+
+def _sign(mode: str, monitor: str) -> int:
+    """1 where more is better, else -1."""
+    if mode not in ("auto", "min", "max"):
+        raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}.")
+    return 1 if mode == "max" or (mode == "auto" and "score" in monitor) else -1
+
+
+def _monitored(monitor: str, logs: dict[str, float]) -> float:
+    if monitor not in logs:
+        raise ValueError(
+            f"There is no {monitor!r} to monitor, only {sorted(logs)}. val_loss and val_score take a "
+            "validation set: fit with early_stopping=True, or give X_val and y_val."
+        )
+    return float(logs[monitor])
+
+
+def _save(est: Any, path: Path) -> None:
+    """Write a copy without callbacks to ``path``, that at no time holds half a file."""
+    import joblib
+
+    model = copy.copy(est)
+    model.callbacks = None
+    for name in _OF_THE_FIT:
+        model.__dict__.pop(name, None)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            joblib.dump(model, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise

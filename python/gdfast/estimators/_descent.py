@@ -1,0 +1,110 @@
+"""What is done to activations and gradients in training: the arguments for it, as the core takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from gdfast.estimators import _solvers
+
+if TYPE_CHECKING:
+    from gdfast.estimators._arguments import Arguments
+
+# What has no meaning without steps, and its default.
+_OF_STEPS: dict[str, Any] = {
+    "schedule": None,
+    "l1_ratio": 0.0,
+    "weight_decay": 0.0,
+    "clip_value": None,
+    "clip_norm": None,
+    "clip_layer_norm": None,
+    "gradient_noise": 0.0,
+    "backprop_depth": None,
+    "dropout": 0.0,
+    "batch_norm": False,
+    "record_gradients": False,
+}
+
+
+def check(est: Arguments, n_hidden: int) -> None:
+    """ValueError or TypeError where the arguments make no sense, alone or together."""
+    dropout_rates(est.dropout, n_hidden)
+    if not callable(est.backprop_depth) and est.backprop_depth is not None:
+        _check_depth(est.backprop_depth, n_hidden + 1)
+    if not _solvers.is_stochastic(est.solver):
+        for name, default in _OF_STEPS.items():
+            value = getattr(est, name)
+            if not (value is default or (isinstance(value, Real) and value == default)):
+                raise ValueError(
+                    f"{name}={value!r} has no meaning with solver={est.solver!r}, which takes no steps over "
+                    "batches. Use a stochastic solver, such as 'adam', or leave it out."
+                )
+    if est.l1_ratio and not est.alpha:
+        raise ValueError(f"l1_ratio={est.l1_ratio!r} divides the penalty, but with alpha=0 there is none.")
+    if est.schedule is not None and est.learning_rate != "constant":
+        raise ValueError(
+            f"schedule={est.schedule!r} and learning_rate={est.learning_rate!r} both say how the learning "
+            "rate changes. Leave learning_rate at 'constant'."
+        )
+
+
+def options(est: Arguments, n_hidden: int) -> dict[str, Any]:
+    """The core's arguments; none where nothing is asked for, so that a plain net is just that."""
+    chosen: dict[str, Any] = {
+        "l1_ratio": float(est.l1_ratio),
+        "weight_decay": float(est.weight_decay),
+        "clip_value": None if est.clip_value is None else float(est.clip_value),
+        "clip_norm": est.clip_norm if est.clip_norm in (None, "auto") else float(est.clip_norm),
+        "clip_layer_norm": None if est.clip_layer_norm is None else float(est.clip_layer_norm),
+        "gradient_noise": float(est.gradient_noise),
+        "records": bool(est.record_gradients),
+    }
+    rates = dropout_rates(est.dropout, n_hidden)
+    if any(rates):
+        chosen["dropout"] = rates
+    if est.batch_norm:
+        chosen["bn_momentum"], chosen["bn_epsilon"] = float(est.bn_momentum), float(est.bn_epsilon)
+    return chosen
+
+
+def is_random(est: Arguments, n_hidden: int) -> bool:
+    """Whether a step draws random numbers of its own."""
+    return est.gradient_noise > 0 or any(dropout_rates(est.dropout, n_hidden))
+
+
+def dropout_rates(dropout: Any, n_hidden: int) -> list[float]:
+    """A rate for the inputs and one for each hidden layer; ValueError or TypeError where there are none."""
+    if isinstance(dropout, Real):
+        rates = [0.0, *[float(dropout)] * n_hidden]
+    elif isinstance(dropout, Iterable) and not isinstance(dropout, str):
+        rates = [float(rate) for rate in dropout]
+        if len(rates) != n_hidden + 1:
+            raise ValueError(
+                f"dropout must have a rate for the inputs and one for each of the {n_hidden} hidden layers, "
+                f"{n_hidden + 1} in all, got {len(rates)}: {rates}."
+            )
+    else:
+        raise TypeError(f"dropout must be a number or a sequence of numbers, got {dropout!r}.")
+    if not all(0 <= rate < 1 for rate in rates):
+        raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}.")
+    return rates
+
+
+def depth_of_epoch(backprop_depth: int | Callable[[int], int] | None, epoch: int, n_layers: int) -> int:
+    """How many weight layers, counted from the output, this epoch's gradients reach."""
+    if backprop_depth is None:
+        return n_layers
+    if not callable(backprop_depth):
+        return int(backprop_depth)
+    depth = backprop_depth(epoch)
+    _check_depth(depth, n_layers)
+    return int(depth)
+
+
+def _check_depth(depth: Any, n_layers: int) -> None:
+    if not isinstance(depth, Integral) or isinstance(depth, bool) or not 1 <= int(depth) <= n_layers:
+        raise ValueError(
+            f"backprop_depth must be an integer from 1 (the output layer) to {n_layers} (all weight layers "
+            f"of this network), a callable of the epoch that returns one, or None for all; got {depth!r}."
+        )

@@ -1,0 +1,42 @@
+"""The optimizer rules on anybody's NumPy arrays, in place: PyTorch's names, PyTorch's defaults.
+
+An optimizer is made of hyper-parameters; its `step` moves an array, or all arrays of a list, with one call
+into the compiled core. The same objects are `solver=` of the estimators and `method=` of `gdfast.minimize`,
+which copy them and never change them.
+
+Results are the same bits for any number of threads; the GIL is released meanwhile.
+
+Examples
+--------
+>>> import numpy as np
+>>> from gdfast import optim
+>>> weights = [np.ones((2, 3)), np.ones(3)]
+>>> optimizer = optim.Adam(lr=0.125)
+>>> optimizer.step(weights, [np.full((2, 3), 5.0), np.array([1.0, 0.0, -1.0])])
+>>> weights[1].round(6)
+array([0.875, 1.   , 1.125])
+>>> optimizer
+Adam(lr=0.125, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False, eps_mode='outside')
+"""
+
+from __future__ import annotations
+
+from gdfast.optim._adam import Adam, Adamax, AdamW, NAdam
+from gdfast.optim._adaptive import Adadelta, Adagrad, RMSprop
+from gdfast.optim._base import Optimizer
+from gdfast.optim._sgd import SGD
+from gdfast.optim._sign import Lion, Rprop
+
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RMSprop",
+    "Rprop",
+]

@@ -1,0 +1,181 @@
+"""Rules that divide each gradient by its own usual size."""
+
+from __future__ import annotations
+
+from gdfast.optim._base import Optimizer
+
+
+class Adagrad(Optimizer):
+    """Adagrad: steps that shrink with all gradients so far.
+
+    With ``g = grad + weight_decay * param`` ::
+
+        sum   = sum + g**2
+        param = param - lr / (1 + (step - 1) * lr_decay) * g / (sqrt(sum) + eps)
+
+    Parameters
+    ----------
+    lr : float, default=1e-2
+        Learning rate, not negative.
+    lr_decay : float, default=0.0
+        How fast the learning rate falls with the steps; not negative.
+    weight_decay : float, default=0.0
+        L2 penalty, added to the gradient; not negative.
+    initial_accumulator_value : float, default=0.0
+        What the sum begins with; not negative.
+    eps : float, default=1e-10
+        Keeps the divisor away from 0; not negative. 0 acts as the least positive normal number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not of its kind or out of its range.
+
+    References
+    ----------
+    Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
+    JMLR 12 (2011), figure 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.optim import Adagrad
+    >>> params, optimizer = np.zeros(2), Adagrad(lr=1.0)
+    >>> for _ in range(100):
+    ...     optimizer.step(params, 2 * (params - [3.0, -1.0]))  # the gradient of (x - 3)^2 + (y + 1)^2
+    >>> params.round(3)
+    array([ 3., -1.])
+    """
+
+    _rule_name = "adagrad"
+
+    def __init__(
+        self,
+        lr: float = 1e-2,
+        *,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        self._begin(locals())
+
+
+class RMSprop(Optimizer):
+    """RMSprop: gradients divided by the root of a moving average of their squares.
+
+    With ``g = grad + weight_decay * param`` ::
+
+        v        = alpha * v + (1 - alpha) * g**2
+        mean     = alpha * mean + (1 - alpha) * g            # centered only; else mean = 0
+        move     = g / (sqrt(v - mean**2) + eps)             # "inside": g / sqrt(v - mean**2 + eps)
+        velocity = momentum * velocity + move
+        param    = param - lr * velocity
+
+    Parameters
+    ----------
+    lr : float, default=1e-2
+        Learning rate, not negative.
+    alpha : float, default=0.99
+        What stays of the averages, in [0, 1).
+    eps : float, default=1e-8
+        Keeps the divisor away from 0; not negative. 0 acts as the least positive normal number.
+    weight_decay : float, default=0.0
+        L2 penalty, added to the gradient; not negative.
+    momentum : float, default=0.0
+        What stays of the velocity from step to step; not negative.
+    centered : bool, default=False
+        Divide by the standard deviation instead: take the mean's square off.
+    eps_mode : {"outside", "inside"}, default="outside"
+        Whether ``eps`` stands beside the root (PyTorch) or under it (TensorFlow). Nothing is corrected
+        here, so Adam's third variant does not exist.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not of its kind or out of its range.
+
+    References
+    ----------
+    Tieleman and Hinton, "Lecture 6.5: rmsprop", Coursera (2012). Graves, "Generating sequences with
+    recurrent neural networks", arXiv:1308.0850 (2013), equations 38 to 41 (centered, with momentum).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.optim import RMSprop
+    >>> params, optimizer = np.zeros(2), RMSprop(lr=0.1, alpha=0.9)
+    >>> for _ in range(100):
+    ...     optimizer.step(params, 2 * (params - [3.0, -1.0]))  # the gradient of (x - 3)^2 + (y + 1)^2
+    >>> params.round(3)
+    array([ 3., -1.])
+    """
+
+    _rule_name = "rmsprop"
+
+    def __init__(
+        self,
+        lr: float = 1e-2,
+        *,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        eps_mode: str = "outside",
+    ) -> None:
+        self._begin(locals())
+
+
+class Adadelta(Optimizer):
+    """Adadelta: steps as large as the steps so far, by the gradient's own measure.
+
+    With ``g = grad + weight_decay * param`` ::
+
+        v     = rho * v + (1 - rho) * g**2
+        move  = sqrt(delta + eps) / sqrt(v + eps) * g
+        delta = rho * delta + (1 - rho) * move**2
+        param = param - lr * move
+
+    Parameters
+    ----------
+    lr : float, default=1.0
+        Learning rate, not negative.
+    rho : float, default=0.9
+        What stays of the averages, in [0, 1).
+    eps : float, default=1e-6
+        Under both roots: what the first moves are made of; not negative.
+    weight_decay : float, default=0.0
+        L2 penalty, added to the gradient; not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not of its kind or out of its range.
+
+    References
+    ----------
+    Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701 (2012), algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.optim import Adadelta
+    >>> params, optimizer = np.zeros(2), Adadelta(eps=1e-3)
+    >>> for _ in range(100):
+    ...     optimizer.step(params, 2 * (params - [3.0, -1.0]))  # the gradient of (x - 3)^2 + (y + 1)^2
+    >>> params.round(3)
+    array([ 3., -1.])
+    """
+
+    _rule_name = "adadelta"
+
+    def __init__(
+        self,
+        lr: float = 1.0,
+        *,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self._begin(locals())

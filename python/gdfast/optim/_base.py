@@ -1,0 +1,142 @@
+"""What all optimizers share: hyper-parameters as a record, one call into the core per step, state as dict."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdfast import _core
+from gdfast._checks import check_rule_parameters
+from gdfast._record import Record
+
+FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+
+
+class Optimizer(Record):
+    """Base class of the rules; not used by itself.
+
+    An optimizer is a record of hyper-parameters, readable and writable as attributes, and the state that its
+    steps leave: moments, velocities, the number of steps. The state is made at the first step and belongs to
+    the shapes and the dtype of that step's parameters from then on.
+    """
+
+    lr: float
+
+    _rule_name: ClassVar[str]
+    _core: _core.Optimizer
+
+    def _begin(self, params: dict[str, Any]) -> None:
+        """The constructor's work: ``params`` are its arguments, kept as they are."""
+        params = {name: params[name] for name in self._names}
+        check_rule_parameters(self._rule_name, params)
+        self.__dict__.update(params)
+        self.__dict__["_core"] = _core.Optimizer(*self._rule())
+
+    def step(
+        self, params: FloatArray | Sequence[FloatArray], grads: FloatArray | Sequence[FloatArray]
+    ) -> None:
+        """Move the parameters one step, in place.
+
+        Parameters
+        ----------
+        params : array of any shape or list of such arrays, float32 or float64
+            Changed in place. All of one dtype, C-contiguous (a transposed or strided view is refused: make it
+            contiguous with ``np.ascontiguousarray``, or pass the array that it is a view of), and not
+            overlapping. In every step the same number of arrays of the same shapes; they need not be the same
+            objects.
+        grads : array or list of arrays like params
+            Read only.
+
+        Raises
+        ------
+        TypeError
+            If something is not an array or a list of arrays, or has another dtype.
+        ValueError
+            If numbers of arrays or shapes differ from each other or from the first step's, an array is not
+            C-contiguous, a parameter is read-only or shares memory with another array, or lr is negative or
+            not finite. Nothing has been written then.
+        """
+        self._core.step(params, grads, self.lr)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps taken."""
+        return self._core.steps
+
+    def set_params(self, **params: Any) -> Self:
+        """Change hyper-parameters; they act from the next step on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a value is not one that the constructor takes, or decides which state the rule keeps and comes
+            after the first step (momentum of SGD from or to 0, for instance). Nothing is changed then.
+        """
+        unknown = [name for name in params if name not in self._names]
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {', '.join(self._names)}"
+            )
+        new = {**self.get_params(), **params}
+        check_rule_parameters(self._rule_name, new)
+        if params.keys() - {"lr"}:
+            self._core.set_rule(self._rule_name, _without_lr(new))
+        self.__dict__.update(params)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._names:
+            raise AttributeError(
+                f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self._names)}"
+            )
+        self.set_params(**{name: value})
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a continued run needs, as a dict of numbers, strings and NumPy arrays, which are copies.
+
+        Returns
+        -------
+        dict
+            ``rule``, ``params`` (the hyper-parameters), ``step`` (steps taken) and ``slots``: by the names of
+            the rule's states a list of arrays, shaped like the parameters; empty before the first step.
+        """
+        state = self._core.state_dict()
+        return {"rule": self._rule_name, "params": copy.deepcopy(self.get_params()), **state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the optimizer whose `state_dict` this is: hyper-parameters, steps, and copies of its arrays.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is another rule's, or arrays are missing or do not fit one another. Nothing is changed then.
+        """
+        if not isinstance(state, dict):
+            raise TypeError(f"state must be a dict, as state_dict() returns it, got {type(state).__name__}")
+        missing = {"rule", "params", "step", "slots"} - state.keys()
+        if missing:
+            raise ValueError(f"state must have {', '.join(sorted(missing))}, as state_dict() returns it")
+        if state["rule"] != self._rule_name:
+            raise ValueError(f"state must be one of rule {self._rule_name!r}, got {state['rule']!r}")
+        loaded = type(self)(**copy.deepcopy(state["params"]))
+        loaded._core.load_state_dict({"step": state["step"], "slots": state["slots"]})
+        self.__dict__.update(loaded.__dict__)
+
+    def _rule(self) -> tuple[str, dict[str, Any]]:
+        """The core's name of the rule and its parameters, as `_core.Trainer` takes them; lr goes beside."""
+        return self._rule_name, _without_lr(self.get_params())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.state_dict()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._begin(state["params"])
+        self.load_state_dict(state)
+
+
+def _without_lr(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if name != "lr"}

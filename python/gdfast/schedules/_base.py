@@ -1,0 +1,134 @@
+"""What a schedule is asked, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdfast._record import Record
+
+Rates: TypeAlias = float | NDArray[np.float64]
+
+PER = ("epoch", "step")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands when an epoch begins.
+
+    Attributes
+    ----------
+    epoch, step, samples : int
+        How many epochs, steps and rows of data have gone by.
+    steps_per_epoch : int
+        How many steps the coming epoch has.
+    epochs : int
+        How many epochs there will be, if nothing stops training before.
+    """
+
+    epoch: int
+    step: int
+    samples: int
+    steps_per_epoch: int
+    epochs: int
+
+
+class Schedule(Record):
+    """Base class of the schedules: how a learning rate changes while training goes on.
+
+    Whoever trains asks `rates` at the beginning of every epoch and tells `epoch_ends` the monitored value (a
+    loss) at its end. A schedule is a record of its arguments; those that listen to the value carry what they
+    have heard along when they are copied or pickled, and forget it when scikit-learn clones them.
+    """
+
+    def rates(self, lr: float, progress: Progress) -> Rates:
+        """The learning rates of the coming epoch's steps.
+
+        Parameters
+        ----------
+        lr : float
+            The learning rate that the user gave.
+        progress : Progress
+
+        Returns
+        -------
+        float or array of shape (progress.steps_per_epoch,), float64
+            One for all steps, or one for each.
+        """
+        raise NotImplementedError
+
+    def epoch_ends(self, value: float) -> bool:
+        """Hear the monitored value, and say whether training should end now.
+
+        Parameters
+        ----------
+        value : float
+            Of the epoch just over.
+        """
+        return False
+
+
+class Curve(Schedule):
+    """A schedule that is a function of time: of epochs gone by, or of steps."""
+
+    per: str
+
+    def rates(self, lr: float, progress: Progress) -> Rates:
+        if self.per == "epoch":
+            return float(self._at(lr, np.array([progress.epoch], np.float64), progress.epochs)[0])
+        times = progress.step + np.arange(progress.steps_per_epoch, dtype=np.float64)
+        # A last epoch may be short, or epochs be of different lengths: what is planned is what is left.
+        left = (progress.epochs - progress.epoch) * progress.steps_per_epoch
+        return self._at(lr, times, progress.step + left)
+
+    def _at(self, lr: float, t: NDArray[np.float64], total: int) -> NDArray[np.float64]:
+        """The learning rate at each time of t, of which there will be `total`."""
+        raise NotImplementedError
+
+
+def check_per(per: str) -> None:
+    if per not in PER:
+        raise ValueError(f"per must be one of 'epoch', 'step'; got {per!r}")
+
+
+class Lambda(Curve):
+    """A function of your own: ``lr * lr_lambda(t)``.
+
+    Parameters
+    ----------
+    lr_lambda : callable
+        The number of epochs (or steps) gone by, from 0, to the learning rate's factor.
+    per : {"epoch", "step"}, default="epoch"
+        What is counted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind.
+
+    References
+    ----------
+    PyTorch's ``LambdaLR``.
+
+    Examples
+    --------
+    >>> from gdfast.schedules import Lambda, Progress
+    >>> half_life_ten = Lambda(lambda epoch: 0.5 ** (epoch / 10))
+    >>> half_life_ten.rates(0.1, Progress(epoch=20, step=2000, samples=0, steps_per_epoch=100, epochs=50))
+    0.025
+    """
+
+    def __init__(self, lr_lambda: Callable[[int], float], *, per: str = "epoch") -> None:
+        if not callable(lr_lambda):
+            raise TypeError(f"lr_lambda must be callable, got {lr_lambda!r}")
+        check_per(per)
+        self.lr_lambda = lr_lambda
+        self.per = per
+
+    def _at(self, lr: float, t: NDArray[np.float64], total: int) -> NDArray[np.float64]:
+        factors: list[Any] = [self.lr_lambda(int(time)) for time in t]
+        return lr * np.array(factors, np.float64)

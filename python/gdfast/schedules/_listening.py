@@ -1,0 +1,161 @@
+"""Schedules that listen to the monitored value."""
+
+from __future__ import annotations
+
+import math
+
+from gdfast._checks import check_count, check_not_negative, check_share
+from gdfast.schedules._base import Progress, Rates, Schedule
+
+
+class Adaptive(Schedule):
+    """Divided by 5 whenever the loss has not fallen by ``tol`` for more than ``n_iter_no_change`` epochs.
+
+    Once the learning rate is at 1e-6 or below, the next such time ends training.
+
+    Parameters
+    ----------
+    tol : float, default=1e-4
+        What counts as falling, not negative.
+    n_iter_no_change : int, default=10
+        Epochs to be patient.
+
+    References
+    ----------
+    scikit-learn's ``learning_rate="adaptive"`` of its multilayer perceptrons.
+
+    Examples
+    --------
+    >>> from gdfast.schedules import Adaptive, Progress
+    >>> schedule, start = Adaptive(n_iter_no_change=1), Progress(0, 0, 0, steps_per_epoch=1, epochs=9)
+    >>> schedule.rates(0.5, start), [schedule.epoch_ends(loss) for loss in (1.0, 1.0, 1.0)]
+    (0.5, [False, False, False])
+    >>> schedule.rates(0.5, start)
+    0.1
+    """
+
+    def __init__(self, tol: float = 1e-4, n_iter_no_change: int = 10) -> None:
+        check_not_negative("tol", tol)
+        check_count("n_iter_no_change", n_iter_no_change)
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self._lr: float | None = None
+        self._best = math.inf
+        self._without = 0
+
+    def rates(self, lr: float, progress: Progress) -> Rates:
+        if self._lr is None:
+            self._lr = float(lr)
+        return self._lr
+
+    def epoch_ends(self, value: float) -> bool:
+        self._without = self._without + 1 if value > self._best - self.tol else 0
+        self._best = min(self._best, value)
+        if self._without <= self.n_iter_no_change or self._lr is None:
+            return False
+        if self._lr <= 1e-6:
+            return True
+        self._lr /= 5.0
+        self._without = 0
+        return False
+
+
+class Plateau(Schedule):
+    """Times ``factor`` whenever the monitored value has been no better for more than ``patience`` epochs.
+
+    Parameters
+    ----------
+    mode : {"min", "max"}, default="min"
+        Whether less is better, as of a loss, or more, as of a score.
+    factor : float, default=0.1
+        Below 1.
+    patience : int, default=10
+        Epochs without anything better that are let pass; 0 lets none.
+    threshold : float, default=1e-4
+        How much better is better.
+    threshold_mode : {"rel", "abs"}, default="rel"
+        Whether that is a part of the best value or a difference.
+    cooldown : int, default=0
+        Epochs after a change that do not count.
+    min_lr : float, default=0.0
+        The least learning rate.
+    eps : float, default=1e-8
+        Changes that are no larger than this are not made.
+
+    References
+    ----------
+    PyTorch's ``ReduceLROnPlateau``.
+
+    Examples
+    --------
+    >>> from gdfast.schedules import Plateau, Progress
+    >>> schedule, start = Plateau(patience=1), Progress(0, 0, 0, steps_per_epoch=1, epochs=9)
+    >>> rates = []
+    >>> for loss in (1.0, 0.5, 0.5, 0.5, 0.4):
+    ...     rates.append(schedule.rates(0.1, start))
+    ...     _ = schedule.epoch_ends(loss)
+    >>> rates
+    [0.1, 0.1, 0.1, 0.1, 0.010000000000000002]
+    """
+
+    def __init__(
+        self,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        *,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        if mode not in ("min", "max"):
+            raise ValueError(f"mode must be one of 'min', 'max'; got {mode!r}")
+        check_share("factor", factor)
+        check_count("patience + 1", patience + 1)
+        check_not_negative("threshold", threshold)
+        if threshold_mode not in ("rel", "abs"):
+            raise ValueError(f"threshold_mode must be one of 'rel', 'abs'; got {threshold_mode!r}")
+        check_count("cooldown + 1", cooldown + 1)
+        check_not_negative("min_lr", min_lr)
+        check_not_negative("eps", eps)
+        self.mode = mode
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
+        self.threshold_mode = threshold_mode
+        self.cooldown = cooldown
+        self.min_lr = min_lr
+        self.eps = eps
+        self._lr: float | None = None
+        self._best = math.inf if mode == "min" else -math.inf
+        self._bad = 0
+        self._cooling = 0
+
+    def rates(self, lr: float, progress: Progress) -> Rates:
+        if self._lr is None:
+            self._lr = float(lr)
+        return self._lr
+
+    def epoch_ends(self, value: float) -> bool:
+        if self._better(value):
+            self._best, self._bad = value, 0
+        else:
+            self._bad += 1
+        if self._cooling > 0:
+            self._cooling -= 1
+            self._bad = 0
+        if self._bad > self.patience and self._lr is not None:
+            lower = max(self._lr * self.factor, self.min_lr)
+            if self._lr - lower > self.eps:
+                self._lr = lower
+            self._cooling = self.cooldown
+            self._bad = 0
+        return False
+
+    def _better(self, value: float) -> bool:
+        sign = 1 if self.mode == "min" else -1
+        if self.threshold_mode == "abs":
+            return sign * value < sign * self._best - self.threshold
+        return sign * value < sign * self._best * (1 - sign * self.threshold)

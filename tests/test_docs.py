@@ -1,0 +1,23 @@
+"""Every Python block of the pages under docs/ runs, one page after another in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = {path.name: re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+         for path in sorted(DOCS.glob("*.md"))}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if blocks])
+def test_examples_run(page: str, tmp_path: Path) -> None:
+    """A page's blocks are one program: what it asserts holds, and it warns of nothing."""
+    program = "\n".join(PAGES[page])
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,336 @@
+"""gdfast.minimize: scipy's conventions, every method, bounds, callbacks, annealing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gdfast
+import numpy as np
+import pytest
+from gdfast import minimize, optim, schedules
+from gdfast._annealing import COOLINGS, anneal
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, OptimizeResult, rosen, rosen_der
+
+Array = NDArray[Any]
+
+
+def parabola(x: Array, center: float = 3.0) -> float:
+    return float(((x - center) ** 2).sum())
+
+
+def slope(x: Array, center: float = 3.0) -> Array:
+    return 2 * (x - center)
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "sgd": {"lr": 0.1},
+    "adagrad": {"lr": 1.0},
+    "rmsprop": {"lr": 0.05, "alpha": 0.9, "schedule": "polynomial", "maxiter": 1000},
+    "adadelta": {"lr": 1.0, "eps": 1e-3},
+    "adam": {"lr": 0.3},
+    "adamw": {"lr": 0.3, "weight_decay": 0.0},
+    "nadam": {"lr": 0.3},
+    "adamax": {"lr": 0.3},
+    "lion": {"lr": 0.1, "schedule": "polynomial", "maxiter": 1000},
+    "rprop": {},
+}
+
+
+@pytest.mark.parametrize("by_object", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_finds_the_bottom(method: str, by_object: bool) -> None:
+    options, how = dict(METHODS[method]), method
+    if by_object:
+        kind = next(getattr(optim, n) for n in optim.__all__ if n.lower() == method)
+        ours = {k: options.pop(k) for k in list(options) if k not in ("schedule", "maxiter")}
+        how = kind(**ours)
+    start = np.array([0.0, 5.0, -2.0])
+    result = minimize(parabola, start, jac=slope, method=how, options=options)
+    # The last step of a rule that moves by the learning rate is as long as that: 1e-4 of 0.1.
+    assert np.abs(result.x - 3).max() < 1e-3
+    assert result.fun == parabola(result.x)
+    assert isinstance(result, OptimizeResult)
+    assert start.tolist() == [0, 5, -2]
+    if by_object:
+        assert how.steps == 0, "a copy was used"
+
+
+@pytest.mark.parametrize(
+    ("rule", "end"),
+    [
+        (optim.SGD(0.1), 2.9999999993888893),
+        (optim.SGD(0.1, momentum=0.9, dampening=0.9, dampen_first=True), 2.9873156588456142),
+        (optim.RMSprop(0.1, alpha=0.9, eps_mode="inside"), 3.0),
+        (optim.Adam(0.1, eps_mode="inside"), 2.98065543759733),
+    ],
+    ids=str,
+)
+def test_figures_of_textbooks(rule: optim.Optimizer, end: float) -> None:
+    result = minimize(parabola, 0.0, jac=slope, method=rule, options={"maxiter": 100, "gtol": 0})
+    assert result.x[0] == pytest.approx(end, abs=1e-12)
+    assert (result.nit, result.status, result.success) == (100, 1, False)
+
+
+def test_counts_and_messages() -> None:
+    calls = {"fun": 0, "jac": 0}
+
+    def fun(x: Array) -> float:
+        calls["fun"] += 1
+        return parabola(x)
+
+    def jac(x: Array) -> Array:
+        calls["jac"] += 1
+        return slope(x)
+
+    result = minimize(fun, [0.0, 1.0], jac=jac, method="SGD", options={"lr": 0.25})
+    assert (result.nfev, result.njev) == (calls["fun"], calls["jac"])
+    assert result.njev == result.nit + 1
+    assert result.success
+    assert result.status == 0
+    assert np.abs(result.jac).max() <= 1e-5
+    assert "difference" not in result.message
+
+    calls["fun"] = 0
+    result = minimize(fun, [0.0, 1.0], method="sgd", options={"lr": 0.25})
+    assert result.nfev == calls["fun"] == 4 * result.njev + 1
+    assert result.success
+    assert result.message.endswith("It was estimated by central differences.")
+
+    def both(x: Array, center: float) -> tuple[float, Array]:
+        calls["fun"] += 1
+        return parabola(x, center), slope(x, center)
+
+    calls["fun"] = 0
+    result = minimize(both, [0.0], (4.0,), jac=True, method="sgd", options={"lr": 0.25})
+    assert result.nfev == result.njev == calls["fun"]
+    assert result.x[0] == pytest.approx(4, abs=1e-5)
+
+
+def test_central_differences_are_accurate() -> None:
+    x = np.array([-1.2, 1.0, 1.5])
+    result = minimize(rosen, x, method="sgd", options={"lr": 0.0, "maxiter": 1, "gtol": 0})
+    # The cube root of eps balances truncation and rounding: two thirds of the digits.
+    np.testing.assert_allclose(result.jac, rosen_der(x), rtol=1e-8)
+
+
+def test_rosenbrock() -> None:
+    result = minimize(rosen, [-1.2, 1.0], jac=rosen_der, options={"lr": 0.05})
+    assert result.success
+    np.testing.assert_allclose(result.x, 1, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "bounds", [[(None, 2.0), (-1.0, None), (4.0, 9.0)], Bounds([-np.inf, -1, 4], [2, np.inf, 9])]
+)
+@pytest.mark.parametrize("jac", [slope, None])
+@pytest.mark.parametrize("method", ["sgd", "adam", "rprop"])
+def test_bounds_are_projected_onto(bounds: Any, jac: Any, method: str) -> None:
+    seen = []
+
+    def fun(x: Array) -> float:
+        seen.append(x.copy())
+        return parabola(x)
+
+    result = minimize(
+        fun, [8.0, 0.0, 0.0], jac=jac, method=method, bounds=bounds, options={"lr": 0.2}, callback=seen.append
+    )
+    assert result.success
+    np.testing.assert_allclose(result.x, [2, 3, 4], atol=1e-4)
+    low, high = np.array([-np.inf, -1, 4]), np.array([2, np.inf, 9])
+    assert all(((low <= x) & (x <= high)).all() for x in seen), "fun is never called outside"
+
+
+def test_callbacks_are_scipys() -> None:
+    points: list[Array] = []
+    minimize(parabola, [0.0], jac=slope, method="sgd", options={"maxiter": 3}, callback=points.append)
+    assert len(points) == 3
+    assert len({float(p[0]) for p in points}) == 3, "copies"
+
+    results = []
+
+    def by_keyword(intermediate_result: OptimizeResult) -> None:
+        results.append(intermediate_result)
+        if len(results) == 2:
+            raise StopIteration
+
+    result = minimize(parabola, [0.0], jac=slope, method="sgd", callback=by_keyword)
+    assert [r.fun for r in results] == [parabola(r.x) for r in results]
+    assert (result.nit, result.status, result.success) == (2, 99, False)
+    assert "StopIteration" in result.message
+
+    def fails(x: Array) -> None:
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        minimize(parabola, [0.0], jac=slope, callback=fails)
+
+
+def test_what_diverges_says_so_and_returns_the_last_finite_point() -> None:
+    with np.errstate(over="ignore"):  # parabola's own
+        result = minimize(parabola, [0.0], jac=slope, method="sgd", options={"lr": 1e200})
+    assert (result.status, result.success) == (2, False)
+    assert np.isfinite(result.x).all()
+    assert "smaller lr" in result.message
+    assert minimize(lambda x: math.nan, [0.0], jac=slope, method="sgd").status == 2
+
+
+def test_options() -> None:
+    base: dict[str, Any] = {"lr": 1.0, "maxiter": 1, "gtol": 0}
+    by_norm = minimize(parabola, [0.0, 0.0], jac=slope, method="sgd", options={**base, "clip_norm": 0.5})
+    np.testing.assert_allclose(by_norm.x, 0.5 / math.sqrt(2))
+    by_value = minimize(parabola, [0.0, 2.9], jac=slope, method="sgd", options={**base, "clip_value": 0.5})
+    np.testing.assert_allclose(by_value.x, [0.5, 3.1])
+    scheduled = minimize(
+        parabola, [0.0], jac=slope, method="sgd",
+        options={"lr": 0.5, "maxiter": 2, "gtol": 0, "schedule": schedules.Step(1, 0.5)},
+    )  # fmt: skip
+    assert scheduled.x[0] == 3.0
+    plateau = minimize(
+        parabola, [0.0], jac=slope, method="lion",
+        options={
+            "lr": 0.7, "maxiter": 300, "gtol": 1e-3, "schedule": schedules.Plateau(patience=2, factor=0.5)
+        },
+    )  # fmt: skip
+    assert plateau.success
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "newton"}, "method must be one of 'sgd', .*'annealing'.*; got 'newton'"),
+        ({"method": 3}, "method must be one of"),
+        ({"options": {"learning_rate": 1}}, "unknown option 'learning_rate'; this method has maxiter"),
+        ({"method": optim.Adam(), "options": {"lr": 1.0}}, r"options\['lr'\] contradicts method=Adam"),
+        ({"method": optim.Adam(), "options": {"momentum": 1.0}}, "unknown option 'momentum'"),
+        ({"options": {"maxiter": 0}}, "maxiter"),
+        ({"options": {"gtol": -1.0}}, "gtol"),
+        ({"options": {"clip_norm": 0}}, "clip_norm"),
+        ({"options": {"schedule": "cosinus"}}, "schedule"),
+        ({"options": {"betas": 3}}, "betas"),
+        ({"fun": 3}, "fun must be callable"),
+        ({"jac": "2-point"}, "jac must be callable, True or None"),
+        ({"callback": 3}, "callback must be callable"),
+        ({"x0": np.ones((2, 2))}, "one dimension"),
+        ({"bounds": [(0, 1), (0, 1)]}, "bounds"),
+        ({"bounds": [(1, 0)]}, "bounds"),
+        ({"jac": lambda x: np.ones(2)}, r"jac must return an array of shape \(1,\), got \(2,\)"),
+        ({"fun": lambda x: np.ones(2), "jac": None}, "fun must return a number"),
+        ({"method": "annealing"}, "takes no gradient"),
+        (
+            {"method": "annealing", "jac": None, "options": {"lr": 1}},
+            "unknown option 'lr'; this method has maxfev",
+        ),
+        ({"method": "annealing", "jac": None, "options": {"cooling": "fast"}}, "cooling"),
+        ({"method": "annealing", "jac": None, "options": {"maxfev": 0}}, "maxfev"),
+        ({"method": "annealing", "jac": None, "options": {"initial_temp": -1}}, "initial_temp"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        minimize(**{"fun": parabola, "x0": [0.0], "jac": slope, **arguments})
+
+
+# ---------------------------------------------------------------------------------------- annealing
+
+
+def rastrigin(x: Array) -> float:
+    return sum(t * t + 10 - 10 * math.cos(2 * math.pi * t) for t in x.tolist())
+
+
+def ackley(x: Array) -> float:
+    a, b = x.tolist()
+    rings = math.cos(2 * math.pi * math.fmod(a, 1.0)) + math.cos(2 * math.pi * math.fmod(b, 1.0))
+    return -20 * math.exp(-0.2 * math.sqrt((a * a + b * b) / 2)) - math.exp(rings / 2) + 20 + math.e
+
+
+@pytest.mark.parametrize("function", [rastrigin, ackley])
+@pytest.mark.parametrize(
+    ("cooling", "evaluations"), [("geometric", 10_000), ("linear", 20_000), ("logarithmic", 20_000)]
+)
+def test_annealing_finds_the_global_minimum(function: Any, cooling: str, evaluations: int) -> None:
+    seeds = range(20) if cooling == "geometric" else range(3)
+    found = [
+        minimize(function, [4.5, 4.5], method="annealing",
+                 options={"seed": seed, "maxfev": evaluations, "cooling": cooling})
+        for seed in seeds
+    ]  # fmt: skip
+    good = [r for r in found if r.fun < 1e-2 and np.abs(r.x).max() < 1e-2]
+    assert len(good) >= len(found) - 1
+    assert all(r.success and r.nfev == evaluations and r.fun == function(r.x) for r in found)
+
+
+@pytest.mark.parametrize("function", [rastrigin, ackley])
+def test_gradient_descent_stays_where_it_is(function: Any) -> None:
+    result = minimize(function, [4.5, 4.5], method="sgd", options={"lr": 1e-3})
+    assert result.fun > 1
+    assert np.abs(result.x - 4.5).max() < 1
+
+
+def test_annealing_is_reproducible_and_keeps_the_best() -> None:
+    options: dict[str, Any] = {"seed": 3, "maxfev": 500}
+    seen: list[float] = []
+
+    def watch(intermediate_result: OptimizeResult) -> None:
+        seen.append(intermediate_result.fun)
+
+    first = minimize(rastrigin, [4.5, 4.5], method="annealing", options=options)
+    second = minimize(rastrigin, [4.5, 4.5], method="annealing", options=options, callback=watch)
+    assert first.x.tolist() == second.x.tolist()
+    assert seen == sorted(seen, reverse=True)
+    assert seen[-1] == second.fun
+    assert len(seen) == second.nit
+
+
+def test_annealing_within_bounds_and_stopped() -> None:
+    seen = []
+
+    def fun(x: Array) -> float:
+        seen.append(x.copy())
+        return rastrigin(x)
+
+    def stop(xk: Array) -> None:
+        if len(seen) > 700:
+            raise StopIteration
+
+    result = minimize(
+        fun,
+        [4.5, 4.5],
+        method="annealing",
+        bounds=[(1.5, None), (None, 5)],
+        callback=stop,
+        options={"seed": 0},
+    )
+    assert result.status == 99
+    assert result.nfev == len(seen) == 701
+    assert all(x[0] >= 1.5 and x[1] <= 5 for x in seen)
+
+
+@pytest.mark.parametrize("cooling", COOLINGS)
+@pytest.mark.parametrize("evaluations", [1, 2, 3, 150])
+def test_annealing_asks_no_more_often_than_it_may(cooling: str, evaluations: int, dtype: type) -> None:
+    calls = 0
+
+    def energy(x: Array) -> float:
+        nonlocal calls
+        calls += 1
+        assert x.dtype == dtype
+        return math.nan if calls % 7 == 0 else math.inf if calls % 5 == 0 else float((x**2).sum())
+
+    x = np.ones(4, dtype)
+    found = anneal(energy, x, rng=np.random.default_rng(0), max_evaluations=evaluations, cooling=cooling)
+    assert calls == found.evaluations == evaluations
+    assert found.energy == float((found.x**2).sum()) <= 4
+    assert found.x.dtype == dtype
+    assert (x == 1).all()
+
+
+def test_annealing_in_many_dimensions() -> None:
+    result = minimize(parabola, np.zeros(50), method="annealing", options={"seed": 0, "maxfev": 20_000})
+    assert result.fun < 1e-2 * parabola(np.zeros(50))
+
+
+def test_minimize_is_public() -> None:
+    assert gdfast.minimize is minimize
