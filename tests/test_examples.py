@@ -58,6 +58,18 @@ def test_drop_in() -> None:
     assert re.search(r"^gdfast is \d+\.\d x faster than scikit-learn$", printed, re.MULTILINE)
 
 
+def test_deep_tanh(tmp_path: Path) -> None:
+    image = tmp_path / "deep.png"
+    printed = run("deep_tanh.py", "--epochs", "3", "--seeds", "1", "--plot", str(image))
+    outcomes = re.findall(r"^(\S.*?) +(\d\.\d+) +\d\.\d+ +\d\.\d+$", printed, re.MULTILINE)
+    assert len(outcomes) == 18
+    small = {name: float(loss) for name, loss in outcomes[:9]}
+    # Log-loss of ten classes by chance is 2.303; three epochs tell who is stuck there.
+    assert small["plain SGD"] > 2.29
+    assert small["batch_norm=True"] < 2.2
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
 def test_every_example_is_tested() -> None:
-    tested = {"digits.py", "drop_in.py", "regression.py", "linear_regression.py"}
+    tested = {"deep_tanh.py", "digits.py", "drop_in.py", "regression.py", "linear_regression.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested

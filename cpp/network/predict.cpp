@@ -108,7 +108,8 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     Parameters<T> parameters(spec, false);
     parameters.load(arrays);
     const int64_t units = std::min(kMostUnits, (count + kRowBlock<T> - 1) / kRowBlock<T>);
-    const int threads = threads_for(spec.work_per_row() * static_cast<double>(count), units, thread_limit);
+    const int threads =
+        threads_for_once(spec.work_per_row() * static_cast<double>(count), units, thread_limit);
     std::vector<Workspace<T>> work;
     for (int i = 0; i < threads; ++i) {
         work.emplace_back(spec, std::min(kRowBlock<T>, count));

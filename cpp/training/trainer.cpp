@@ -129,7 +129,9 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
     };
 
     in_phases(
-        std::min(threads_, options.thread_limit),
+        std::min({threads_, options.thread_limit,
+                  threads_for_once(3 * spec_.work_per_row() * static_cast<double>(data.count),
+                                   descent.units(), options.thread_limit)}),
         [&](int threads, int64_t* bounds) {
             if (phase && ++phase == phases.data() + phases.size()) end_step();
             if (!phase && !begin_step()) return false;

@@ -4,7 +4,8 @@
 ``RNNClassifier`` and ``RNNRegressor`` are their likes for sequences;
 ``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays, ``gdfast.optim`` the optimizer
 rules, ``gdfast.schedules`` the learning-rate schedules, and ``gdfast.minimize`` minimizes your own functions.
-``gdfast.callbacks`` is what estimators call in the course of a fit, and ``LossCurveDisplay`` a picture of it.
+``gdfast.callbacks`` is what estimators call in the course of a fit; ``LossCurveDisplay`` and
+``GradientNormDisplay`` are pictures of it.
 
 Importing gdfast loads NumPy and the compiled core and nothing else: scikit-learn comes in with the first
 estimator that is touched.
@@ -27,11 +28,12 @@ from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
     from gdfast import callbacks, kernels, optim, schedules
-    from gdfast._displays import LossCurveDisplay
+    from gdfast._displays import GradientNormDisplay, LossCurveDisplay
     from gdfast._minimize import minimize
     from gdfast.estimators import MLPClassifier, MLPRegressor, RNNClassifier, RNNRegressor
 
 __all__ = [
+    "GradientNormDisplay",
     "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
@@ -48,6 +50,7 @@ __all__ = [
 
 # What a name is imported from when it is first touched; a module's own name gives the module.
 _HOMES = {
+    "GradientNormDisplay": "gdfast._displays",
     "LossCurveDisplay": "gdfast._displays",
     "MLPClassifier": "gdfast.estimators",
     "MLPRegressor": "gdfast.estimators",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
@@ -171,3 +172,208 @@ class LossCurveDisplay:
 
 def _epochs(curve: Any) -> range:
     return range(1, len(curve) + 1)
+
+
+# What there is a record of, and how it is written on the axis.
+_QUANTITIES = {
+    "gradient_norm": "Norm of the gradient",
+    "weight_norm": "Norm of the weights",
+    "update_ratio": "Norm of a step / norm of the weights",
+}
+
+
+class GradientNormDisplay:
+    """What gradients do in every layer of a network, epoch by epoch.
+
+    Curves that lie together are a healthy network. Where those of the first layers, which are dark, lie
+    decades below those of the last, gradients vanish on their way down; where they lie above, they explode.
+
+    :meth:`from_estimator` makes one of a fitted estimator.
+
+    Parameters
+    ----------
+    records : array-like of shape (n_epochs, n_layers)
+        The quantity for each epoch and layer, from the first hidden layer to the output layer. NaN, for a
+        layer that ``backprop_depth`` left out, and what is not above zero leave a gap.
+    quantity : {"gradient_norm", "weight_norm", "update_ratio"}, default="gradient_norm"
+        What it is.
+    estimator_name : str, default=None
+        Title of the picture.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        What it is drawn on.
+    figure_ : matplotlib Figure
+        The figure that has it.
+    lines_ : list of matplotlib Line2D
+        The curve of each layer.
+    colorbar_ : matplotlib Colorbar or None
+        Which colour is which layer; None where few layers have a legend instead.
+
+    See Also
+    --------
+    MLPClassifier, MLPRegressor : With ``record_gradients=True`` they have ``gradient_records_``.
+    LossCurveDisplay : The loss of every epoch.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from gdfast import GradientNormDisplay, MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MLPClassifier((10,) * 9, activation="tanh", record_gradients=True, max_iter=500, random_state=0)
+    >>> display = GradientNormDisplay.from_estimator(clf.fit(X, y))
+    >>> len(display.lines_)
+    10
+    >>> plt.show()
+    """
+
+    ax_: Any
+    figure_: Any
+    lines_: list[Any]
+    colorbar_: Any
+
+    def __init__(
+        self, records: Any, *, quantity: str = "gradient_norm", estimator_name: str | None = None
+    ) -> None:
+        self.records = records
+        self.quantity = quantity
+        self.estimator_name = estimator_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        quantity: str = "gradient_norm",
+        ax: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw what a fitted estimator has recorded of its layers.
+
+        Parameters
+        ----------
+        estimator : MLPClassifier or MLPRegressor
+            Fitted with ``record_gradients=True``.
+        quantity : {"gradient_norm", "weight_norm", "update_ratio"}, default="gradient_norm"
+            The norm of each layer's gradient, before any clipping; that of its weights; or the norm of a step
+            over that of the weights, of which a thousandth or so is usual.
+        ax : matplotlib Axes, default=None
+            What to draw on; None makes a new figure.
+        name : str, default=None
+            Title; None takes the estimator's class.
+        **kwargs
+            Passed on to matplotlib's ``plot`` for every curve.
+
+        Returns
+        -------
+        display : GradientNormDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If it has recorded nothing, or there is no such quantity.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        check_is_fitted(estimator)
+        _check_quantity(quantity)
+        if not hasattr(estimator, "gradient_records_"):
+            raise ValueError(
+                f"This {type(estimator).__name__} has no gradient_records_: fit it with "
+                "record_gradients=True (and a stochastic solver, such as 'adam')."
+            )
+        display = cls(
+            np.array(estimator.gradient_records_[quantity]),
+            quantity=quantity,
+            estimator_name=type(estimator).__name__ if name is None else name,
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw a curve for each layer.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            What to draw on; None makes a new figure.
+        name : str, default=None
+            Title; None takes ``estimator_name``.
+        **kwargs
+            Passed on to matplotlib's ``plot`` for every curve.
+
+        Returns
+        -------
+        display : GradientNormDisplay
+            This object, with ``ax_``, ``figure_``, ``lines_`` and ``colorbar_``.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        _check_quantity(self.quantity)
+        records = np.asarray(self.records, dtype=np.float64)
+        if records.ndim != 2 or not records.size:
+            raise ValueError(f"records must have the shape (n_epochs, n_layers), got {records.shape}.")
+        if ax is None:
+            _, ax = plt.subplots()
+        n_layers = records.shape[1]
+        colors = _layer_colors(n_layers)
+        # One epoch is a point, of which no line can be seen.
+        style = {"marker": "o"} if len(records) == 1 else {}
+        # A logarithm knows nothing of zero: a gap, not a fall to the bottom of the picture.
+        drawn = np.where(records > 0, records, np.nan)
+        self.lines_ = []
+        for i, (curve, color) in enumerate(zip(drawn.T, colors, strict=True)):
+            label = f"layer {i + 1}" if i + 1 < n_layers else "output layer"
+            self.lines_ += ax.plot(
+                _epochs(curve), curve, **{"label": label, "color": color, **style, **kwargs}
+            )
+        ax.set(xlabel="Epoch", ylabel=_QUANTITIES[self.quantity], yscale="log")
+        name = self.estimator_name if name is None else name
+        if name:
+            ax.set_title(name)
+        self.colorbar_ = None
+        if n_layers <= _LEGEND_LAYERS:
+            ax.legend()
+        else:
+            self.colorbar_ = _layer_colorbar(ax, n_layers)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+_LEGEND_LAYERS = 6  # more names than that hide the curves
+
+
+def _check_quantity(quantity: str) -> None:
+    if quantity not in _QUANTITIES:
+        raise ValueError(f"quantity must be one of {sorted(_QUANTITIES)}, got {quantity!r}.")
+
+
+def _layer_map(n_layers: int) -> Any:
+    """Colours from the first layer (dark) to the last; the palest of all are left out, on white."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, n_layers)))
+
+
+def _layer_colors(n_layers: int) -> Any:
+    return _layer_map(n_layers).colors
+
+
+def _layer_colorbar(ax: Any, n_layers: int) -> Any:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.ticker import MaxNLocator
+
+    scale = ScalarMappable(Normalize(0.5, n_layers + 0.5), _layer_map(n_layers))
+    ticks = [i for i in MaxNLocator(5, integer=True).tick_values(1, n_layers) if 1 < i < n_layers - 1]
+    bar = ax.figure.colorbar(scale, ax=ax, ticks=[1, *ticks, n_layers])
+    bar.set_label("Weight layer, from the input (1) to the output")
+    return bar
