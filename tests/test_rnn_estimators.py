@@ -46,7 +46,7 @@ def weights(est: Any) -> list[Array]:
     return [*est.coefs_, *est.intercepts_]
 
 
-# ---------------------------------------------------------------------------------------- scikit-learn's manners
+# -------------------------------------------------------------------------------- scikit-learn's manners
 
 
 @pytest.mark.parametrize("kind", [RNNClassifier, RNNRegressor])
@@ -264,7 +264,7 @@ def test_weights_of_sequences_and_of_steps() -> None:
     )
 
 
-# ---------------------------------------------------------------------------------------- states and truncation
+# -------------------------------------------------------------------------------- states and truncation
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -325,7 +325,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
 def test_a_long_series_takes_memory_for_k2_steps_only() -> None:
-    # Gates and states of all 200,000 steps would be 200 MB and more. What is left is the order of magnitude
+    # Gates and states of all 200,000 steps would be 200 MB and more. What is left is of the size
     # of X and y (0.8 MB each) and of the predictions.
     assert float(in_process(LONG, PYTHONWARNINGS="ignore")) < 10
 
@@ -353,7 +353,8 @@ BAD: dict[str, tuple[Any, Any, dict[str, Any], type[Exception], str]] = {
     "text": (np.full((2, 3, 1), "a"), [0, 1], {}, ValueError, "real numbers"),
     "NaN in the middle": (NAN, Y[:, -1], {}, ValueError, "NaN, first in sequence 2, step 3"),
     "padding by NaN": (PADDED, Y[:, -1], {}, ValueError, "list of arrays, without padding"),
-    "infinity in a list": ([X[0], np.full((3, 2), np.inf)], [0, 1], {}, ValueError, "infinity, first in sequence 1, step 0"),
+    "infinity in a list": (
+        [X[0], np.full((3, 2), np.inf)], [0, 1], {}, ValueError, "infinity, first in sequence 1, step 0"),
     "a target for each step unasked": (X, Y[..., None], {}, ValueError, "per_step=True"),
     "too few targets": (X, Y[:3, -1], {}, ValueError, "12 sequences, but y has 3"),
     "one target asked for each step": (X, Y[:, -1], {"per_step": True}, ValueError, r"\(12, 6\)"),

@@ -199,7 +199,8 @@ class Recurrent(BaseMLP):
             raise ValueError(
                 "Training cannot go on from the weights at hand: features, cell, hidden_layer_sizes and "
                 f"outputs make weights of the shapes {expected}, but coefs_ have {coef_shapes} and "
-                f"intercepts_ {intercept_shapes}. Set the arguments to fit them, or fit anew with warm_start=False."
+                f"intercepts_ {intercept_shapes}. Set the arguments to fit "
+                "them, or fit anew with warm_start=False."
             )
 
     # Training.
