@@ -68,4 +68,5 @@ PYBIND11_MODULE(_core, m) {
     gdfast::register_optimizer(m);
     gdfast::register_shuffle(m);
     gdfast::register_trainer(m);
+    gdfast::register_sequences(m);
 }

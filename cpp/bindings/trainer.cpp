@@ -7,7 +7,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/busy.h"
-#include "bindings/rules.h"
+#include "bindings/descent.h"
 #include "kernels/dispatch.h"
 
 namespace gdfast {
@@ -62,14 +62,8 @@ public:
             data.weight = checked<T>(sample_weight, "sample_weight", {data.x.rows}, Access::read);
         double rate = 0;
         EpochOptions options{};
-        if (py::isinstance<py::array>(learning_rate)) {
-            const int64_t batches = (data.count + trainer_.batch_size() - 1) / trainer_.batch_size();
-            options.learning_rates = {
-                checked<double>(learning_rate, "learning_rate", {batches}, Access::read), batches};
-        } else {
-            rate = checked_number<double>(learning_rate, "learning_rate");
-            options.learning_rates = {&rate, 1};
-        }
+        const int64_t batches = (data.count + trainer_.batch_size() - 1) / trainer_.batch_size();
+        options.learning_rates = checked_learning_rates(learning_rate, batches, rate);
         const auto layers = static_cast<int64_t>(coefs_.size());
         options.backprop_depth =
             backprop_depth.is_none() ? layers : checked_number<int64_t>(backprop_depth, "backprop_depth");
@@ -100,114 +94,47 @@ public:
 
     py::dict state_dict() override {
         const Busy busy(running_, "Trainer");
-        py::dict slots;
-        const auto names = trainer_.descent.options().rule.slots();
-        for (size_t i = 0; i < names.size(); ++i) {
-            py::list arrays;
-            PlainArrays<T> plain;
-            const auto add = [&](py::handle like, std::vector<T*>& pointers) {
-                const auto shape = py::reinterpret_borrow<py::array>(like);
-                py::array_t<T> copy(std::vector<py::ssize_t>(shape.shape(), shape.shape() + shape.ndim()));
-                pointers.push_back(copy.mutable_data());
-                arrays.append(copy);
-            };
-            for (const py::handle coef : coefs_) add(coef, plain.coefs);
-            for (const py::handle intercept : intercepts_) add(intercept, plain.intercepts);
-            // Then each normalised layer's gamma and beta.
-            for (size_t k = 0; k < normalized_.size(); ++k) {
-                if (normalized_[k]) {
-                    const auto four = py::cast<py::tuple>(norms_[k]);
-                    add(four[0], plain.gammas);
-                    add(four[1], plain.betas);
-                } else {
-                    plain.gammas.push_back(nullptr);
-                    plain.betas.push_back(nullptr);
-                }
-            }
-            unpack(trainer_.spec(), trainer_.descent.slot(i), plain);
-            slots[names[i].name] = arrays;
-        }
-        py::dict state;
-        state["step"] = trainer_.descent.step;
-        state["slots"] = slots;
-        if (trainer_.descent.options().limits.adaptive) {
-            py::list norms;
-            for (const double norm : trainer_.descent.norms.norms()) norms.append(norm);
-            state["norms"] = norms;
-        }
-        return state;
+        return descent_state<T>(trainer_.descent, trainer_.spec(), trained(), arrange());
     }
 
     void load_state_dict(const py::dict& state) override {
         const Busy busy(running_, "Trainer");
-        if (!state.contains("step") || !state.contains("slots"))
-            throw py::value_error("state must have 'step' and 'slots', as state_dict() returns them");
-        const int64_t step = checked_number<int64_t>(state["step"], "state['step']");
-        if (step < 0) throw py::value_error("state['step'] must be at least 0, got " + std::to_string(step));
-        const auto slots = py::cast<py::dict>(state["slots"]);
-        const auto names = trainer_.descent.options().rule.slots();
-        std::vector<PlainArrays<T>> all;
-        for (const Slot& slot : names) {
-            const std::string name = slot.name;
-            if (!slots.contains(slot.name))
-                throw py::value_error("state['slots'] must have '" + name + "' for this rule");
-            const auto arrays = py::cast<py::list>(slots[slot.name]);
-            const std::string label = "state['slots']['" + name + "']";
-            const size_t normalized =
-                static_cast<size_t>(std::count(normalized_.begin(), normalized_.end(), true));
-            const size_t expected = 2 * (coefs_.size() + normalized);
-            if (arrays.size() != expected)
-                throw py::value_error(label + " must hold " + std::to_string(expected) + " arrays, got " +
-                                      std::to_string(arrays.size()));
-            py::list weights, biases;
-            for (size_t i = 0; i < 2 * coefs_.size(); ++i)
-                (i < coefs_.size() ? weights : biases).append(arrays[i]);
-            Network<T> loaded =
-                checked_network<T>(weights, biases, label.c_str(), label.c_str(), Access::read);
-            if (loaded.units != network_.units)
-                throw py::value_error(label + " must have the shapes of the network's weights and biases");
-            size_t next = 2 * coefs_.size();
-            for (size_t k = 0; k < normalized_.size(); ++k)
-                for (auto* list : {&loaded.arrays.gammas, &loaded.arrays.betas})
-                    list->push_back(normalized_[k] ? checked<T>(arrays[next++], label,
-                                                                {network_.units[k + 1]}, Access::read)
-                                                   : nullptr);
-            all.push_back(loaded.arrays);
-        }
-        std::vector<double> norms;
-        if (trainer_.descent.options().limits.adaptive) {
-            if (!state.contains("norms"))
-                throw py::value_error("state must have 'norms' for clip_norm='auto'");
-            for (const py::handle norm : py::cast<py::list>(state["norms"]))
-                norms.push_back(checked_number<double>(norm, "state['norms']"));
-            if (norms.size() > NormWindow::kSteps)
-                throw py::value_error("state['norms'] must hold at most " +
-                                      std::to_string(NormWindow::kSteps) + " norms");
-        }
-        trainer_.descent.norms.restore(norms);
-        for (size_t i = 0; i < names.size(); ++i) pack<T>(trainer_.spec(), all[i], trainer_.descent.slot(i));
-        trainer_.descent.step = step;
+        load_descent_state<T>(trainer_.descent, trainer_.spec(), trained(), arrange(), state);
     }
 
     py::object records() override {
         const Busy busy(running_, "Trainer");
-        if (!trainer_.descent.options().records) return py::none();
-        py::list norms, weights, ratios;
-        for (const LayerRecord& layer : trainer_.descent.records()) {
-            norms.append(layer.gradient_norm);
-            weights.append(layer.weight_norm);
-            ratios.append(layer.update_ratio);
-        }
-        py::dict records;
-        records["gradient_norm"] = norms;
-        records["weight_norm"] = weights;
-        records["update_ratio"] = ratios;
-        return records;
+        return descent_records(trainer_.descent);
     }
 
     int threads() const override { return trainer_.threads(); }
 
 private:
+    // Weights, biases, then each normalised layer's gamma and beta.
+    py::list trained() const {
+        py::list arrays;
+        for (const py::handle coef : coefs_) arrays.append(coef);
+        for (const py::handle intercept : intercepts_) arrays.append(intercept);
+        for (size_t k = 0; k < normalized_.size(); ++k)
+            if (normalized_[k])
+                for (size_t i = 0; i < 2; ++i) arrays.append(py::cast<py::tuple>(norms_[k])[i]);
+        return arrays;
+    }
+    Arrange<T> arrange() const {
+        return [this](const std::vector<T*>& pointers) {
+            PlainArrays<T> plain;
+            auto next = pointers.begin();
+            for (auto* list : {&plain.coefs, &plain.intercepts}) {
+                list->assign(next, next + static_cast<std::ptrdiff_t>(coefs_.size()));
+                next += static_cast<std::ptrdiff_t>(coefs_.size());
+            }
+            for (const bool normalized : normalized_)
+                for (auto* list : {&plain.gammas, &plain.betas})
+                    list->push_back(normalized ? *next++ : nullptr);
+            return plain;
+        };
+    }
+
     const py::list coefs_, intercepts_, norms_;  // keep the caller's arrays alive
     Network<T> network_;
     const std::vector<bool> normalized_;
@@ -216,21 +143,6 @@ private:
     Trainer<T> trainer_;
     std::atomic<bool> running_{false};
 };
-
-double checked_limit(const py::object& limit, const char* name) {
-    if (limit.is_none()) return kNoLimit;
-    const double value = checked_number<double>(limit, name);
-    if (!(value > 0))
-        throw py::value_error(std::string(name) + " must be positive, got " + std::to_string(value));
-    return value;
-}
-
-double checked_share(double value, const char* name, double least, double most) {
-    if (!(value >= least && value <= most))
-        throw py::value_error(std::string(name) + " must be from " + std::to_string(least) + " to " +
-                              std::to_string(most) + ", got " + std::to_string(value));
-    return value;
-}
 
 std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::sequence& intercepts,
                                          const py::sequence& activations, const py::object& loss,
@@ -246,24 +158,9 @@ std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::se
         throw py::value_error("batch_size must be at least 1, got " + std::to_string(batch_size));
     if (n_threads < 0)
         throw py::value_error("n_threads must be at least 0, got " + std::to_string(n_threads));
-    DescentOptions options;
-    if (!(alpha >= 0)) throw py::value_error("alpha must be at least 0, got " + std::to_string(alpha));
-    options.alpha = alpha;
-    options.l1_ratio = checked_share(l1_ratio, "l1_ratio", 0, 1);
-    options.weight_decay = checked_share(weight_decay, "weight_decay", 0, std::numeric_limits<double>::max());
-    options.gradient_noise =
-        checked_share(gradient_noise, "gradient_noise", 0, std::numeric_limits<double>::max());
-    options.limits.value = checked_limit(clip_value, "clip_value");
-    options.limits.layer_norm = checked_limit(clip_layer_norm, "clip_layer_norm");
-    options.limits.adaptive = py::isinstance<py::str>(clip_norm);
-    if (!options.limits.adaptive)
-        options.limits.norm = checked_limit(clip_norm, "clip_norm");
-    else if (py::cast<std::string>(clip_norm) != "auto")
-        throw py::value_error("clip_norm must be a number, 'auto' or None, got '" +
-                              py::cast<std::string>(clip_norm) + "'");
-    options.key = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
-    options.records = records;
-    options.rule = rule_named(rule, rule_params);
+    const DescentOptions options =
+        descent_options(alpha, l1_ratio, weight_decay, clip_value, clip_norm, clip_layer_norm, gradient_noise,
+                        seed, records, rule, rule_params);
     std::vector<double> rates;
     if (!dropout.is_none())
         for (const py::handle rate : py::cast<py::sequence>(dropout)) {

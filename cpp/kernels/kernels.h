@@ -208,6 +208,37 @@ struct LossRows {
     int64_t rows, columns;
 };
 
+// Recurrent cells, and one step of one panel of units in all their gates. Gates lie in panels of their own,
+// so that those of one unit share a lane:
+//   elman  a                       gru  n, r, z, and the hidden state's part of n
+//   lstm   i, f, g, o, tanh c
+enum class Cell : int { elman_tanh, elman_relu, gru, lstm };
+constexpr int kCells = 4, kMostGates = 5;
+
+// In: every gate's sums, the last state. Out: the gates, as the way back needs them, and the new state.
+template <class T>
+struct CellForward {
+    T* gate[kMostGates];  // (rows, P) each
+    const T* h;           // (rows, P), the last state
+    T* c;                 // (rows, P), of an lstm, in place
+    T* h_next;            // (rows, P)
+    T* h_above;           // the same for the layer above, or null
+    T* c_before;          // where c is kept as it was, or null
+    int64_t n;            // rows * P
+};
+
+// In: d loss / d h, from above and from the step after this one, and d loss / d c. Out: the gates' deltas,
+// and what reaches the step before this one past the product with the weights (of a gru and an lstm).
+template <class T>
+struct CellBackward {
+    const T* gate[kMostGates];
+    T* delta[kMostGates];  // may be the gates' own memory
+    const T* above;        // or null
+    T *dh, *dc;            // in place
+    const T *h, *c;        // the state before the step
+    int64_t n;
+};
+
 // What random numbers are a function of, beside their place; random.inl.h has the generator.
 struct RandomKey {
     uint32_t first, second;
@@ -283,6 +314,9 @@ struct KernelTable {
     RandomKey (*derive_key)(RandomKey key, uint32_t x0, uint32_t x1);
     void (*drop)(const Dropout<T>&);
     void (*drop_entries)(const EntryDropout<T>&);
+
+    void (*cell_forward[kCells])(const CellForward<T>&);
+    void (*cell_backward[kCells])(const CellBackward<T>&);
 
     // One P x P block from one orientation to the other.
     void (*transpose)(const T* block, T* transposed);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/activation.inl.h"
+#include "kernels/cell.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/gradient.inl.h"
 #include "kernels/isa.h"
@@ -72,6 +73,14 @@ constexpr KernelTable<T> make_table() {
     t.update[static_cast<int>(Rule::rmsprop_centered_momentum)] = update<T, Rmsprop<T, true, true>>;
     t.update[static_cast<int>(Rule::adadelta)] = update<T, Adadelta<T>>;
     t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
+    t.cell_forward[static_cast<int>(Cell::elman_tanh)] = elman_forward<T, Tanh>;
+    t.cell_forward[static_cast<int>(Cell::elman_relu)] = elman_forward<T, Relu>;
+    t.cell_forward[static_cast<int>(Cell::gru)] = gru_forward<T>;
+    t.cell_forward[static_cast<int>(Cell::lstm)] = lstm_forward<T>;
+    t.cell_backward[static_cast<int>(Cell::elman_tanh)] = elman_backward<T, Tanh>;
+    t.cell_backward[static_cast<int>(Cell::elman_relu)] = elman_backward<T, Relu>;
+    t.cell_backward[static_cast<int>(Cell::gru)] = gru_backward<T>;
+    t.cell_backward[static_cast<int>(Cell::lstm)] = lstm_backward<T>;
     t.sum_squares = sum_squares<T>;
     t.sum_magnitudes = sum_magnitudes<T>;
     t.sum_squared_differences = sum_squared_differences<T>;

@@ -14,7 +14,7 @@ template <class Plain, class T, class Visit>
 void for_runs(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit) {
     const int P = spec.panel;
     for (int64_t j = 0; j < l.out_panels; ++j) {
-        const int64_t first = j * P, count = std::min<int64_t>(P, l.out - first);
+        const int64_t first = l.column(j, P), count = l.columns(j, P);
         T* panel = panels + j * l.weight_panel(P);
         for (int64_t k = 0; k < l.in; ++k) visit(plain + k * l.out + first, panel + k * P, count);
     }
@@ -27,6 +27,12 @@ void for_narrow(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit
         T* column = panels + k / P * l.transposed_panel(P) + k % P;
         for (int64_t n = 0; n < l.out; ++n) visit(plain + k * l.out + n, column + n * P, 1);
     }
+}
+
+template <class Plain, class T, class Visit>
+void for_biases(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit) {
+    const int P = spec.panel;
+    for (int64_t j = 0; j < l.out_panels; ++j) visit(plain + l.column(j, P), panels + j * P, l.columns(j, P));
 }
 
 template <class Plain, class T, class Visit>
@@ -44,13 +50,13 @@ void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to) {
     std::fill_n(to, spec.parameters, T(0));  // a run that diverged leaves NaN in the padding, too
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
-        std::copy_n(from.intercepts[i], l.out, to + l.bias);
+        const auto copy = [](const T* plain, T* panel, int64_t n) { std::copy_n(plain, n, panel); };
+        for_biases(spec, l, from.intercepts[i], to + l.bias, copy);
         if (l.normalized) {
-            std::copy_n(from.gammas[i], l.out, to + l.gamma);
-            std::copy_n(from.betas[i], l.out, to + l.beta);
+            for_biases(spec, l, from.gammas[i], to + l.gamma, copy);
+            for_biases(spec, l, from.betas[i], to + l.beta, copy);
         }
-        for_weights(spec, l, from.coefs[i], to + l.weights,
-                    [](const T* plain, T* panel, int64_t n) { std::copy_n(plain, n, panel); });
+        for_weights(spec, l, from.coefs[i], to + l.weights, copy);
     }
 }
 
@@ -58,13 +64,13 @@ template <class T>
 void unpack(const Spec& spec, const T* from, const PlainArrays<T>& to) {
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
-        std::copy_n(from + l.bias, l.out, to.intercepts[i]);
+        const auto copy = [](T* plain, const T* panel, int64_t n) { std::copy_n(panel, n, plain); };
+        for_biases(spec, l, to.intercepts[i], from + l.bias, copy);
         if (l.normalized) {
-            std::copy_n(from + l.gamma, l.out, to.gammas[i]);
-            std::copy_n(from + l.beta, l.out, to.betas[i]);
+            for_biases(spec, l, to.gammas[i], from + l.gamma, copy);
+            for_biases(spec, l, to.betas[i], from + l.beta, copy);
         }
-        for_weights(spec, l, to.coefs[i], from + l.weights,
-                    [](T* plain, const T* panel, int64_t n) { std::copy_n(panel, n, plain); });
+        for_weights(spec, l, to.coefs[i], from + l.weights, copy);
     }
 }
 

@@ -1,6 +1,7 @@
 // What a network is, before it has weights: its layers' sizes and functions, and where each lies in panels.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -22,9 +23,20 @@ struct Layer {
     bool narrow;          // so few outputs that the weights are kept transposed only, see Spec
     bool normalized;      // over the batch, between sums and activation
     int64_t gamma, beta;  // offsets of the normalised sums' factors and summands, where there are any
+    // Of a recurrent cell's matrix: its outputs are the gates side by side, in panels each gate for itself,
+    // the first panels being those of gate `first_gate`.
+    int gates = 1, first_gate = 0;
 
     int64_t elements(int panel) const { return in_panels * out_panels * panel * panel; }
     int64_t weight_panel(int panel) const { return in_panels * panel * panel; }  // elements in one panel of W
+    int64_t gate_panels() const { return out_panels / gates; }
+    // The first of the outputs that panel j holds, and how many it holds.
+    int64_t column(int64_t j, int panel) const {
+        return (first_gate + j / gate_panels()) % gates * (out / gates) + j % gate_panels() * panel;
+    }
+    int columns(int64_t j, int panel) const {
+        return static_cast<int>(std::min<int64_t>(panel, out / gates - j % gate_panels() * panel));
+    }
     int64_t transposed_panel(int panel) const { return out_panels * panel * panel; }
 };
 
@@ -37,41 +49,25 @@ struct Spec {
     int64_t parameters = 0;  // elements of all weights and biases in panels
     int64_t transposed = 0;  // elements of the second copies of weights that the backward pass reads
 
+    // A chain of dense layers.
     Spec(const std::vector<int64_t>& units, const std::vector<ActivationFunction>& activations, int panel,
          int lanes, const std::vector<bool>& normalized = {})
         : panel(panel) {
-        const auto panels = [&](int64_t n) { return n / panel + (n % panel != 0); };
         for (size_t i = 0; i + 1 < units.size(); ++i) {
             Layer layer{};
             layer.in = units[i];
             layer.out = units[i + 1];
             layer.activation = i < activations.size() ? activations[i] : ActivationFunction{};
-            layer.in_panels = panels(layer.in);
-            layer.out_panels = panels(layer.out);
             // (Each of its panels is a strip of its own, see Tiling: not for a million inputs.)
-            layer.narrow = layer.out <= lanes / 2 && layer.in > panel && layer.in_panels < (1 << 16);
-            const int64_t elements =
-                checked_product(checked_product(layer.in_panels, layer.out_panels), panel * panel);
-            layer.bias = parameters;
-            parameters += layer.out_panels * panel;
-            layer.weights = parameters;
-            if (layer.narrow) {
-                layer.transposed = layer.weights;
-                parameters += elements;
-            } else {
-                parameters += elements;
-                layer.transposed = transposed;
-                if (i > 0) transposed += elements;  // nothing flows back into the data
-            }
+            layer.narrow = layer.out <= lanes / 2 && layer.in > panel && panels(layer.in) < (1 << 16);
             layer.normalized = i < normalized.size() && normalized[i];
-            if (layer.normalized) {
-                layer.gamma = parameters;
-                layer.beta = layer.gamma + layer.out_panels * panel;
-                parameters = layer.beta + layer.out_panels * panel;
-            }
-            checked_product(parameters, 8);
-            layers.push_back(layer);
+            place(layer);
         }
+    }
+
+    // Matrices that somebody else connects; of each in, out, gates and first_gate are told.
+    Spec(const std::vector<Layer>& matrices, int panel) : panel(panel) {
+        for (const Layer& matrix : matrices) place(matrix);
     }
 
     int64_t inputs() const { return layers.front().in; }
@@ -82,6 +78,33 @@ struct Spec {
         double work = 0;
         for (const Layer& l : layers) work += static_cast<double>(l.in) * static_cast<double>(l.out);
         return work;
+    }
+
+private:
+    int64_t panels(int64_t n) const { return n / panel + (n % panel != 0); }
+
+    void place(Layer layer) {
+        layer.in_panels = panels(layer.in);
+        layer.out_panels = layer.gates * panels(layer.out / layer.gates);
+        const int64_t elements =
+            checked_product(checked_product(layer.in_panels, layer.out_panels), panel * panel);
+        layer.bias = parameters;
+        parameters += layer.out_panels * panel;
+        layer.weights = parameters;
+        parameters += elements;
+        if (layer.narrow) {
+            layer.transposed = layer.weights;
+        } else {
+            layer.transposed = transposed;
+            if (!layers.empty()) transposed += elements;  // nothing flows back into the data
+        }
+        if (layer.normalized) {
+            layer.gamma = parameters;
+            layer.beta = layer.gamma + layer.out_panels * panel;
+            parameters = layer.beta + layer.out_panels * panel;
+        }
+        checked_product(parameters, 8);
+        layers.push_back(layer);
     }
 };
 

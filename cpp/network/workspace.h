@@ -42,11 +42,22 @@ public:
         : stride((std::min(rows, kRowBlock<T>) + 1) * panel),
           panel_(panel),
           block_(checked_product(panels, stride)),
-          data_(checked_product((rows + kRowBlock<T> - 1) / kRowBlock<T>, block_)) {}
+          own_(checked_product((rows + kRowBlock<T> - 1) / kRowBlock<T>, block_)),
+          data_(own_.data()) {}
+
+    // The same memory from panel `first` on: valid as long as this one.
+    RowPanels from_panel(int64_t first) const {
+        RowPanels view;
+        view.stride = stride;
+        view.panel_ = panel_;
+        view.block_ = block_;
+        view.data_ = data_ + first * stride;
+        return view;
+    }
 
     // Row `row` of panel j; the rows of its block follow.
     T* at(int64_t row, int64_t j = 0) const {
-        return data_.data() + row / kRowBlock<T> * block_ + j * stride + row % kRowBlock<T> * panel_;
+        return data_ + row / kRowBlock<T> * block_ + j * stride + row % kRowBlock<T> * panel_;
     }
 
     int64_t stride = 0;
@@ -54,7 +65,8 @@ public:
 private:
     int panel_ = 0;
     int64_t block_ = 0;
-    Buffer<T> data_;
+    Buffer<T> own_;
+    T* data_ = nullptr;
 };
 
 // How a layer is normalised, by columns in panels: y = (z - center) scale + shift; and the way back:

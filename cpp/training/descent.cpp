@@ -14,6 +14,11 @@ constexpr uint32_t kNoise = 0xFFFFFFFF;
 
 template <class T>
 Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOptions& options, int64_t rows)
+    : Descent(spec, parameters, options, std::vector<int64_t>(spec.layers.size(), rows)) {}
+
+template <class T>
+Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOptions& options,
+                    const std::vector<int64_t>& rows)
     : spec_(spec),
       parameters_(parameters),
       options_(options),

@@ -32,8 +32,10 @@ struct LayerRecord {
 template <class T>
 class Descent {
 public:
-    // For steps of about `rows` rows.
+    // For steps of about `rows` rows, in all layers or in each.
     Descent(const Spec& spec, Parameters<T>& parameters, const DescentOptions& options, int64_t rows);
+    Descent(const Spec& spec, Parameters<T>& parameters, const DescentOptions& options,
+            const std::vector<int64_t>& rows);
     void set_threads(int threads);
 
     // Layers from `first` on take part until the next call; those below it keep every bit.
@@ -52,6 +54,7 @@ public:
     double end_step();
 
     int64_t units() const { return tiling_.size(); }
+    int layer_of(int64_t unit) const { return tiling_[unit].layer; }
     int most_threads() const { return tiling_.most_threads(); }
     const DescentOptions& options() const { return options_; }
     // One slot of the rule's state, laid out as the parameters.

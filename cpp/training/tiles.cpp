@@ -17,7 +17,10 @@ double block_cost(int64_t rows, int64_t height, int64_t columns, int panel) {
 
 }  // namespace
 
-Tiling::Tiling(const Spec& spec, int64_t rows) {
+Tiling::Tiling(const Spec& spec, int64_t rows)
+    : Tiling(spec, std::vector<int64_t>(spec.layers.size(), rows)) {}
+
+Tiling::Tiling(const Spec& spec, const std::vector<int64_t>& rows) {
     const int P = spec.panel;
     int64_t blocks_in_all = 0;
     for (const Layer& l : spec.layers) blocks_in_all += l.in_panels * l.out_panels;
@@ -34,10 +37,10 @@ Tiling::Tiling(const Spec& spec, int64_t rows) {
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
         const int layer = static_cast<int>(i);
-        const auto part = [&](int64_t n, int64_t panel) { return std::min<int64_t>(P, n - panel * P); };
+        const auto height = [&](int64_t panel) { return std::min<int64_t>(P, l.in - panel * P); };
         if (l.narrow) {
             for (int64_t j = 0; j < l.in_panels; ++j)
-                add({layer, j, {0, 1}, j == 0}, block_cost(rows, l.out, part(l.in, j), P));
+                add({layer, j, {0, 1}, j == 0}, block_cost(rows[i], l.out, height(j), P));
             continue;
         }
         for (int64_t j = 0; j < l.out_panels; ++j)
@@ -45,7 +48,7 @@ Tiling::Tiling(const Spec& spec, int64_t rows) {
                 const Range blocks{first, std::min(first + most, l.in_panels)};
                 double cost = 0;
                 for (int64_t b = blocks.first; b < blocks.last; ++b)
-                    cost += block_cost(rows, part(l.in, b), part(l.out, j), P);
+                    cost += block_cost(rows[i], height(b), l.columns(j, P), P);
                 add({layer, j, blocks, first == 0}, cost);
             }
     }

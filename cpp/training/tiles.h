@@ -27,6 +27,8 @@ class Tiling {
 public:
     // `rows` to a batch: what a strip costs.
     Tiling(const Spec& spec, int64_t rows);
+    // Where they are not as many for each layer.
+    Tiling(const Spec& spec, const std::vector<int64_t>& rows);
 
     // Strips from `first` on in shares of about the same cost: bounds[t] .. bounds[t + 1] for thread t.
     void divide(int64_t first, int threads, int64_t* bounds) const;
@@ -137,7 +139,7 @@ void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
             std::fill(gradient.weights + n * P + columns, gradient.weights + (n + 1) * P, T(0));
         return;
     }
-    const int columns = static_cast<int>(std::min<int64_t>(P, l.out - strip.panel * P));
+    const int columns = l.columns(strip.panel, P);
     // A slice of rows of the panel of deltas stays in the first cache while the blocks of the strip pass by
     // it.
     constexpr int64_t slice = kRowBlock<T> / 2;
@@ -162,7 +164,7 @@ void for_pieces(const Spec& spec, const Parameters<T>& parameters, const Strip& 
     if (strip.bias) {
         const int64_t panel = l.narrow ? 0 : strip.panel;
         const auto vector = [&](T* values, int64_t offset) {
-            use(GradientPiece<T>{values, offset + panel * P, P, real(l.out, panel), nullptr, true});
+            use(GradientPiece<T>{values, offset + panel * P, P, l.columns(panel, P), nullptr, true});
         };
         if (l.normalized) {
             vector(gradient.gamma, l.gamma);
@@ -180,7 +182,7 @@ void for_pieces(const Spec& spec, const Parameters<T>& parameters, const Strip& 
     for (int64_t block = strip.blocks.first; block < strip.blocks.last; ++block)
         use(GradientPiece<T>{
             gradient.weights + (block - strip.blocks.first) * P * P, panel_offset + block * P * P,
-            real(l.in, block) * P, real(l.out, strip.panel),
+            real(l.in, block) * P, l.columns(strip.panel, P),
             strip.layer > 0 ? parameters.transposed_panel(l, block) + strip.panel * P * P : nullptr, false});
 }
 

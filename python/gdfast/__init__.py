@@ -1,6 +1,7 @@
 """Gradient descent for multilayer perceptrons, as fast as your CPU goes.
 
 ``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, by name, argument and result;
+``RNNClassifier`` and ``RNNRegressor`` are their likes for sequences;
 ``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays, ``gdfast.optim`` the optimizer
 rules, ``gdfast.schedules`` the learning-rate schedules, and ``gdfast.minimize`` minimizes your own functions.
 ``gdfast.callbacks`` is what estimators call in the course of a fit; ``LossCurveDisplay`` and
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
     from gdfast import callbacks, kernels, optim, schedules
     from gdfast._displays import GradientNormDisplay, LossCurveDisplay
     from gdfast._minimize import minimize
-    from gdfast.estimators import MLPClassifier, MLPRegressor
+    from gdfast.estimators import MLPClassifier, MLPRegressor, RNNClassifier, RNNRegressor
 
 __all__ = [
     "GradientNormDisplay",
     "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "RNNClassifier",
+    "RNNRegressor",
     "__version__",
     "active_isa",
     "callbacks",
@@ -51,6 +54,8 @@ _HOMES = {
     "LossCurveDisplay": "gdfast._displays",
     "MLPClassifier": "gdfast.estimators",
     "MLPRegressor": "gdfast.estimators",
+    "RNNClassifier": "gdfast.estimators",
+    "RNNRegressor": "gdfast.estimators",
     "callbacks": "gdfast.callbacks",
     "kernels": "gdfast.kernels",
     "minimize": "gdfast._minimize",

@@ -82,6 +82,60 @@ class Trainer:
     @property
     def n_threads(self) -> int: ...
 
+class SequenceTrainer:
+    def __init__(
+        self,
+        coefs: Sequence[_Floats],  # of each layer from below and from its last state, then the output layer's
+        intercepts: Sequence[_Floats],
+        cell: str,
+        loss: _Loss,
+        *,
+        per_step: bool = False,
+        tbptt: tuple[int, int] | None = None,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | Literal["auto"] | None = None,
+        clip_layer_norm: float | None = None,
+        gradient_noise: float = 0.0,
+        seed: int = 0,
+        records: bool = False,
+        batch_size: int,
+        rule: str,
+        rule_params: dict[str, Any],
+        n_threads: int = 0,
+    ) -> None: ...
+    def run_epoch(
+        self,
+        X: _Floats,  # the steps of all sequences
+        starts: _Rows,  # of each sequence, and the end
+        y: _Floats | NDArray[np.int32],  # for each step, or each sequence
+        order: _Rows | None = None,
+        sample_weight: _Floats | None = None,
+        *,
+        learning_rate: float | NDArray[np.float64],
+        states: Sequence[_Floats] | None = None,  # read and written, by layer
+    ) -> tuple[float, bool]: ...
+    def load(self) -> None: ...
+    def state_dict(self) -> _TrainerState: ...
+    def load_state_dict(self, state: _TrainerState) -> None: ...
+    @property
+    def records(self) -> _Records | None: ...
+
+def sequence_forward(
+    X: _Floats,
+    starts: _Rows,
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    cell: str,
+    output: str,
+    *,
+    per_step: bool = False,
+    order: _Rows | None = None,
+    states: Sequence[_Floats] | None = None,
+    n_threads: int = 0,
+) -> NDArray[Any]: ...
 def forward(
     X: _Matrix,
     coefs: Sequence[_Floats],

@@ -96,6 +96,10 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         """Whether the validation split keeps the proportions of an encoded y of shape (n, 1)."""
         return False
 
+    def _steps_per_batch(self, X: Any) -> int:
+        """How many updates a batch of a checked X makes, at most."""
+        return 1
+
     def _weigh(self, y: Any, sample_weight: Array | None) -> Array | None:
         """The weights to train with, for a checked y."""
         return sample_weight
@@ -186,7 +190,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         as_given = X, y
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = self._check_weights(sample_weight, X)
             if not sample_weight.any():  # scikit-learn's check knows this in 1.9, not in 1.7
                 raise ValueError("Sample weights must contain at least one non-zero number.")
         weight_given = sample_weight
@@ -198,7 +202,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         layer_units = [X.shape[1], *sizes, self.n_outputs_]
         if begins:
             self._begin(layer_units, X.dtype, random_state)
-        _validation.check_layers(self.coefs_, self.intercepts_, layer_units)
+        self._check_layers(layer_units)
         # The weights' dtype leads: who goes on from float32 weights has float32 weights in the end.
         dtype = _validation.weights_dtype(self.coefs_, self.intercepts_)
         self.coefs_ = _validation.as_weights(self.coefs_, dtype, writable=True)
@@ -207,14 +211,14 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
 
         samples = self._samples(X, y, sample_weight, dtype)
         sets_aside = given_holdout is None and self.early_stopping and self.solver != "lbfgs"
-        order = self._row_order(len(samples.y), random_state, sets_aside, incremental)
+        order = self._row_order(X.shape[0], random_state, sets_aside, incremental)
         holdout = None
         if given_holdout is not None:
-            holdout = Holdout(self, self._samples(*given_holdout, dtype), None, given_holdout[:2])
+            holdout = self._holdout(self._samples(*given_holdout, dtype), None, given_holdout[:2])
         elif sets_aside:
             labels = samples.y.ravel() if self._stratifies() else None
             rows = order.set_aside(self.validation_fraction, labels)
-            holdout = Holdout(self, samples, rows, (X, y))
+            holdout = self._holdout(samples, rows, (X, y))
         samples = samples._replace(y=self._training_targets(samples.y))
 
         by_steps = _solvers.is_stochastic(self.solver)
@@ -253,12 +257,17 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             y = column_or_1d(y, warn=True)
         return X, y
 
+    def _check_weights(self, sample_weight: Any, X: Any) -> Array:
+        """Weights as the loss takes them: one for each target."""
+        weights: Array = _check_sample_weight(sample_weight, X)
+        return weights
+
     def _check_holdout(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Array | None]:
         """A user's validation set, checked as X, y and sample_weight are."""
         with _validation.naming("X_val and y_val"):
             X, y = self._validate_holdout(X, y)
             if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X)
+                sample_weight = self._check_weights(sample_weight, X)
                 if not sample_weight.sum():
                     raise ValueError("sample_weight_val sums to zero, so that there is no mean.")
             if len(y) < 2:
@@ -269,10 +278,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
     ) -> None:
         """The first weights, and no records."""
-        _validation.check_addressable(layer_units, np.dtype(np.float64).itemsize)
         # Drawn even where they are given, so that the order of rows does not depend on who gave them.
-        activations = _activations.to_draw_for(self.activation, len(layer_units) - 2)
-        coefs, intercepts = _weights.draw(self.init, layer_units, activations, dtype, random_state)
+        coefs, intercepts = self._draw_weights(layer_units, dtype, random_state)
         if self.coefs_init is not None:
             coefs = _weights.given(self.coefs_init, coefs, "coefs_init")
         if self.intercepts_init is not None:
@@ -285,6 +292,20 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         for name in _TRAINING_RECORDS:
             self.__dict__.pop(name, None)
         self.coefs_, self.intercepts_ = coefs, intercepts
+
+    def _draw_weights(
+        self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
+    ) -> tuple[list[Array], list[Array]]:
+        _validation.check_addressable(layer_units, np.dtype(np.float64).itemsize)
+        activations = _activations.to_draw_for(self.activation, len(layer_units) - 2)
+        return _weights.draw(self.init, layer_units, activations, dtype, random_state)
+
+    def _check_layers(self, layer_units: list[int]) -> None:
+        """ValueError where the weights at hand are not those of a network with ``layer_units``."""
+        _validation.check_layers(self.coefs_, self.intercepts_, layer_units)
+
+    def _holdout(self, samples: Samples, rows: Array | None, as_checked: tuple[Any, Any]) -> Holdout:
+        return Holdout(self, samples, rows, as_checked)
 
     def _samples(self, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Samples:
         """Checked data as the core takes them."""

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 
-from gdfast import _core
 from gdfast.estimators._losses import mean_loss
 from gdfast.estimators._validation import Array, Samples
 
@@ -77,14 +76,7 @@ class Holdout:
 
         Returns whether the score has improved by ``tol``.
         """
-        _core.forward(
-            self._X,
-            est.coefs_,
-            est.intercepts_,
-            rows=self._rows,
-            out=self._outputs,
-            **est._core_outputs(),
-        )
+        est._forward(self._X, self._rows, self._outputs)
         loss = mean_loss(self._loss, self._y, self._outputs, self._weight)
         est.validation_loss_curve_.append(loss)
         score = self._score(est, self._outputs) if est.scoring != "loss" else -loss

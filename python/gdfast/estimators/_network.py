@@ -56,6 +56,10 @@ class Network(Arguments):
         names = _activations.of_layers(self.activation, len(self.coefs_) - 1)
         return _activations.with_parameters(names, self.activation_params)
 
+    def _forward(self, X: Any, rows: Array | None, out: Array) -> None:
+        """The outputs of these rows of a checked X (None: all), with the weights at hand, into ``out``."""
+        _core.forward(X, self.coefs_, self.intercepts_, rows=rows, out=out, **self._core_outputs())
+
     def _outputs(self, X: Any) -> Array:
         """The output layer's values, of shape (n_samples, n_outputs), new for every call."""
         outputs = self._outputs_of_plain_array(X)

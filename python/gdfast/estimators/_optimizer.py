@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +68,7 @@ class Optimizer:
         *,
         batch_size: int,
         n_samples: int,
+        make: Callable[..., Trainer] = Trainer,
         **network: Any,
     ) -> Trainer:
         """A trainer of these very arrays that goes on where the last one was."""
@@ -84,13 +84,13 @@ class Optimizer:
                 return self._trainer
             self._state = self._trainer.state_dict()
 
-        self._trainer = Trainer(
+        self._trainer = make(
             coefs,
             intercepts,
             batch_size=batch_rows,
             rule=self.rule,
             rule_params=self.rule_params,
-            batch_norm=norms,  # type: ignore[arg-type]
+            batch_norm=norms,
             seed=self.seed,
             **network,
         )
@@ -126,9 +126,8 @@ class Optimizer:
             np.isfinite(array).all() for slot in state["slots"].values() for array in slot
         )
 
-    def epoch_begins(self, epochs: int, n_samples: int, batch_size: int, samples_seen: int) -> Rates:
-        """The learning rates of the coming epoch, which is one of ``epochs`` in this fit at most."""
-        steps = math.ceil(n_samples / batch_size)
+    def epoch_begins(self, epochs: int, steps: int, samples_seen: int) -> Rates:
+        """The learning rates of the coming epoch of ``steps``: one of at most ``epochs`` in this fit."""
         if isinstance(self.schedule, Schedule):
             now = Progress(self._epochs, self._steps, samples_seen, steps, self._epochs + epochs)
             self.learning_rate = self.schedule.rates(self.learning_rate_init, now)

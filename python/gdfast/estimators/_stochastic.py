@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,13 +50,14 @@ def fit_stochastic(
             **est._core_descent(),
         )
 
+    steps = math.ceil(len(order) / batch_size) * est._steps_per_batch(samples.X)
     current = trainer()
     watched = progress.is_watched
     finite = True
     est.n_iter_ = 0
     try:
         for epoch in range(est.max_iter):
-            rates = optimizer.epoch_begins(est.max_iter - epoch, len(order), batch_size, est.t_)
+            rates = optimizer.epoch_begins(est.max_iter - epoch, steps, est.t_)
             learning_rate = float(np.mean(rates))
             if watched:
                 if progress.epoch_begins(epoch, {"learning_rate": learning_rate}):

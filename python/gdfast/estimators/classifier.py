@@ -388,9 +388,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         self._check_partial_fit()
         if _check_partial_fit_first_call(self, classes):
-            labels = y if type_of_target(y).startswith("multilabel") else classes
-            self._label_binarizer = LabelBinarizer().fit(labels)
+            self._label_binarizer = LabelBinarizer().fit(self._labels(X, y, classes))
         return self._fit(X, y, sample_weight, None, incremental=True)
+
+    def _labels(self, X: Any, y: Any, classes: Any) -> Any:
+        """What tells the classes, or the labels, that there are."""
+        return y if type_of_target(y).startswith("multilabel") else classes
 
     def predict(self, X: Any) -> Any:
         """Predict the class, or the labels, of every sample.
@@ -405,7 +408,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The class labels, or an indicator matrix.
         """
-        outputs = self._outputs(X)
+        return self._predictions(self._outputs(X))
+
+    def _predictions(self, outputs: Array) -> Any:
         if self._label_binarizer.y_type_ == "multilabel-indicator":
             return self._label_binarizer.inverse_transform(outputs)
         if self.out_activation_ == "softmax":
@@ -426,7 +431,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y_prob : ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        outputs = self._outputs(X)
+        return self._probabilities(self._outputs(X))
+
+    @staticmethod
+    def _probabilities(outputs: Array) -> Array:
         if outputs.shape[1] > 1:
             return outputs
         return np.concatenate((1 - outputs, outputs), axis=1)

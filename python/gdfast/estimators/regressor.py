@@ -403,7 +403,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values; for several ``quantiles`` a column for each.
         """
-        outputs = self._outputs(X)
+        return self._predictions(self._outputs(X))
+
+    @staticmethod
+    def _predictions(outputs: Array) -> Array:
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

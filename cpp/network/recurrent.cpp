@@ -1,0 +1,343 @@
+#include "network/recurrent.h"
+
+#include "kernels/dispatch.h"
+
+namespace gdfast {
+
+namespace {
+
+std::vector<Layer> matrices_of(Cell cell, int64_t inputs, const std::vector<int64_t>& hidden,
+                               int64_t outputs) {
+    const int gates = cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1;
+    std::vector<Layer> matrices;
+    const auto add = [&](int64_t in, int64_t out, int gates, int first_gate) {
+        Layer layer{};
+        layer.in = in;
+        layer.out = checked_product(out, gates);
+        layer.gates = gates;
+        layer.first_gate = first_gate;
+        matrices.push_back(layer);
+    };
+    for (const int64_t units : hidden) {
+        // A gru's n comes first: its sum from below is a gate of its own, r and z are shared.
+        add(inputs, units, gates, cell == Cell::gru ? 2 : 0);
+        add(units, units, gates, 0);
+        inputs = units;
+    }
+    add(inputs, outputs, 1, 0);
+    return matrices;
+}
+
+// c (rows, P) = start + a . panel, in slices of depth that leave the panel's in the first cache.
+template <class T>
+void multiply_panel(const KernelTable<T>& table, Product<T> p, int64_t depth) {
+    constexpr int64_t slice_bytes = 16 * 1024;
+    const int64_t slice =
+        slice_bytes / static_cast<int64_t>(sizeof(T)) / p.b_stride / p.b_stride * p.b_stride;
+    for (int64_t left = depth; left > 0; left -= slice) {
+        p.depth = std::min(left, slice);
+        table.product(p);
+        p.a += slice / p.b_stride * p.a_stride;
+        p.b += slice * p.b_stride;
+        p.start = Start::output;
+    }
+}
+
+template <class T>
+Product<T> product_of(const T* a, int64_t a_stride, int64_t rows, int panel) {
+    Product<T> p{};
+    p.a = a;
+    p.a_stride = a_stride;
+    p.b_stride = panel;
+    p.rows = rows;
+    p.epilogue = Epilogue::none;
+    return p;
+}
+
+// Runs of rows, as long as can be, that hold the sequences `rows_at(step)` of steps first .. last.
+template <class RowsAt, class Body>
+void for_runs(const Steps& steps, Range over, RowsAt rows_at, Body body) {
+    Range run{0, 0};
+    for (int64_t t = over.first; t < over.last; ++t) {
+        const Range sequences = rows_at(t);
+        const Range rows{steps.row(t) + sequences.first, steps.row(t) + sequences.last};
+        if (rows.first != run.last) {
+            body(run);
+            run = rows;
+        }
+        run.last = rows.last;
+    }
+    body(run);
+}
+
+template <class T>
+void clear(const RowPanels<T>& panels, int64_t count, int64_t rows_first, int64_t rows, int panel) {
+    in_blocks<T>({rows_first, rows_first + rows}, [&](Range part) {
+        for (int64_t j = 0; j < count; ++j) std::fill_n(panels.at(part.first, j), part.count() * panel, T(0));
+    });
+}
+
+}  // namespace
+
+RecurrentSpec::RecurrentSpec(Cell cell, int64_t inputs, const std::vector<int64_t>& hidden, int64_t outputs,
+                             int panel)
+    : cell(cell), hidden(hidden), matrices(matrices_of(cell, inputs, hidden, outputs), panel) {}
+
+template <class T>
+RecurrentWorkspace<T>::RecurrentWorkspace(const RecurrentSpec& spec, int64_t sequences, int64_t slots,
+                                          int64_t terms, bool training, bool in_place)
+    : training(training) {
+    const int P = spec.matrices.panel;
+    const int64_t rows = checked_product(slots, sequences), kept = training ? rows : 0;
+    const auto panels = [&](int64_t rows, int64_t n) { return RowPanels<T>(rows, n, P); };
+    for (size_t l = 0; l < spec.layers(); ++l) {
+        const int64_t units = spec.unit_panels(l);
+        const bool lstm = spec.cell == Cell::lstm, last = l + 1 == spec.layers();
+        RecurrentLayer<T> layer;
+        layer.gates = panels(rows, spec.kept() * units);
+        for (auto& state : layer.state) state = StatePanels<T>(sequences, units, P);
+        if (lstm) layer.cell = StatePanels<T>(sequences, units, P);
+        layer.bias = Buffer<T>(spec.deltas() * units * P);
+        if (training) {
+            if (lstm) layer.c = panels(kept, units);
+            if (!in_place) layer.own_deltas = panels(kept, spec.deltas() * units);
+            layer.deltas = (in_place ? layer.gates : layer.own_deltas).from_panel(0);
+            layer.above = panels(last ? terms : kept, units);
+            layer.d_state = StatePanels<T>(sequences, units, P);
+            if (lstm) layer.d_cell = StatePanels<T>(sequences, units, P);
+        }
+        inputs.push_back(panels(rows, spec.from_below(l).in_panels));
+        inputs.push_back(panels(kept, units));
+        deltas.push_back(layer.deltas.from_panel(0));
+        deltas.push_back(layer.deltas.from_panel(spec.first_from_before() * units));
+        layers.push_back(std::move(layer));
+    }
+    inputs.push_back(panels(terms, spec.head().in_panels));
+    deltas.push_back(panels(terms, spec.head().out_panels));
+    this->rows = Buffer<int64_t>(sequences);
+    if (!training) return;
+    target = panels(terms, spec.head().out_panels);
+    label = Buffer<int32_t>(terms);
+    weight = Buffer<T>(terms);
+    row_loss = Buffer<T>(terms);
+}
+
+template <class T>
+void RecurrentWorkspace<T>::prepare(const RecurrentSpec& spec, const Parameters<T>& parameters) {
+    const int P = spec.matrices.panel;
+    for (size_t l = 0; l < layers.size(); ++l) {
+        const int64_t elements = spec.gates() * spec.unit_panels(l) * P;
+        const int64_t shift = spec.first_from_before() * spec.unit_panels(l) * P;
+        const T *below = parameters.bias(spec.from_below(l)), *before = parameters.bias(spec.from_before(l));
+        T* bias = layers[l].bias.data();
+        std::copy_n(below, elements, bias);
+        for (int64_t e = 0; e < elements; ++e)
+            bias[shift + e] = shift + e < elements ? bias[shift + e] + before[e] : before[e];
+    }
+}
+
+template <class T>
+void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
+                   const Steps& steps, Range block, Range terms, Range lot, const Fetch<T>& fetch) {
+    const KernelTable<T>& table = kernels<T>();
+    const auto cell = table.cell_forward[static_cast<int>(spec.cell)];
+    const int P = spec.matrices.panel;
+    const bool lstm = spec.cell == Cell::lstm;
+    const auto active = [&](int64_t t) { return steps.active(t, lot); };
+
+    for (int64_t t = block.first; t < block.last; ++t) {
+        const Range sequences = active(t);
+        const RowPanels<T>& x = work.inputs[0];
+        in_blocks<T>({steps.row(t) + sequences.first, steps.row(t) + sequences.last}, [&](Range part) {
+            const int64_t s = part.first - steps.row(t);
+            fetch(t, {s, s + part.count()}, x.at(part.first), x.stride);
+        });
+    }
+    for (size_t l = 0; l < spec.layers(); ++l) {
+        RecurrentLayer<T>& layer = work.layers[l];
+        const Layer &below = spec.from_below(l), &before = spec.from_before(l);
+        const bool last = l + 1 == spec.layers();
+        const int64_t units = spec.unit_panels(l);
+
+        // What comes from below is known for all steps at once.
+        for_runs(steps, block, active, [&](Range run) {
+            in_blocks<T>(run, [&](Range part) {
+                const RowPanels<T>& inputs = work.inputs[2 * l];
+                Product<T> p = product_of<T>(inputs.at(part.first), inputs.stride, part.count(), P);
+                for (int64_t j = 0; j < below.out_panels; ++j) {
+                    p.b = parameters.weight_panel(below, j);
+                    p.bias = layer.bias.data() + j * P;
+                    p.c = layer.gates.at(part.first, j);
+                    p.columns = below.columns(j, P);
+                    p.start = Start::bias;
+                    multiply_panel(table, p, below.in);
+                }
+            });
+        });
+        const int64_t shift = spec.first_from_before() * units;
+        for (int64_t t = block.first; t < block.last; ++t) {
+            const StatePanels<T>&state = layer.state[t % 2], &next = layer.state[(t + 1) % 2];
+            const Range sequences = active(t);
+            const bool term = last && t >= terms.first && t < terms.last;
+            const int64_t row = steps.row(t) + sequences.first;
+            const int64_t head_row = term ? (t - terms.first) * steps.sequences + sequences.first : row;
+            in_blocks_of_both<T>(
+                row, head_row, sequences.count(), [&](int64_t r, int64_t head_r, int64_t count) {
+                    const int64_t s = r - steps.row(t);
+                    Product<T> p = product_of<T>(state.at(s), state.stride, count, P);
+                    for (int64_t u = 0; u < units; ++u) {
+                        for (int g = 0; g < spec.gates(); ++g) {
+                            const int64_t j = g * units + u;
+                            p.b = parameters.weight_panel(before, j);
+                            p.bias = layer.bias.data() + (shift + j) * P;
+                            p.c = layer.gates.at(r, shift + j);
+                            p.columns = before.columns(j, P);
+                            p.start = shift + j < below.out_panels ? Start::output : Start::bias;
+                            multiply_panel(table, p, before.in);
+                        }
+                        CellForward<T> step{};
+                        for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
+                        step.h = state.at(s, u);
+                        step.h_next = next.at(s, u);
+                        if (!last) step.h_above = work.inputs[2 * l + 2].at(r, u);
+                        if (term) step.h_above = work.inputs.back().at(head_r, u);
+                        if (lstm) step.c = layer.cell.at(s, u);
+                        if (lstm && work.training) step.c_before = layer.c.at(r, u);
+                        if (work.training) std::copy_n(step.h, count * P, work.inputs[2 * l + 1].at(r, u));
+                        step.n = count * P;
+                        cell(step);
+                    }
+                });
+        }
+    }
+}
+
+template <class T>
+void head_forward(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
+                  Range rows) {
+    const Layer& head = spec.head();
+    const int P = spec.matrices.panel;
+    Product<T> p =
+        product_of<T>(work.inputs.back().at(rows.first), work.inputs.back().stride, rows.count(), P);
+    for (int64_t j = 0; j < head.out_panels; ++j) {
+        p.b = parameters.weight_panel(head, j);
+        p.bias = parameters.bias(head) + j * P;
+        p.c = work.deltas.back().at(rows.first, j);
+        p.columns = head.columns(j, P);
+        p.start = Start::bias;
+        multiply_panel(kernels<T>(), p, head.in);
+    }
+}
+
+template <class T>
+void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
+                   Range rows) {
+    const Layer& head = spec.head();
+    const int P = spec.matrices.panel;
+    Product<T> p =
+        product_of<T>(work.deltas.back().at(rows.first), work.deltas.back().stride, rows.count(), P);
+    for (int64_t j = 0; j < head.in_panels; ++j) {
+        p.b = parameters.transposed_panel(head, j);
+        p.c = work.layers.back().above.at(rows.first, j);
+        p.columns = static_cast<int>(std::min<int64_t>(P, head.in - j * P));
+        p.start = Start::zero;
+        multiply_panel(kernels<T>(), p, head.out);
+    }
+}
+
+template <class T>
+void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
+                    const Steps& steps, const WayBack& back, Range lot) {
+    const KernelTable<T>& table = kernels<T>();
+    const auto cell = table.cell_backward[static_cast<int>(spec.cell)];
+    const int P = spec.matrices.panel;
+    const bool lstm = spec.cell == Cell::lstm;
+    const int64_t first = back.first(steps), last_step = back.loss.last;
+    const auto flowing = [&](int64_t t) { return back.flowing(steps, t, lot); };
+
+    for (size_t l = spec.layers(); l-- > 0;) {
+        RecurrentLayer<T>& layer = work.layers[l];
+        const Layer &below = spec.from_below(l), &before = spec.from_before(l);
+        const bool top = l + 1 == spec.layers();
+        const int64_t units = spec.unit_panels(l);
+        const int64_t depth = before.out_panels * P;  // each gate fills whole panels, with zeros
+        for (int64_t u = 0; u < units; ++u) {
+            std::fill_n(layer.d_state.at(lot.first, u), lot.count() * P, T(0));
+            if (lstm) std::fill_n(layer.d_cell.at(lot.first, u), lot.count() * P, T(0));
+        }
+        for (int64_t t = last_step - 1; t >= first; --t) {
+            const Range sequences = flowing(t);
+            const bool term = top && t >= back.loss.first;
+            const int64_t row = steps.row(t) + sequences.first;
+            const int64_t head_row = term ? (t - back.loss.first) * steps.sequences + sequences.first : row;
+            in_blocks_of_both<T>(
+                row, head_row, sequences.count(), [&](int64_t r, int64_t head_r, int64_t count) {
+                    const int64_t s = r - steps.row(t);
+                    for (int64_t u = 0; u < units; ++u) {
+                        CellBackward<T> step{};
+                        for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
+                        for (int g = 0; g < spec.deltas(); ++g)
+                            step.delta[g] = layer.deltas.at(r, g * units + u);
+                        if (!top) step.above = layer.above.at(r, u);
+                        if (term) step.above = layer.above.at(head_r, u);
+                        step.dh = layer.d_state.at(s, u);
+                        step.h = work.inputs[2 * l + 1].at(r, u);
+                        if (lstm) step.dc = layer.d_cell.at(s, u);
+                        if (lstm) step.c = layer.c.at(r, u);
+                        step.n = count * P;
+                        cell(step);
+                    }
+                    if (t == first) return;
+                    const RowPanels<T>& deltas = work.deltas[2 * l + 1];
+                    Product<T> p = product_of<T>(deltas.at(r), deltas.stride, count, P);
+                    for (int64_t u = 0; u < units; ++u) {
+                        p.b = parameters.transposed_panel(before, u);
+                        p.c = layer.d_state.at(s, u);
+                        p.columns = static_cast<int>(std::min<int64_t>(P, before.in - u * P));
+                        // A gru's state also reaches the next one past the product.
+                        p.start = spec.cell == Cell::gru ? Start::output : Start::zero;
+                        multiply_panel(table, p, depth);
+                    }
+                });
+        }
+        if (l > 0)
+            for_runs(steps, {first, last_step}, flowing, [&](Range run) {
+                in_blocks<T>(run, [&](Range part) {
+                    const RowPanels<T>&deltas = work.deltas[2 * l], &above = work.layers[l - 1].above;
+                    Product<T> p = product_of<T>(deltas.at(part.first), deltas.stride, part.count(), P);
+                    for (int64_t j = 0; j < below.in_panels; ++j) {
+                        p.b = parameters.transposed_panel(below, j);
+                        p.c = above.at(part.first, j);
+                        p.columns = static_cast<int>(std::min<int64_t>(P, below.in - j * P));
+                        p.start = Start::zero;
+                        multiply_panel(table, p, depth);
+                    }
+                });
+            });
+        // What else there is memory for must not count. (Zero times what another batch has left might be
+        // NaN.)
+        const int64_t oldest = std::max<int64_t>(0, last_step - steps.slots);
+        for (int64_t t = oldest; t < (steps.ragged() ? last_step : first); ++t) {
+            const Range kept = steps.active(t, lot);
+            const Range sequences = t < first ? Range{lot.first, lot.first} : flowing(t);
+            const int64_t row = steps.row(t);
+            clear(layer.deltas, spec.deltas() * units, row + lot.first, sequences.first - lot.first, P);
+            clear(layer.deltas, spec.deltas() * units, row + sequences.last, lot.last - sequences.last, P);
+            clear(work.inputs[2 * l], below.in_panels, row + kept.last, lot.last - kept.last, P);
+            clear(work.inputs[2 * l + 1], units, row + kept.last, lot.last - kept.last, P);
+        }
+    }
+}
+
+#define GDFAST_INSTANTIATE(T)                                                                               \
+    template class RecurrentWorkspace<T>;                                                                   \
+    template void forward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,         \
+                                const Steps&, Range, Range, Range, const Fetch<T>&);                        \
+    template void head_forward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range);  \
+    template void head_backward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range); \
+    template void backward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,        \
+                                 const Steps&, const WayBack&, Range);
+GDFAST_INSTANTIATE(float)
+GDFAST_INSTANTIATE(double)
+
+}  // namespace gdfast

@@ -1,0 +1,356 @@
+"""What makes a multilayer perceptron's estimator a recurrent one: other data, other weights, and states."""
+
+# scikit-learn ships no types.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from gdfast import _core, optim
+from gdfast.estimators import _solvers, _validation
+from gdfast.estimators._base import BaseMLP
+from gdfast.estimators._holdout import Holdout
+from gdfast.estimators._sequences import (
+    Carried,
+    Sequences,
+    check_sequences,
+    check_step_weights,
+    check_targets,
+)
+from gdfast.estimators._validation import Array, Samples
+
+_GATES = {"elman": 1, "gru": 3, "lstm": 4}
+
+
+class SequenceTrainer:
+    """The core's trainer of sequences, called as the one of rows is."""
+
+    def __init__(
+        self,
+        coefs: Sequence[Array],
+        intercepts: Sequence[Array],
+        cell: str,
+        *,
+        batch_norm: None,
+        **kwargs: Any,
+    ) -> None:
+        self._widths = [np.shape(coef)[0] * _state_parts(cell) for coef in coefs[1:-1:2]]
+        self._dtype = coefs[0].dtype
+        self._core = _core.SequenceTrainer(coefs, intercepts, cell, **kwargs)
+        self.load = self._core.load
+        self.state_dict = self._core.state_dict
+        self.load_state_dict = self._core.load_state_dict
+
+    @property
+    def records(self) -> Any:
+        return self._core.records
+
+    def run_epoch(
+        self,
+        X: Sequences,
+        y: Array,
+        order: Array | None,
+        sample_weight: Array | None,
+        *,
+        learning_rate: Any,
+        backprop_depth: int,
+    ) -> tuple[float, bool]:
+        states = None
+        if X.carried is not None:
+            before = X.carried.arrays
+            states = [
+                np.zeros((len(X), width), self._dtype) if before is None else before[i].astype(self._dtype)
+                for i, width in enumerate(self._widths)
+            ]
+        loss, finite = self._core.run_epoch(
+            X.steps, X.starts, y, order, sample_weight, learning_rate=learning_rate, states=states
+        )
+        if X.carried is not None and finite:
+            X.carried.arrays = states
+        return loss, finite
+
+
+def _state_parts(cell: str) -> int:
+    """Numbers that the state of one unit has."""
+    return 2 if cell == "lstm" else 1
+
+
+class Recurrent(BaseMLP):
+    """Overrides what differs; to be put before the multilayer perceptron among a class's bases."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "cell": [StrOptions(set(_GATES))],
+        "activation": [StrOptions({"tanh", "relu"})],
+        "solver": [StrOptions(set(_solvers.STOCHASTIC)), optim.Optimizer],
+        "per_step": ["boolean"],
+        "tbptt": [tuple, list, None],
+        "stateful": ["boolean"],
+    }
+
+    cell: str
+    per_step: bool
+    tbptt: tuple[int, int] | None
+    stateful: bool
+
+    state_: list[Array]
+
+    # Arguments and data.
+
+    def _check_arguments(self) -> list[int]:
+        sizes = super()._check_arguments()
+        if not sizes:
+            raise ValueError("hidden_layer_sizes must name at least one recurrent layer, got none.")
+        if self.tbptt is not None:
+            self._truncation()
+        if self.per_step and self.scoring not in (None, "loss"):
+            raise ValueError(
+                "With per_step=True scoring must be None or 'loss': scorers take one target each."
+            )
+        return sizes
+
+    def _truncation(self) -> tuple[int, int] | None:
+        if self.tbptt is None:
+            return None
+        if len(self.tbptt) != 2 or not all(isinstance(k, Integral) for k in self.tbptt):
+            raise TypeError(f"tbptt must be a pair of integers (k1, k2) or None, got {self.tbptt!r}.")
+        k1, k2 = (int(k) for k in self.tbptt)
+        if not 1 <= k1 <= k2:
+            raise ValueError(
+                f"tbptt must be (k1, k2) with 1 <= k1 <= k2: an update every k1 steps, whose gradient "
+                f"reaches back k2 steps, no fewer; got {self.tbptt!r}."
+            )
+        return k1, k2
+
+    def _validate_arrays(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Sequences, Array]:
+        X = self._check_features(X, reset)
+        numeric = bool(checks.get("y_numeric"))
+        y = check_targets(y, X, per_step=self.per_step, numeric=numeric)
+        return X, y.astype(np.float64) if numeric and y.dtype.kind != "f" else y
+
+    def _check_features(self, X: Any, reset: bool) -> Sequences:
+        sequences = check_sequences(X)
+        # As scikit-learn counts and compares features.
+        steps = validate_data(self, sequences.steps, dtype=(np.float64, np.float32), order="C", reset=reset)
+        return replace(sequences, steps=steps)
+
+    def _check_weights(self, sample_weight: Any, X: Any) -> Array:
+        if self.per_step:
+            return check_step_weights(sample_weight, X)
+        return super()._check_weights(sample_weight, X)
+
+    def _samples(self, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Samples:
+        if sample_weight is not None:
+            sample_weight = _validation.convert(sample_weight, dtype, "sample_weight")
+        return Samples(X.as_type(dtype), self._encode(y, dtype), sample_weight)
+
+    def _holdout(self, samples: Samples, rows: Array | None, as_checked: tuple[Any, Any]) -> Holdout:
+        if rows is None:
+            return Holdout(self, samples, None, as_checked)
+        X: Sequences = samples.X
+        targets = X.rows_of(rows) if self.per_step else rows
+        weight = None if samples.weight is None else samples.weight[targets]
+        held = Samples(X.take(rows), samples.y[targets], weight)
+        return Holdout(self, held, None, (held.X, as_checked[1][targets]))
+
+    def _stratifies(self) -> bool:
+        return not self.per_step and super()._stratifies()
+
+    # Weights.
+
+    def _draw_weights(
+        self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
+    ) -> tuple[list[Array], list[Array]]:
+        """Uniform by Glorot and Bengio (2010) from below, orthogonal from the last state, gate by gate.
+
+        Biases are zero, but one for an LSTM's forget gates (Gers et al., 2000), so that it begins by
+        remembering.
+        """
+        gates = _GATES[self.cell]
+        coefs, intercepts = [], []
+        for fan_in, units in pairwise(layer_units[:-1]):
+            coefs.append(np.hstack([_glorot(fan_in, units, random_state) for _ in range(gates)]))
+            coefs.append(np.hstack([_orthogonal(units, random_state) for _ in range(gates)]))
+            from_below = np.zeros(gates * units)
+            if self.cell == "lstm":
+                from_below[units : 2 * units] = 1
+            intercepts += [from_below, np.zeros(gates * units)]
+        coefs.append(_glorot(layer_units[-2], layer_units[-1], random_state))
+        intercepts.append(np.zeros(layer_units[-1]))
+        return [c.astype(dtype) for c in coefs], [b.astype(dtype) for b in intercepts]
+
+    def _check_layers(self, layer_units: list[int]) -> None:
+        gates = _GATES[self.cell]
+        expected: list[tuple[int, int]] = []
+        for fan_in, units in pairwise(layer_units[:-1]):
+            expected += [(fan_in, gates * units), (units, gates * units)]
+        expected.append((layer_units[-2], layer_units[-1]))
+        coef_shapes = [np.shape(coef) for coef in self.coefs_]
+        intercept_shapes = [np.shape(intercept) for intercept in self.intercepts_]
+        if coef_shapes != expected or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
+            raise ValueError(
+                "Training cannot go on from the weights at hand: features, cell, hidden_layer_sizes and "
+                f"outputs make weights of the shapes {expected}, but coefs_ have {coef_shapes} and "
+                f"intercepts_ {intercept_shapes}. Set the arguments to fit "
+                "them, or fit anew with warm_start=False."
+            )
+
+    # Training.
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        given_holdout: tuple[Any, Any, Any] | None,
+        *,
+        incremental: bool,
+    ) -> Self:
+        if not self.stateful:
+            return super()._fit(X, y, sample_weight, given_holdout, incremental=incremental)
+        X = check_sequences(X)
+        if not incremental:
+            super()._fit(X, y, sample_weight, given_holdout, incremental=False)
+            # Every epoch begins anew: where the last one ends is told by the weights that training ends with.
+            _, self.state_ = self._run(X, None)
+            return self
+        carried = Carried(getattr(self, "state_", None))
+        if carried.arrays is not None and len(carried.arrays[0]) != len(X):
+            raise ValueError(
+                f"With stateful=True the sequences of one call go on in the next: the last one had "
+                f"{len(carried.arrays[0])}, X has {len(X)}. Call reset_state() before other sequences."
+            )
+        super()._fit(replace(X, carried=carried), y, sample_weight, given_holdout, incremental=True)
+        if carried.arrays is not None:
+            self.state_ = carried.arrays
+        return self
+
+    def reset_state(self) -> Self:
+        """Forget the states that the last call has left: the next ``partial_fit`` begins with zeros.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        self.__dict__.pop("state_", None)
+        return self
+
+    def _core_network(self) -> dict[str, Any]:
+        network = super()._core_network()
+        del network["activations"]
+        network |= {
+            "make": SequenceTrainer,
+            "cell": self._core_cell(),
+            "per_step": bool(self.per_step),
+            "tbptt": self._truncation(),
+        }
+        return network
+
+    def _steps_per_batch(self, X: Sequences) -> int:
+        truncation = self._truncation()
+        return -(-int(X.lengths.max()) // truncation[0]) if self.per_step and truncation else 1
+
+    def _core_cell(self) -> str:
+        return f"elman_{self.activation}" if self.cell == "elman" else self.cell
+
+    # Outputs.
+
+    def _forward(self, X: Any, rows: Array | None, out: Array) -> None:
+        out[...] = self._run(X, None)[0]
+
+    def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
+        """The output layer's values for each step or each sequence, and the states in which sequences end."""
+        weights = _validation.weights_dtype(self.coefs_, self.intercepts_)
+        single = np.result_type(X.dtype, weights) == np.float32
+        dtype = np.dtype(np.float32 if single else np.float64)
+        states = self._states(len(X), initial_state, dtype)
+        outputs = _core.sequence_forward(
+            X.as_type(dtype).steps,
+            X.starts,
+            _validation.as_weights(self.coefs_, dtype, writable=False),
+            _validation.as_weights(self.intercepts_, dtype, writable=False),
+            self._core_cell(),
+            self.out_activation_,
+            per_step=bool(self.per_step),
+            states=states,
+            n_threads=_validation.n_threads(self.n_jobs),
+        )
+        return outputs, states
+
+    def _states(self, n_sequences: int, initial: Sequence[Any] | None, dtype: np.dtype[Any]) -> list[Array]:
+        """States of their own memory: zeros, or a user's, checked."""
+        parts = _state_parts(self.cell)
+        shapes = [(n_sequences, parts * np.shape(coef)[0]) for coef in self.coefs_[1:-1:2]]
+        if initial is None:
+            return [np.zeros(shape, dtype) for shape in shapes]
+        given = [np.asarray(state) for state in initial]
+        found = [state.shape for state in given]
+        if found != shapes:
+            what = "hidden state and cell state side by side" if self.cell == "lstm" else "the hidden state"
+            raise ValueError(
+                f"initial_state must hold an array for each layer, {what} of every sequence: of the shapes "
+                f"{shapes}, got {found}."
+            )
+        if not all(state.dtype.kind in "fiu" and np.isfinite(state).all() for state in given):
+            raise ValueError("initial_state must hold finite real numbers only.")
+        return [state.astype(dtype) for state in given]
+
+    def _predict(self, X: Any, initial_state: Any, return_state: bool, finish: Callable[[Array], Any]) -> Any:
+        check_is_fitted(self)
+        X = self._check_features(X, reset=False)
+        outputs, states = self._run(X, initial_state)
+        results = finish(outputs)
+        if self.per_step:
+            results = X.split(results)
+        return (results, states) if return_state else results
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy, R2 or, for quantiles, the D2 pinball score, over sequences or over all steps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences.
+        y : array-like, as for :meth:`fit`
+            The true targets.
+        sample_weight : array-like of shape (n_sequences,), or with ``per_step`` also one for each step,
+        default=None
+            Weights.
+
+        Returns
+        -------
+        score : float
+            The score.
+        """
+        check_is_fitted(self)
+        X, y = self._validate_holdout(X, y)
+        if sample_weight is not None:
+            sample_weight = self._check_weights(sample_weight, X)
+        outputs, _ = self._run(X, None)
+        return self._scorer(self._encode(y, outputs.dtype), sample_weight)(outputs)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _glorot(fan_in: int, fan_out: int, random_state: np.random.RandomState) -> Array:
+    bound = np.sqrt(6.0 / (fan_in + fan_out))
+    return random_state.uniform(-bound, bound, (fan_in, fan_out))
+
+
+def _orthogonal(units: int, random_state: np.random.RandomState) -> Array:
+    q, r = np.linalg.qr(random_state.standard_normal((units, units)))
+    return q * np.sign(np.diag(r))  # evenly over all orthogonal matrices

@@ -1,0 +1,211 @@
+"""Sequences as they come in, checked and put into the form that the core takes; and results for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+from sklearn.utils import check_array
+
+from gdfast.estimators._validation import Array, convert
+
+_HOW = (
+    "X must be an array of shape (n_sequences, n_steps, n_features) or a list of arrays of shape "
+    "(n_steps, n_features), one for each sequence"
+)
+
+
+@dataclass
+class Carried:
+    """States that training begins with and leaves behind: one array for each layer, or None for zeros."""
+
+    arrays: list[Array] | None
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The steps of all sequences after one another: nothing is padded.
+
+    Parameters
+    ----------
+    steps : ndarray of shape (n_steps_in_all, n_features)
+    starts : ndarray of shape (n_sequences + 1,), int64
+        The first step of each sequence, and the end of the last one.
+    ragged : bool
+        Whether they came as a list, so that results for each step go out as one.
+    carried : Carried or None
+        What training goes on from; None where sequences begin anew in every epoch.
+    """
+
+    steps: Array
+    starts: Array
+    ragged: bool
+    carried: Carried | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of sequences and of features: what a matrix of samples would say."""
+        return len(self.starts) - 1, self.steps.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.steps.dtype
+
+    @property
+    def lengths(self) -> Array:
+        return np.diff(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def as_type(self, dtype: DTypeLike) -> Sequences:
+        return replace(self, steps=convert(self.steps, dtype, "X"))
+
+    def rows_of(self, numbers: Array) -> Array:
+        """The rows of ``steps`` that are these sequences."""
+        return np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in numbers])
+
+    def take(self, numbers: Array) -> Sequences:
+        """These sequences alone."""
+        starts = np.concatenate([[0], np.cumsum(self.lengths[numbers])]).astype(np.int64)
+        return Sequences(self.steps[self.rows_of(numbers)], starts, self.ragged)
+
+    def split(self, values: Array) -> Any:
+        """Values for each step, by sequence: an array, or a list of arrays where X was a list."""
+        if self.ragged:
+            return np.split(values, self.starts[1:-1])
+        return values.reshape(len(self), -1, *values.shape[1:])
+
+
+def check_sequences(X: Any) -> Sequences:
+    """X as sequences of finite float32 or float64; ValueError or TypeError that says where it is not."""
+    if isinstance(X, Sequences):
+        return X
+    if isinstance(X, np.ndarray) and X.dtype == object:
+        X = list(X)
+    if isinstance(X, list | tuple):
+        return _check_list(X)
+    steps = _checked(X, "X")
+    if steps.ndim != 3:
+        hint = ""
+        if steps.ndim == 2:
+            hint = "; X[np.newaxis] makes one sequence of it, X[..., np.newaxis] sequences of one feature"
+        raise ValueError(f"{_HOW}; got an array of shape {steps.shape}{hint}.")
+    n_sequences, n_steps, n_features = steps.shape
+    if 0 in steps.shape:
+        raise ValueError(f"{_HOW}; got the shape {steps.shape}: there must be at least one of each.")
+    _check_finite(
+        steps.reshape(-1, n_features), lambda row: f"sequence {row // n_steps}, step {row % n_steps}"
+    )
+    starts = np.arange(0, n_sequences * n_steps + 1, n_steps, dtype=np.int64)
+    return Sequences(steps.reshape(-1, n_features), starts, ragged=False)
+
+
+def _check_list(X: Sequence[Any]) -> Sequences:
+    if not len(X):
+        raise ValueError(f"{_HOW}; got an empty list.")
+    arrays = [_checked(x, f"X[{i}]") for i, x in enumerate(X)]
+    for i, x in enumerate(arrays):
+        if x.ndim != 2:
+            raise ValueError(f"{_HOW}; X[{i}] has the shape {x.shape}.")
+        if len(x) == 0:
+            raise ValueError(f"X[{i}] is empty: every sequence must have at least one step. Leave it out.")
+        if x.shape[1] != arrays[0].shape[1] or x.shape[1] == 0:
+            raise ValueError(
+                f"All sequences must have the same features, at least one: X[0] has {arrays[0].shape[1]}, "
+                f"X[{i}] has {x.shape[1]}."
+            )
+        _check_finite(x, lambda step, i=i: f"sequence {i}, step {step}")
+    starts = np.concatenate([[0], np.cumsum([len(x) for x in arrays])]).astype(np.int64)
+    dtype = np.float32 if all(x.dtype == np.float32 for x in arrays) else np.float64
+    return Sequences(np.concatenate(arrays).astype(dtype, copy=False), starts, ragged=True)
+
+
+def _checked(X: Any, name: str) -> Array:
+    # Ragged nested lists, strings and the like: NumPy's own words do not say what would be right.
+    try:
+        array = np.asarray(X)
+        if array.dtype.kind not in "fiub":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{_HOW}, of real numbers; {name} is none ({error}).") from error
+    if array.dtype in (np.float32, np.float64):
+        return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array, np.float64)
+
+
+def _check_finite(steps: Array, where: Any) -> None:
+    if np.isfinite(steps.sum()) or np.isfinite(steps).all():
+        return
+    row = int(np.flatnonzero(~np.isfinite(steps).all(axis=1))[0])
+    what = "NaN" if np.isnan(steps[row]).any() else "infinity"
+    raise ValueError(
+        f"Input X contains {what}, first in {where(row)}. Sequences of different lengths are given as a "
+        "list of arrays, without padding; missing values have to be filled in."
+    )
+
+
+def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Array:
+    """y with a row for each sequence or, ``per_step``, for each step; of one column it has one dimension."""
+    if per_step:
+        y = _per_step(y, X, "y", "target")
+    elif y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    checked: Array = check_array(
+        y, ensure_2d=False, allow_nd=True, dtype="numeric" if numeric else None, input_name="y"
+    )
+    if checked.ndim == 2 and checked.shape[1] == 1:
+        checked = checked[:, 0]
+    if checked.ndim > 2 or checked.ndim == 0:
+        hint = " Set per_step=True for a target at each step." if checked.ndim == 3 else ""
+        raise ValueError(f"y must have one row for each sequence, got the shape {checked.shape}.{hint}")
+    wanted = len(X.steps) if per_step else len(X)
+    if len(checked) != wanted:
+        raise ValueError(
+            f"X has {wanted} sequences, but y has {len(checked)} targets: one for each is needed."
+        )
+    return checked
+
+
+def check_step_weights(weight: Any, X: Sequences) -> Array:
+    """A weight for each step, of weights for each sequence or each step."""
+    one_each = not isinstance(weight, list | tuple) or all(np.ndim(w) == 0 for w in weight)
+    if one_each and np.ndim(weight) <= 1:
+        values = np.full(len(X), weight) if np.ndim(weight) == 0 else np.asarray(weight)
+        if values.shape != (len(X),):
+            raise ValueError(f"sample_weight has {len(values)} weights, but X has {len(X)} sequences.")
+        flat = np.repeat(values, X.lengths)
+    else:
+        flat = _per_step(weight, X, "sample_weight", "weight")
+    checked: Array = check_array(flat, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
+    if checked.ndim != 1:
+        raise ValueError("sample_weight must have one weight for each step, or for each sequence.")
+    return checked
+
+
+def _per_step(values: Any, X: Sequences, name: str, what: str) -> Array:
+    """Values for each step, by sequence, after one another as the steps are."""
+    if X.ragged:
+        if not isinstance(values, list | tuple | np.ndarray) or len(values) != len(X):
+            raise ValueError(
+                f"{name} must be a list of {len(X)} arrays like X: with per_step=True each step has a {what}."
+            )
+        arrays = [np.asarray(v) for v in values]
+        for i, (array, length) in enumerate(zip(arrays, X.lengths, strict=True)):
+            if array.ndim == 0 or len(array) != length:
+                got = "none" if array.ndim == 0 else str(len(array))
+                raise ValueError(
+                    f"{name}[{i}] must have a {what} for each of the {length} steps of X[{i}], got {got}."
+                )
+        return np.concatenate(arrays)
+    array = np.asarray(values)
+    n_steps = int(X.lengths[0])
+    if array.shape[:2] != (len(X), n_steps):
+        raise ValueError(
+            f"With per_step=True {name} must have the shape ({len(X)}, {n_steps}) or ({len(X)}, {n_steps}, "
+            f"n_outputs), a {what} for each step of X; got {array.shape}."
+        )
+    return array.reshape(-1, *array.shape[2:])
