@@ -47,6 +47,34 @@ def test_linear_regression() -> None:
     assert float(found[2]) == pytest.approx(0, abs=1e-6)
 
 
+def test_deep_tanh(tmp_path: Path) -> None:
+    image = tmp_path / "deep.png"
+    printed = run("deep_tanh.py", "--seeds", "1", "--plot", str(image))
+    too_small, too_large = (
+        {name.strip(): (float(loss), float(test)) for name, loss, test in re.findall(
+            r"^(\D\S.{24}) +(\d\.\d+) +\S+ +(\d\.\d+)$", table, re.MULTILINE)}
+        for table in printed.split("first weights too large")
+    )  # fmt: skip
+    assert len(too_small) == len(too_large) == 9
+    # Ten classes: log(10) and a tenth are what knowing nothing gives.
+    for stuck in (
+        "plain SGD",
+        "clip_norm=1",
+        'clip_norm="auto"',
+        "backprop_depth=10",
+        "backprop_depth growing",
+    ):
+        assert too_small[stuck] == (pytest.approx(2.303, abs=0.01), pytest.approx(0.1, abs=0.05)), stuck
+    for cure in ('init="glorot_uniform"', 'init="he_normal"', "batch_norm=True"):
+        assert too_small[cure][1] > 0.9
+        assert too_large[cure][1] > 0.9
+    assert too_small["Adam"][0] < 2
+    for helps in set(too_large) - {"plain SGD"}:
+        assert too_large[helps][0] < too_large["plain SGD"][0] - 0.5, helps
+    assert too_large["clip_norm=1"][1] > 0.85
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
 def test_every_example_is_tested() -> None:
-    tested = {"digits.py", "regression.py", "linear_regression.py"}
+    tested = {"deep_tanh.py", "digits.py", "regression.py", "linear_regression.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
