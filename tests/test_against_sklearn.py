@@ -12,14 +12,11 @@ import numpy as np
 import pytest
 import sklearn.neural_network
 from scipy import sparse
-from sklearn.base import BaseEstimator
-from sklearn.utils.estimator_checks import check_estimator
+from twins import TASKS, assert_same, both, make
 
 # Runs are cut short on purpose, so that both sides do the same number of epochs.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-EPOCHS = 20
-TASKS = ("binary", "multiclass", "multilabel", "one_output", "many_outputs", "poisson", "poisson_many")
 SGD = {"solver": "sgd", "learning_rate_init": 0.05}
 TRAININGS = {
     "adam": {},
@@ -39,61 +36,6 @@ TRAININGS = {
     "early-stopping-in-order": {"early_stopping": True, "shuffle": False, "validation_fraction": 0.3},
     "stops-early": {"tol": 0.05, "n_iter_no_change": 2},
 }
-
-
-def make(task: str, dtype: Any = np.float64, n: int = 210) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.RandomState(3)
-    X = rng.normal(size=(n, 6)).astype(dtype)
-    signal = np.tanh(X @ rng.normal(size=(6, 3)))
-    y = {
-        "binary": np.where(signal[:, 0] > 0, "yes", "no"),
-        "multiclass": signal.argmax(axis=1) * 2 - 1,
-        "multilabel": (signal > 0).astype(int),
-        "one_output": signal[:, 0] + 0.1 * rng.normal(size=n),
-        "many_outputs": signal + 0.1 * rng.normal(size=(n, 3)),
-        "poisson": rng.poisson(np.exp(signal[:, 0])),
-        "poisson_many": rng.poisson(np.exp(signal)),
-    }[task]
-    return X, y.astype(dtype) if task.endswith(("output", "outputs")) else y
-
-
-def both(task: str, **arguments: Any) -> tuple[BaseEstimator, BaseEstimator]:
-    """The same estimator of both libraries: gdfast's, then scikit-learn's."""
-    if task in ("binary", "multiclass", "multilabel"):
-        kinds = gdfast.MLPClassifier, sklearn.neural_network.MLPClassifier
-    else:
-        kinds = gdfast.MLPRegressor, sklearn.neural_network.MLPRegressor
-        if task.startswith("poisson"):
-            arguments = {"loss": "poisson", **arguments}
-    arguments = {"hidden_layer_sizes": (11,), "max_iter": EPOCHS, "random_state": 5, **arguments}
-    ours, theirs = (kind(**arguments) for kind in kinds)
-    return ours, theirs
-
-
-def assert_same(ours: Any, theirs: Any, X: Any, rtol: float) -> None:
-    """Attributes, weights (norm-wise, to ten times ``rtol``) and outputs agree."""
-    public = {name for name in vars(theirs) if name.endswith("_") and not name.startswith("_")}
-    mine = {name for name in vars(ours) if name.endswith("_") and not name.startswith("_")}
-    assert mine - {"validation_loss_curve_", "learning_rate_curve_"} == public
-    assert hasattr(ours, "validation_loss_curve_") == (
-        getattr(theirs, "validation_scores_", None) is not None
-    )
-    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
-        assert getattr(ours, name) == getattr(theirs, name), name
-    for name in ("loss_", "best_loss_", "loss_curve_"):
-        if getattr(theirs, name, None) is not None:
-            np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=rtol, err_msg=name)
-    for mine, its in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True):
-        assert mine.shape == its.shape
-        assert np.linalg.norm(mine - its) <= 10 * rtol * np.linalg.norm(its)
-    if hasattr(theirs, "classes_"):
-        np.testing.assert_array_equal(ours.classes_, theirs.classes_)
-    outputs = "predict_proba" if hasattr(theirs, "predict_proba") else "predict"
-    mine, its = getattr(ours, outputs)(X), getattr(theirs, outputs)(X)
-    assert mine.shape == its.shape
-    assert mine.dtype == its.dtype
-    # Outputs are sums over weights that agree to 10 rtol, of the order of 1.
-    np.testing.assert_allclose(mine, its, rtol=100 * rtol, atol=100 * rtol)
 
 
 @pytest.mark.parametrize("training", TRAININGS)
@@ -162,6 +104,21 @@ def test_sample_weight(task: str, training: str) -> None:
     weight[::7] = 0
     ours, theirs = both(task, activation="tanh", **TRAININGS[training])
     assert_same(ours.fit(X, y, weight), theirs.fit(X, y, sample_weight=weight), X, rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("task", ["multiclass", "one_output"])
+def test_negative_sample_weight(task: str, solver: str) -> None:
+    # Simulations of particle physics give such; a batch's weights may even have a negative sum.
+    X, y = make(task)
+    weight = np.random.RandomState(0).uniform(0.5, 1, len(X))
+    weight[:30] *= -1
+    ours, theirs = both(
+        task, activation="tanh", solver=solver, shuffle=False, batch_size=30, max_iter=5, alpha=0.1
+    )
+    ours.fit(X, y, weight)
+    theirs.fit(X, y, weight)
+    assert_same(ours, theirs, X, rtol=1e-6 if solver == "lbfgs" else 1e-9)
 
 
 @pytest.mark.parametrize("to_sparse", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix])
@@ -330,16 +287,3 @@ def test_warnings(case: str) -> None:
         caught.append([(w.category, re.sub(r"\s+", " ", str(w.message))) for w in records])
         assert records[0].filename == __file__ or type(estimator).__module__.startswith("sklearn")
     assert caught[0] == caught[1]
-
-
-@pytest.mark.parametrize("kind", [gdfast.MLPClassifier, gdfast.MLPRegressor])
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_scikit_learns_own_checks(kind: Any) -> None:
-    results = check_estimator(kind(), on_skip=None)
-    assert {result["status"] for result in results} <= {"passed", "skipped"}
-    skipped = {result["check_name"] for result in results if result["status"] == "skipped"}
-    # Array API input needs an environment variable; a decision_function scikit-learn's MLP has not either.
-    assert skipped <= {
-        "check_array_api_input",
-        "check_classifiers_multilabel_output_format_decision_function",
-    }

@@ -12,12 +12,14 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {path.name: re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
          for path in sorted(DOCS.glob("*.md"))}  # fmt: skip
+# Some of its programs need libraries that are not installed: test_callbacks_page.py runs them with stand-ins.
+del PAGES["callbacks.md"]
 
 
 @pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if blocks])
 def test_examples_run(page: str, tmp_path: Path) -> None:
-    """A page's blocks are one program: what it asserts holds, and it warns of nothing."""
+    """A page's blocks are one program: what it asserts holds, and it warns of nothing but few epochs."""
     program = "\n".join(PAGES[page])
-    command = [sys.executable, "-W", "error", "-c", program]
+    command = [sys.executable, "-W", "error", "-W", "ignore:Stochastic Optimizer", "-c", program]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -224,6 +224,51 @@ def test_gradient_through_moments_is_the_central_difference() -> None:
             assert gradient == pytest.approx(slope, rel=1e-6, abs=1e-9), (which, index)
 
 
+SMOOTH = ["identity", "logistic", "tanh", "gelu", "gelu_tanh", "silu", "mish", "softplus"]
+
+
+@given(st.data())
+def test_gradient_of_any_combination_is_the_central_difference(data: st.DataObject) -> None:
+    """The core's own loss and step: where functions have no kinks, whatever else is on."""
+    activations = data.draw(st.lists(st.sampled_from(SMOOTH), min_size=1, max_size=3), "activations")
+    hidden = data.draw(
+        st.lists(st.integers(1, 5), min_size=len(activations), max_size=len(activations)), "units"
+    )
+    sizes = [3, *hidden, 2]
+    loss = data.draw(
+        st.sampled_from(["cross_entropy", ("cross_entropy", [0.2]), "binary_cross_entropy", "poisson"]),
+        "loss",
+    )
+    rates = data.draw(
+        st.lists(st.sampled_from([0.0, 0.3]), min_size=len(sizes) - 1, max_size=len(sizes) - 1), "dropout"
+    )
+    which = data.draw(st.lists(st.booleans(), min_size=len(hidden), max_size=len(hidden)), "normalised")
+    options: dict[str, Any] = {
+        "alpha": data.draw(st.sampled_from([0.0, 0.5]), "alpha"),
+        "l1_ratio": data.draw(st.sampled_from([0.0, 0.5, 1.0]), "l1_ratio"),
+        "dropout": rates, "batch_size": 12, "rule_params": {"momentum": 0.0, "nesterov": 0},
+        "bn_epsilon": 0.1,  # so that a unit that hardly varies bends no more than the others
+    }  # fmt: skip
+    p = problem(loss, sizes, 12, np.float64, activation=list(activations), weighted=True)
+    norms = norms_for(sizes, np.float64, which)
+
+    def run(rate: float, which: int = 0, index: int = 0, shift: float = 0.0) -> tuple[float, list[Array]]:
+        one = Run(p, "nesterov", norms=copies(norms), **options)
+        one.arrays[which].flat[index] += shift
+        one.trainer.load()
+        loss, _ = one.trainer.run_epoch(p.X, p.y, None, p.sample_weight, learning_rate=rate)
+        return loss, one.arrays
+
+    before, after = run(0.0)[1], run(1.0)[1]
+    trained = [i for i in range(len(before)) if i < 2 * len(p.coefs) or (i - 2 * len(p.coefs)) % 4 < 2]
+    step = 1e-4  # its square, times a third derivative, is what a central difference is off by
+    for i in trained:
+        for index in range(min(before[i].size, 4)):
+            up, down = run(0.0, i, index, step)[0], run(0.0, i, index, -step)[0]
+            gradient = (before[i] - after[i]).flat[index]
+            assert gradient == pytest.approx((up - down) / (2 * step), rel=1e-5, abs=1e-6), (i, index)
+
+
 @pytest.mark.parametrize("rows", [1, 5, 40])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_prediction_by_running_moments(activation: str, rows: int, dtype: type) -> None:

@@ -16,12 +16,6 @@ import pytest
 import sklearn
 from fits import KINDS, assert_same_bits, make, parameters
 from scipy import sparse
-from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import VotingClassifier
-from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 # Most runs are cut short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -223,7 +217,7 @@ def test_fit_and_predict_copy_no_row(kind: Any, early_stopping: bool, tmp_path: 
 
 def test_a_sparse_matrix_is_never_dense(kind: Any) -> None:
     n, width = 2000, 20_000
-    X = sparse.random_array((n, width), density=1e-4, format="csr", rng=np.random.default_rng(0))
+    X = sparse.random(n, width, density=1e-4, format="csr", random_state=np.random.RandomState(0))
     y = np.arange(n) % 3
     estimator = kind(hidden_layer_sizes=(2,), max_iter=2, random_state=0)
     # Dense it is 320 MB; the weights, their gradient and moments are 2 MB.
@@ -293,45 +287,3 @@ def test_feature_names_are_checked(kind: Any) -> None:
         estimator.predict(X)
     with pytest.raises(ValueError, match="feature names should match"):
         estimator.predict(frame[list("edcba")])
-
-
-# Among scikit-learn's own tools.
-
-
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_grid_search(backend: str, kind: Any) -> None:
-    X, y = make()
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), kind(max_iter=60, random_state=0, tol=1e9)),
-        {f"{kind.__name__.lower()}__hidden_layer_sizes": [(3,), (5, 5)]},
-        n_jobs=2,
-        cv=2,
-    )
-    with joblib.parallel_backend(backend):
-        search.fit(X, y)
-    assert np.isfinite(search.best_score_)
-
-
-def test_meta_estimators() -> None:
-    X, y = make()
-    clf = gdfast.MLPClassifier(max_iter=200, random_state=0, learning_rate_init=0.01)
-    assert cross_val_score(clf, X, y, cv=3).mean() > 0.8
-    assert CalibratedClassifierCV(clf, cv=3).fit(X, y).predict_proba(X).shape == (len(X), 3)
-    voting = VotingClassifier([("a", clf), ("b", clone(clf).set_params(random_state=1))], voting="soft")
-    assert voting.fit(X, y).score(X, y) > 0.8
-
-
-def test_sample_weight_is_routed() -> None:
-    X, y = make()
-    weight = np.linspace(0, 1, len(X))
-    with sklearn.config_context(enable_metadata_routing=True):
-        clf = gdfast.MLPClassifier(max_iter=5, random_state=0).set_fit_request(sample_weight=True)
-        clf.set_score_request(sample_weight=True)
-        routed = make_pipeline(clf).fit(X, y, sample_weight=weight)
-    direct = gdfast.MLPClassifier(max_iter=5, random_state=0).fit(X, y, weight)
-    assert_same_bits(parameters(routed[-1]), parameters(direct))
-
-
-def test_repr(kind: Any) -> None:
-    assert repr(kind(alpha=0.5, n_jobs=2)) == f"{kind.__name__}(alpha=0.5, n_jobs=2)"
-    assert kind.__name__ in kind()._repr_html_()

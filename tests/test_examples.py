@@ -47,34 +47,29 @@ def test_linear_regression() -> None:
     assert float(found[2]) == pytest.approx(0, abs=1e-6)
 
 
+def test_drop_in() -> None:
+    printed = run("drop_in.py")
+    found = re.findall(
+        r"^(\S+) +best score (\S+) +test accuracy (\S+) +searched in \S+ s +(.*)$", printed, re.MULTILINE
+    )
+    (theirs, *their_result), (ours, *our_result) = found
+    assert (theirs, ours) == ("scikit-learn", "gdfast")
+    assert our_result == their_result
+    assert re.search(r"^gdfast is \d+\.\d x faster than scikit-learn$", printed, re.MULTILINE)
+
+
 def test_deep_tanh(tmp_path: Path) -> None:
     image = tmp_path / "deep.png"
-    printed = run("deep_tanh.py", "--seeds", "1", "--plot", str(image))
-    too_small, too_large = (
-        {name.strip(): (float(loss), float(test)) for name, loss, test in re.findall(
-            r"^(\D\S.{24}) +(\d\.\d+) +\S+ +(\d\.\d+)$", table, re.MULTILINE)}
-        for table in printed.split("first weights too large")
-    )  # fmt: skip
-    assert len(too_small) == len(too_large) == 9
-    # Ten classes: log(10) and a tenth are what knowing nothing gives.
-    for stuck in (
-        "plain SGD",
-        "clip_norm=1",
-        'clip_norm="auto"',
-        "backprop_depth=10",
-        "backprop_depth growing",
-    ):
-        assert too_small[stuck] == (pytest.approx(2.303, abs=0.01), pytest.approx(0.1, abs=0.05)), stuck
-    for cure in ('init="glorot_uniform"', 'init="he_normal"', "batch_norm=True"):
-        assert too_small[cure][1] > 0.9
-        assert too_large[cure][1] > 0.9
-    assert too_small["Adam"][0] < 2
-    for helps in set(too_large) - {"plain SGD"}:
-        assert too_large[helps][0] < too_large["plain SGD"][0] - 0.5, helps
-    assert too_large["clip_norm=1"][1] > 0.85
+    printed = run("deep_tanh.py", "--epochs", "3", "--seeds", "1", "--plot", str(image))
+    outcomes = re.findall(r"^(\S.*?) +(\d\.\d+) +\d\.\d+ +\d\.\d+$", printed, re.MULTILINE)
+    assert len(outcomes) == 18
+    small = {name: float(loss) for name, loss in outcomes[:9]}
+    # Log-loss of ten classes by chance is 2.303; three epochs tell who is stuck there.
+    assert small["plain SGD"] > 2.29
+    assert small["batch_norm=True"] < 2.2
     assert image.read_bytes().startswith(b"\x89PNG")
 
 
 def test_every_example_is_tested() -> None:
-    tested = {"deep_tanh.py", "digits.py", "regression.py", "linear_regression.py"}
+    tested = {"deep_tanh.py", "digits.py", "drop_in.py", "regression.py", "linear_regression.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested

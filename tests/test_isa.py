@@ -18,6 +18,8 @@ NUMERICAL_TESTS = (
     "test_bits.py",
     "test_math.py",
     "test_rules.py",
+    "test_descent.py",
+    "test_dropout_norm.py",
 )
 
 RunOnIsa = Callable[[str, str], "CompletedProcess[str]"]

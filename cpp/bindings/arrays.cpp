@@ -395,5 +395,6 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
     template LossFunction<T> loss_named(const py::object&, int64_t);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)
+template int64_t* checked<int64_t>(py::handle, const Name&, Shape, Access);
 
 }  // namespace gdfast

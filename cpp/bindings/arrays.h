@@ -102,6 +102,7 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs);
 
 void register_module_functions(py::module_& m);
 void register_kernels(py::module_& m);
+void register_shuffle(py::module_& m);
 void register_trainer(py::module_& m);
 
 }  // namespace gdfast

@@ -22,10 +22,10 @@ py::handle values_of(py::handle x) {
 }
 
 template <class T>
-py::array forward_typed(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
-                        const py::sequence& activations, const std::string& output, const py::object& rows,
-                        const py::object& out, int n_threads, const py::object& batch_norm,
-                        double bn_epsilon) {
+py::object forward_typed(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
+                         const py::sequence& activations, const std::string& output, const py::object& rows,
+                         const py::object& out, int n_threads, const py::object& batch_norm,
+                         double bn_epsilon, bool check_finite) {
     Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
     const std::vector<bool> normalized = add_norms(batch_norm, network, Access::read);
     const Spec spec = make_spec(network.units, activations_named(activations, network.units.size() - 2),
@@ -49,18 +49,25 @@ py::array forward_typed(const py::object& x, const py::sequence& coefs, const py
     }
     T* to = static_cast<T*>(result.mutable_data());
     const int limit = thread_limit(n_threads);
+    bool finite;
     {
         py::gil_scoped_release released;
-        predict<T>(spec, network.arrays, data, order, count, output_function, bn_epsilon, to, limit);
+        finite = predict<T>(spec, network.arrays, data, order, count, output_function, bn_epsilon,
+                            check_finite, to, limit);
     }
+    if (!finite) return py::none();
     return result;
 }
 
-py::array forward_any(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
-                      const py::sequence& activations, const std::string& output, const py::object& rows,
-                      const py::object& out, int n_threads, const py::object& batch_norm, double bn_epsilon) {
+// With check_finite, None where X is not finite.
+template <bool check_finite>
+py::object forward_any(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
+                       const py::sequence& activations, const std::string& output, const py::object& rows,
+                       const py::object& out, int n_threads, const py::object& batch_norm,
+                       double bn_epsilon) {
     const auto typed = is_float32(values_of(x), "X") ? forward_typed<float> : forward_typed<double>;
-    return typed(x, coefs, intercepts, activations, output, rows, out, n_threads, batch_norm, bn_epsilon);
+    return typed(x, coefs, intercepts, activations, output, rows, out, n_threads, batch_norm, bn_epsilon,
+                 check_finite);
 }
 
 template <class T>
@@ -92,8 +99,8 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
     if (data.count == 0) throw py::value_error("X must have at least one row: the loss is a mean over rows");
     if (!sample_weight.is_none())
         data.weight = checked<T>(sample_weight, "sample_weight", {data.count}, Access::read);
-    if (!(data.weight_sum(0, data.count) > 0))
-        throw py::value_error("sample_weight must have a positive sum");
+    if (data.weight_sum(0, data.count) == 0)
+        throw py::value_error("sample_weight sums to zero: there is no mean loss to take the gradient of");
     const int limit = thread_limit(n_threads);
     py::gil_scoped_release released;
     return loss_and_gradient<T>(spec, network.arrays, data, loss_function, alpha, gradient.arrays, limit);
@@ -112,10 +119,13 @@ double loss_and_grad(const py::object& x, const py::object& y, const py::sequenc
 }  // namespace
 
 void register_kernels(py::module_& m) {
-    m.def("forward", forward_any, py::arg("X"), py::arg("coefs"), py::arg("intercepts"),
-          py::arg("activations"), py::arg("output"), py::arg("rows") = py::none(),
-          py::arg("out") = py::none(), py::arg("n_threads") = 0, py::arg("batch_norm") = py::none(),
-          py::arg("bn_epsilon") = 1e-5);
+    const auto define_forward = [&](const char* name, auto function) {
+        m.def(name, function, py::arg("X"), py::arg("coefs"), py::arg("intercepts"), py::arg("activations"),
+              py::arg("output"), py::arg("rows") = py::none(), py::arg("out") = py::none(),
+              py::arg("n_threads") = 0, py::arg("batch_norm") = py::none(), py::arg("bn_epsilon") = 1e-5);
+    };
+    define_forward("forward", forward_any<false>);
+    define_forward("forward_if_finite", forward_any<true>);
     m.def("loss_and_grad", loss_and_grad, py::arg("X"), py::arg("y"), py::arg("coefs"), py::arg("intercepts"),
           py::arg("activations"), py::arg("loss"), py::arg("alpha"), py::arg("sample_weight"),
           py::arg("coef_grads"), py::arg("intercept_grads"), py::arg("n_threads") = 0);

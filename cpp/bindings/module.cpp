@@ -66,5 +66,6 @@ PYBIND11_MODULE(_core, m) {
     gdfast::register_kernels(m);
     gdfast::register_rules(m);
     gdfast::register_optimizer(m);
+    gdfast::register_shuffle(m);
     gdfast::register_trainer(m);
 }

@@ -1,6 +1,7 @@
 #include "network/predict.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "network/normalization.h"
 #include "network/passes.h"
@@ -83,10 +84,18 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
 }  // namespace
 
 template <class T>
-void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
-             int64_t count, Output output, double norm_epsilon, T* out, int thread_limit) {
-    if (count == 0) return;
+bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
+             int64_t count, Output output, double norm_epsilon, bool check_finite, T* out, int thread_limit) {
+    if (count == 0) return true;
+    const auto finite = [&](int64_t first, int64_t n) {
+        if (!check_finite || !rows.dense) return true;
+        if (!order) return all_finite(rows.dense + first * rows.columns, n * rows.columns);
+        for (int64_t i = first; i < first + n; ++i)
+            if (!all_finite(rows.dense + order[i] * rows.columns, rows.columns)) return false;
+        return true;
+    };
     if (count < kPlainRows) {
+        if (!finite(0, count)) return false;
         Workspace<T> work(spec, count);
         use_running_moments(spec, arrays, norm_epsilon, work);
         in_parallel(1, 1, [&](int64_t, int) {
@@ -94,22 +103,25 @@ void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
             forward_plain(spec, arrays, work, count);
             finish(spec, output, work, count, out);
         });
-        return;
+        return true;
     }
     Parameters<T> parameters(spec, false);
     parameters.load(arrays);
     const int64_t units = std::min(kMostUnits, (count + kRowBlock<T> - 1) / kRowBlock<T>);
-    const int threads = threads_for(spec.work_per_row() * static_cast<double>(count), units, thread_limit);
+    const int threads =
+        threads_for_once(spec.work_per_row() * static_cast<double>(count), units, thread_limit);
     std::vector<Workspace<T>> work;
     for (int i = 0; i < threads; ++i) {
         work.emplace_back(spec, std::min(kRowBlock<T>, count));
         use_running_moments(spec, arrays, norm_epsilon, work.back());
     }
+    std::atomic<bool> all{true};
     in_parallel(threads, units, [&](int64_t unit, int thread) {
         Workspace<T>& mine = work[static_cast<size_t>(thread)];
         const Range unit_rows = share(count, unit, units);
         in_blocks<T>({0, unit_rows.count()}, [&](Range part) {
             const int64_t first = unit_rows.first + part.first, rows_now = part.count();
+            if (!finite(first, rows_now)) all = false;
             rows.gather(rows_now, order ? order + first : nullptr, first, mine.activations[0].at(0),
                         mine.activations[0].stride);
             forward(spec, parameters, mine, Range{0, rows_now},
@@ -117,11 +129,12 @@ void predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
             finish(spec, output, mine, rows_now, out + first * spec.outputs());
         });
     });
+    return all;
 }
 
-template void predict(const Spec&, const ConstPlainArrays<float>&, const Rows<float>&, const int64_t*,
-                      int64_t, Output, double, float*, int);
-template void predict(const Spec&, const ConstPlainArrays<double>&, const Rows<double>&, const int64_t*,
-                      int64_t, Output, double, double*, int);
+template bool predict(const Spec&, const ConstPlainArrays<float>&, const Rows<float>&, const int64_t*,
+                      int64_t, Output, double, bool, float*, int);
+template bool predict(const Spec&, const ConstPlainArrays<double>&, const Rows<double>&, const int64_t*,
+                      int64_t, Output, double, bool, double*, int);
 
 }  // namespace gdfast

@@ -187,14 +187,23 @@ int thread_limit(int asked) {
     return asked > 0 ? std::min(asked, most) : most;
 }
 
-int threads_for(double work, int64_t units, int limit) {
+namespace {
+
+int threads_worth(double work_for_each, double work, int64_t units, int limit) {
     if (lost_threads) return 1;
     if (const int forced = forced_threads()) return forced;
-    // Below this going from phase to phase costs more than the other thread saves; see docs/performance.md.
-    constexpr double worth_a_thread = 250e3;
-    const double paid = std::min<double>(work / worth_a_thread, static_cast<double>(units));
+    const double paid = std::min<double>(work / work_for_each, static_cast<double>(units));
     return std::max(1, static_cast<int>(std::min<double>(limit, paid)));
 }
+
+}  // namespace
+
+int threads_for(double work, int64_t units, int limit) {
+    // Below this going from phase to phase costs more than the other thread saves; see docs/performance.md.
+    return threads_worth(250e3, work, units, limit);
+}
+
+int threads_for_once(double work, int64_t units, int limit) { return threads_worth(2e6, work, units, limit); }
 
 void divide_evenly(int64_t units, int threads, int64_t* bounds) {
     for (int t = 0; t <= threads; ++t) bounds[t] = units * t / threads;

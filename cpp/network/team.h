@@ -14,6 +14,11 @@ int thread_limit(int asked);
 // variable GDFAST_FORCE_THREADS overrules it, for tests.
 int threads_for(double work, int64_t units, int limit);
 
+// The same where a parallel region is opened for `work` alone. It begins and ends when the slowest thread
+// does, which on a busy machine the operating system may have put aside for milliseconds: so it takes more to
+// be worth it.
+int threads_for_once(double work, int64_t units, int limit);
+
 // Prepares the next phase; one thread at a time calls it, while no other works. Writes bounds[0 .. threads],
 // where units bounds[t] .. bounds[t + 1] are the share of thread t, and returns whether there is a phase at
 // all. (It may have no more than kMostUnits.)

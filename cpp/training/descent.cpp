@@ -66,6 +66,9 @@ void Descent<T>::begin_step(double learning_rate, double weight_sum) {
     const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
     rule_ = options_.rule.at<T>(step + 1, learning_rate, plain_ ? l2 : 0);
     rule_.keep *= static_cast<T>(1 - learning_rate * options_.weight_decay);
+    bias_rule_ = rule_;
+    bias_rule_.decay = 0;
+    bias_rule_.keep = 1;
     if (plain_) return;
     l2_ = static_cast<T>(l2);
     l1_ = static_cast<T>(options_.alpha * options_.l1_ratio / weight_sum);
@@ -161,12 +164,10 @@ void Descent<T>::apply(const GradientPiece<T>& piece, int thread, Sums& sums) {
         piece.clear_padding(spec_.panel);
     }
     if (options_.records) std::copy_n(w, piece.elements, before);
-    RuleStep<T> scalars = rule_;
-    if (piece.bias) scalars.decay = 0, scalars.keep = 1;
     T* states[kMostStates];
     for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;
-    const T squares = table.update[static_cast<int>(options_.rule.rule)](piece.elements, w, piece.gradient,
-                                                                         states, scalars);
+    const T squares = table.update[static_cast<int>(options_.rule.rule)](
+        piece.elements, w, piece.gradient, states, piece.bias ? bias_rule_ : rule_);
     if (plain_ && !piece.bias) sums.squares += static_cast<double>(squares);
     if (options_.records && !piece.bias)
         sums.update_squares += table.sum_squared_differences(piece.elements, w, before);

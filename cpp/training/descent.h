@@ -92,7 +92,7 @@ private:
     int64_t first_strip_ = 0;
 
     // of this step
-    RuleStep<T> rule_{};
+    RuleStep<T> rule_{}, bias_rule_{};  // nothing decays a bias
     T l2_ = 0, l1_ = 0, noise_ = 0;
     RandomKey noise_key_{0, 0};
 };

@@ -19,8 +19,10 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     const int64_t batch_rows = std::min(kBatchRows, std::max<int64_t>(data.count, 1));
     const Tiling tiling(spec, batch_rows);
     const double work_per_batch = 3 * spec.work_per_row() * static_cast<double>(batch_rows);
+    const double work_in_all = 3 * spec.work_per_row() * static_cast<double>(data.count);
     const int threads =
-        std::min(tiling.most_threads(), threads_for(work_per_batch, tiling.size(), thread_limit));
+        std::min({tiling.most_threads(), threads_for(work_per_batch, tiling.size(), thread_limit),
+                  threads_for_once(work_in_all, tiling.size(), thread_limit)});
     const double weight_sum = data.weight_sum(0, data.count);
     Parameters<T> parameters(spec, true);
     parameters.load(arrays);

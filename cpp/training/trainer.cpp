@@ -116,7 +116,7 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
             batch.count = std::min(batch_size_, data.count - batch.first);
             if (batch.count <= 0 || stop) return false;
             batch.weight_sum = data.weight_sum(batch.first, batch.count);
-        } while (!(batch.weight_sum > 0));
+        } while (batch.weight_sum == 0);
         descent.begin_step(options.learning_rates.at(batch.first / batch_size_), batch.weight_sum);
         work_.begin_step(descent.options().key, descent.step);
         phase = phases.data();
@@ -129,7 +129,9 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
     };
 
     in_phases(
-        std::min(threads_, options.thread_limit),
+        std::min({threads_, options.thread_limit,
+                  threads_for_once(3 * spec_.work_per_row() * static_cast<double>(data.count),
+                                   descent.units(), options.thread_limit)}),
         [&](int threads, int64_t* bounds) {
             if (phase && ++phase == phases.data() + phases.size()) end_step();
             if (!phase && !begin_step()) return false;

@@ -30,7 +30,7 @@ void update_all(Rule rule, const RuleStep<T>& scalars, const std::vector<Updated
     int64_t total = 0;
     for (const Updated<T>& array : arrays) total += array.n;
     const auto one = [&](const Updated<T>& a) { update(a.n, a.w, a.g, a.states, scalars); };
-    const int threads = threads_for(8.0 * static_cast<double>(total), total, thread_limit);
+    const int threads = threads_for_once(8.0 * static_cast<double>(total), total, thread_limit);
     if (threads == 1) {
         const DenormalMode flush(Denormals::flush);
         for (const Updated<T>& array : arrays) one(array);

@@ -35,6 +35,7 @@ def active_isa() -> Literal["generic", "avx2", "avx512"]: ...
 def available_isas() -> list[str]: ...
 def max_threads() -> int: ...
 def build_info() -> dict[str, str]: ...
+def shuffle(bit_generator: Any, rows: _Rows) -> None: ...
 def fma_peak(n_threads: int, seconds: float) -> float: ...
 
 class Trainer:
@@ -93,6 +94,18 @@ def forward(
     batch_norm: Sequence[_Norm | None] | None = None,
     bn_epsilon: float = 1e-5,
 ) -> NDArray[Any]: ...
+def forward_if_finite(
+    X: _Matrix,
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    output: str,
+    rows: _Rows | None = None,
+    out: _Floats | None = None,
+    n_threads: int = 0,
+    batch_norm: Sequence[_Norm | None] | None = None,
+    bn_epsilon: float = 1e-5,
+) -> NDArray[Any] | None: ...
 def loss_and_grad(
     X: _Matrix,
     y: _Floats | NDArray[np.int32],

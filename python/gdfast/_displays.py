@@ -286,8 +286,8 @@ class GradientNormDisplay:
         _check_quantity(quantity)
         if not hasattr(estimator, "gradient_records_"):
             raise ValueError(
-                f"This {type(estimator).__name__} has no gradient_records_: fit it with record_gradients=True "
-                "(and a stochastic solver, such as 'adam')."
+                f"This {type(estimator).__name__} has no gradient_records_: fit it with "
+                "record_gradients=True (and a stochastic solver, such as 'adam')."
             )
         display = cls(
             np.array(estimator.gradient_records_[quantity]),

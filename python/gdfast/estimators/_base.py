@@ -187,6 +187,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
+            if not sample_weight.any():  # scikit-learn's check knows this in 1.9, not in 1.7
+                raise ValueError("Sample weights must contain at least one non-zero number.")
         weight_given = sample_weight
         sample_weight = self._weigh(y, sample_weight)
         random_state = check_random_state(self.random_state)

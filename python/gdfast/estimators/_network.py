@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,11 +80,8 @@ class Network(Arguments):
             or not X.flags.c_contiguous
         ):
             return None
-        # Finite where every value is, unless squares overflow: of the fast ways, vdot alone warns of nothing.
-        if not math.isfinite(np.vdot(X, X)):
-            return None
         try:
-            return _core.forward(X, coefs, self.intercepts_, **self._core_outputs())
+            return _core.forward_if_finite(X, coefs, self.intercepts_, **self._core_outputs())
         except (TypeError, ValueError):  # weights that a user has set and that have to be converted
             return None
 

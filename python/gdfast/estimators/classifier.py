@@ -248,7 +248,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
-    loss = "log_loss"
+    loss = "log_loss"  # not an argument, but scikit-learn's has it to be read
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
@@ -468,6 +468,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._check_no_new_classes(unique_labels(y))
         if y.ndim == 2 and self._label_binarizer.y_type_ != "multilabel-indicator":
             raise ValueError("The object was not fitted with multilabel input.")
+        if y.ndim == 1 and self._label_binarizer.y_type_ == "multilabel-indicator":
+            raise ValueError(
+                "The object was fitted with multilabel input, but y has one dimension. Give an indicator "
+                f"matrix of shape (n_samples, {len(self.classes_)})."
+            )
         return X, y
 
     def _validate_holdout(self, X: Any, y: Any) -> tuple[Any, Any]:
