@@ -12,7 +12,8 @@
 //
 // The order of every sum is fixed by the shapes alone, so that tile sizes, threads and chunks of rows cannot
 // change a bit of any result:
-//   over a layer's inputs    from the bias, one fused product after another in the order of the inputs; in a
+//   over a layer's inputs    from the bias, one fused product after another in the order of the inputs, or of
+//                            a sparse row's entries; in a
 //   narrow
 //                            layer (see Spec) lane by lane, then the lanes by a tree, then the bias
 //   over a batch             products row after row; a bias's gradient in four interleaved sums to a block of
@@ -130,6 +131,55 @@ struct Dots {
     int columns;
 };
 
+// Sparse rows: row i has the entries start[i] .. start[i + 1], in any order, several to a column perhaps.
+template <class T>
+struct SparseRows {
+    int64_t count;
+    const int64_t* start;   // (count + 1)
+    const int64_t* column;  // by entry
+    const T* value;
+};
+
+// Product from the bias, and Dots, for sparse rows.
+template <class T>
+struct SparseProduct {
+    SparseRows<T> rows;
+    const T* b;
+    int64_t b_stride;
+    T* c;  // (rows, P)
+    const T* bias;
+    int columns;
+    Epilogue epilogue;  // none or relu
+};
+template <class T>
+struct SparseDots {
+    SparseRows<T> rows;
+    const T* w;  // element (n, k) at w[(k / P) * panel_stride + n * output_stride + k % P * input_stride]
+    int64_t panel_stride, output_stride, input_stride;
+    const T* bias;
+    T* c;  // (rows, P)
+    int columns;
+};
+
+// An entry of a batch's sparse rows, among those of its panel of inputs.
+template <class T>
+struct BlockEntry {
+    int64_t row_offset;  // of its row's deltas, from the batch's first row's
+    int32_t input;       // within the panel
+    T value;
+};
+
+// Outer for sparse inputs: one block of a weight gradient, from the entries of one panel in the order of
+// their rows. In a narrow layer g is transposed, (columns, P).
+template <class T>
+struct SparseOuter {
+    const BlockEntry<T>* entries;
+    int64_t count;
+    const T* b;  // one panel of deltas
+    T* g;        // (height, P)
+    int height, columns;
+};
+
 // The scalars of one optimizer step; what each rule does with them stands in rules.inl.h.
 template <class T>
 struct RuleStep {
@@ -174,6 +224,17 @@ struct Dropout {
     T factor;            // 1 / (1 - the probability)
 };
 
+// The same for the stored entries of one sparse row.
+template <class T>
+struct EntryDropout {
+    const int64_t* column;
+    T* value;
+    int64_t count, row;
+    RandomKey key;
+    uint32_t threshold;
+    T factor;
+};
+
 template <class T>
 struct KernelTable {
     int lanes;  // elements in a vector
@@ -183,6 +244,11 @@ struct KernelTable {
     void (*product_plain)(const Product<T>&);  // b is row-major weights
     void (*outer)(const Outer<T>&);
     void (*dots)(const Dots<T>&);
+    void (*sparse_product)(const SparseProduct<T>&);
+    void (*sparse_product_plain)(const SparseProduct<T>&);
+    void (*sparse_dots)(const SparseDots<T>&);
+    void (*sparse_outer)(const SparseOuter<T>&);
+    void (*sparse_outer_narrow)(const SparseOuter<T>&);
     // (rows, P) -> (P): the bias's gradient
     void (*column_sums)(int64_t rows, const T* b, T* g, bool accumulate);
 
@@ -216,6 +282,7 @@ struct KernelTable {
 
     RandomKey (*derive_key)(RandomKey key, uint32_t x0, uint32_t x1);
     void (*drop)(const Dropout<T>&);
+    void (*drop_entries)(const EntryDropout<T>&);
 
     // One P x P block from one orientation to the other.
     void (*transpose)(const T* block, T* transposed);

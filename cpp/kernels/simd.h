@@ -149,6 +149,15 @@ inline void store_part(double* p, VecD v, int n) { memcpy(p, &v, sizeof(double) 
 
 #endif
 
+// One lane, rounded as a vector is.
+#if defined(__AVX2__)
+inline float fma_lane(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double fma_lane(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#else
+inline float fma_lane(float a, float b, float c) { return a * b + c; }
+inline double fma_lane(double a, double b, double c) { return a * b + c; }
+#endif
+
 // Sums and maxima across lanes, always by the same tree: upper half onto lower half.
 #if (defined(__AVX512F__) && GDFAST_VECTOR_BYTES == 64) || (defined(__AVX2__) && GDFAST_VECTOR_BYTES == 32)
 

@@ -12,6 +12,7 @@
 #include "kernels/normalize.inl.h"
 #include "kernels/random.inl.h"
 #include "kernels/rules.inl.h"
+#include "kernels/sparse.inl.h"
 #include "kernels/update.inl.h"
 
 namespace gdfast {
@@ -32,6 +33,11 @@ constexpr KernelTable<T> make_table() {
     t.product_plain = product<T, true>;
     t.outer = outer<T>;
     t.dots = dots<T>;
+    t.sparse_product = sparse_product<T, false>;
+    t.sparse_product_plain = sparse_product<T, true>;
+    t.sparse_dots = sparse_dots<T>;
+    t.sparse_outer = sparse_outer<T>;
+    t.sparse_outer_narrow = sparse_outer_narrow<T>;
     t.column_sums = column_sums<T>;
     add_activation<T, Logistic>(t, Activation::logistic);
     add_activation<T, Tanh>(t, Activation::tanh);
@@ -78,6 +84,7 @@ constexpr KernelTable<T> make_table() {
     t.column_products = column_products<T>;
     t.derive_key = derive_key;
     t.drop = drop<T>;
+    t.drop_entries = drop_entries<T>;
     t.update[static_cast<int>(Rule::amsgrad)] = update<T, Amsgrad<T>>;
     t.update[static_cast<int>(Rule::nadam)] = update<T, Nadam<T>>;
     t.update[static_cast<int>(Rule::adamax)] = update<T, Adamax<T>>;

@@ -94,7 +94,8 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
              Range layers) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
-    if (layers.first == 0 && layers.count() > 0 && work.dropout[0].rate > 0)
+    const bool sparse = work.sparse.in_use();  // where entries have been dropped out on their way here
+    if (layers.first == 0 && layers.count() > 0 && work.dropout[0].rate > 0 && !sparse)
         for (int64_t j = 0; j < spec.layers[0].in_panels; ++j) {
             T* inputs = work.activations[0].at(rows.first, j);
             drop(work, 0, rows, j, inputs, inputs);
@@ -118,21 +119,30 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
             if (l.normalized) normalize(work, i, rows, j, panel);
             activate(l, work, i, rows, j);
         };
+        const Epilogue epilogue = fused ? Epilogue::relu : Epilogue::none;
         if (l.narrow) {
-            Dots<T> d{};
-            d.a = inputs.at(rows.first);
-            d.a_stride = inputs.stride;
-            d.w = parameters.transposed_panel(l, 0);
-            d.w_stride = l.transposed_panel(P);
-            d.bias = parameters.bias(l);
-            d.c = sums.at(rows.first);
-            d.rows = rows.count();
-            d.depth = l.in;
-            d.columns = static_cast<int>(l.out);
-            table.dots(d);
+            T* c = sums.at(rows.first);
+            const T *w = parameters.transposed_panel(l, 0), *bias = parameters.bias(l);
+            const int64_t stride = l.transposed_panel(P);
+            const int columns = static_cast<int>(l.out);
+            if (i == 0 && sparse)
+                table.sparse_dots({work.sparse.rows(rows), w, stride, P, 1, bias, c, columns});
+            else
+                table.dots(
+                    {inputs.at(rows.first), inputs.stride, w, stride, bias, c, rows.count(), l.in, columns});
             if (hidden && !waits) {
-                if (l.normalized) normalize(work, i, rows, 0, d.c);
+                if (l.normalized) normalize(work, i, rows, 0, c);
                 activate(l, work, i, rows, 0);
+            }
+            continue;
+        }
+        if (i == 0 && sparse) {
+            for (int64_t j = 0; j < l.out_panels; ++j) {
+                T* c = sums.at(rows.first, j);
+                const int columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
+                table.sparse_product({work.sparse.rows(rows), parameters.weight_panel(l, j), P, c,
+                                      parameters.bias(l) + j * P, columns, epilogue});
+                finish(j, c);
             }
             continue;
         }
@@ -143,7 +153,7 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         p.bias = parameters.bias(l);
         p.start = Start::bias;
         p.rows = rows.count();
-        p.epilogue = fused ? Epilogue::relu : Epilogue::none;
+        p.epilogue = epilogue;
         multiply(table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); }, finish);
     }
 }

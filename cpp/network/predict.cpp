@@ -15,6 +15,17 @@ namespace {
 // Fewer rows than this do not pay for packing the weights into panels.
 constexpr int64_t kPlainRows = 16;
 
+// Rows order[0 .. count) (order null: first, first + 1, ...) become the workspace's inputs.
+template <class T>
+void take_rows(const Rows<T>& rows, const int64_t* order, int64_t first, int64_t count, Workspace<T>& work) {
+    if (work.sparse.in_use()) {
+        work.sparse.begin(rows, order, first, count);
+        work.sparse.gather(rows, order, first, {0, count}, {});
+    } else {
+        rows.gather(count, order, first, work.activations[0].at(0), work.activations[0].stride);
+    }
+}
+
 template <class T>
 void finish(const Spec& spec, Output output, Workspace<T>& work, int64_t count, T* out) {
     const KernelTable<T>& table = kernels<T>();
@@ -30,6 +41,24 @@ void finish(const Spec& spec, Output output, Workspace<T>& work, int64_t count, 
         if (output == Output::exp) table.exponential(count * P, panel);
         const int64_t n = std::min<int64_t>(P, columns - j * P);
         for (int64_t i = 0; i < count; ++i) std::copy_n(panel + i * P, n, out + i * columns + j * P);
+    }
+}
+
+template <class T, class Finish>
+void forward_plain_sparse(const Layer& l, const ConstPlainArrays<T>& arrays, const Workspace<T>& work,
+                          int64_t count, Finish finish_panel) {
+    const KernelTable<T>& table = kernels<T>();
+    const int P = table.panel;
+    const SparseRows<T> rows = work.sparse.rows({0, count});
+    for (int64_t j = 0; j < l.out_panels; ++j) {
+        const T *w = arrays.coefs[0] + j * P, *bias = arrays.intercepts[0] + j * P;
+        T* c = work.sums(0).at(0, j);
+        const int columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
+        if (l.narrow)
+            table.sparse_dots({rows, w, P * l.out, 1, l.out, bias, c, columns});
+        else
+            table.sparse_product_plain({rows, w, l.out, c, bias, columns, Epilogue::none});
+        finish_panel(j, c);
     }
 }
 
@@ -51,6 +80,10 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
                                 norm.shift.data() + j * P, panel);
             if (activate) activate(count * P, panel, panel, static_cast<T>(l.activation.parameter));
         };
+        if (i == 0 && work.sparse.in_use()) {
+            forward_plain_sparse(l, arrays, work, count, finish_panel);
+            continue;
+        }
         if (l.narrow) {
             Buffer<T> transposed(l.in_panels * l.transposed_panel(P));
             for (int64_t k = 0; k < l.in; ++k)
@@ -97,9 +130,10 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     if (count < kPlainRows) {
         if (!finite(0, count)) return false;
         Workspace<T> work(spec, count);
+        work.make_room(spec, rows, order, count);
         use_running_moments(spec, arrays, norm_epsilon, work);
         in_parallel(1, 1, [&](int64_t, int) {
-            rows.gather(count, order, 0, work.activations[0].at(0), work.activations[0].stride);
+            take_rows(rows, order, 0, count, work);
             forward_plain(spec, arrays, work, count);
             finish(spec, output, work, count, out);
         });
@@ -113,6 +147,7 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     std::vector<Workspace<T>> work;
     for (int i = 0; i < threads; ++i) {
         work.emplace_back(spec, std::min(kRowBlock<T>, count));
+        work.back().make_room(spec, rows, order, count);
         use_running_moments(spec, arrays, norm_epsilon, work.back());
     }
     std::atomic<bool> all{true};
@@ -122,8 +157,7 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
         in_blocks<T>({0, unit_rows.count()}, [&](Range part) {
             const int64_t first = unit_rows.first + part.first, rows_now = part.count();
             if (!finite(first, rows_now)) all = false;
-            rows.gather(rows_now, order ? order + first : nullptr, first, mine.activations[0].at(0),
-                        mine.activations[0].stride);
+            take_rows(rows, order ? order + first : nullptr, first, rows_now, mine);
             forward(spec, parameters, mine, Range{0, rows_now},
                     {0, static_cast<int64_t>(spec.layers.size())});
             finish(spec, output, mine, rows_now, out + first * spec.outputs());

@@ -15,6 +15,21 @@ struct Rows {
     const int32_t *indices32 = nullptr, *indptr32 = nullptr;
     const int64_t *indices64 = nullptr, *indptr64 = nullptr;
 
+    bool sparse() const { return indptr32 || indptr64; }
+
+    // Of a sparse matrix: how many entries a row has, and copies of them.
+    int64_t entries(int64_t row) const {
+        return indptr32 ? indptr32[row + 1] - indptr32[row] : indptr64[row + 1] - indptr64[row];
+    }
+    void copy_entries(int64_t row, int64_t* to_columns, T* to_values) const {
+        const int64_t first = indptr32 ? indptr32[row] : indptr64[row], n = entries(row);
+        if (indptr32)
+            std::copy_n(indices32 + first, n, to_columns);
+        else
+            std::copy_n(indices64 + first, n, to_columns);
+        std::copy_n(data + first, n, to_values);
+    }
+
     // Rows order[0 .. count) (order null: first, first + 1, ...) into panels `stride` apart.
     void gather(int64_t count, const int64_t* order, int64_t first, T* panels, int64_t stride) const {
         if (dense) {

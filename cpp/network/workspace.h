@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/dispatch.h"
+#include "network/sparse.h"
 #include "network/spec.h"
 
 namespace gdfast {
@@ -85,6 +86,19 @@ public:
     Workspace(const Spec& spec, int64_t capacity, const std::vector<double>& dropout_rates)
         : Workspace(spec, capacity, true, dropout_rates) {}
 
+    // Room for the inputs of a batch of x's rows order[0 .. count) (order null: 0, 1, ...): panels, or what
+    // sparse rows need. Only then there may be inputs.
+    void make_room(const Spec& spec, const Rows<T>& x, const int64_t* order, int64_t count) {
+        if (x.sparse()) {
+            activations[0] = RowPanels<T>();
+            sparse.make_room(x, order, count, capacity_, training_);
+        } else {
+            sparse.clear();
+            if (!activations[0].stride)
+                activations[0] = RowPanels<T>(capacity_, spec.layers[0].in_panels, spec.panel);
+        }
+    }
+
     // Where layer i's sums are formed.
     const RowPanels<T>& sums(size_t i) const {
         if (raw[i].stride) return raw[i];
@@ -101,7 +115,8 @@ public:
                     kernels<T>().derive_key(key, static_cast<uint32_t>(step), static_cast<uint32_t>(i));
     }
 
-    std::vector<RowPanels<T>> activations;  // inputs of layer i
+    std::vector<RowPanels<T>> activations;  // inputs of layer i; of the first layer, where they are dense
+    SparseInputs<T> sparse;                 // and where they are not
     std::vector<RowPanels<T>> deltas;       // d loss / d sums of layer i; first, of the last layer, the sums
     std::vector<RowPanels<T>> raw;          // sums of layer i before they are normalised, in training
     std::vector<Norm<T>> norms;             // of normalised layers
@@ -111,14 +126,15 @@ public:
     Buffer<T> weight, row_loss;
 
 private:
-    Workspace(const Spec& spec, int64_t capacity, bool training, const std::vector<double>& dropout_rates) {
+    Workspace(const Spec& spec, int64_t capacity, bool training, const std::vector<double>& dropout_rates)
+        : capacity_(capacity), training_(training) {
         const int P = spec.panel;
         dropout.resize(spec.layers.size());
         for (size_t i = 0; i < dropout_rates.size(); ++i) dropout[i].rate = dropout_rates[i];
         for (size_t i = 0; i < spec.layers.size(); ++i) {
             const Layer& l = spec.layers[i];
             const bool last = i + 1 == spec.layers.size();
-            activations.emplace_back(capacity, l.in_panels, P);
+            activations.push_back(i > 0 ? RowPanels<T>(capacity, l.in_panels, P) : RowPanels<T>());
             deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
             const bool apart =
                 training && !last && (told_by_sum(l.activation.kind) || dropout[i + 1].rate > 0);
@@ -134,6 +150,8 @@ private:
         row_loss = Buffer<T>(capacity);
     }
 
+    int64_t capacity_;
+    bool training_;
     std::vector<RowPanels<T>> apart_;
 };
 

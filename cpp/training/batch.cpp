@@ -16,10 +16,15 @@ template <class T>
 void gather(Workspace<T>& work, const Data<T>& data, const Batch& batch, Range block) {
     const int64_t first = batch.first + block.first, count = block.count();
     const int64_t* order = data.order ? data.order + first : nullptr;
-    const RowPanels<T>& inputs = work.activations[0];
     int32_t* label = work.label.data() + block.first;
     T* weight = work.weight.data() + block.first;
-    data.x.gather(count, order, first, inputs.at(block.first), inputs.stride);
+    if (work.sparse.in_use()) {
+        work.sparse.gather(data.x, data.order ? data.order + batch.first : nullptr, batch.first, block,
+                           work.dropout[0]);
+    } else {
+        const RowPanels<T>& inputs = work.activations[0];
+        data.x.gather(count, order, first, inputs.at(block.first), inputs.stride);
+    }
     if (data.y.label)
         for (int64_t i = 0; i < count; ++i) label[i] = data.y.label[data.row(first + i)];
     else

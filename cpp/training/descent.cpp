@@ -99,10 +99,10 @@ StripGradient<T> Descent<T>::gradient_of(int64_t unit, int thread) const {
 
 template <class T>
 void Descent<T>::sum(int64_t unit, int thread, const std::vector<RowPanels<T>>& inputs,
-                     const std::vector<RowPanels<T>>& deltas, int64_t rows) {
+                     const std::vector<RowPanels<T>>& deltas, int64_t rows, const SparseInputs<T>* sparse) {
     const StripGradient<T> gradient = gradient_of(unit, thread);
     const Strip& strip = tiling_[unit];
-    sum_strip(spec_, inputs, deltas, strip, rows, gradient);
+    sum_strip(spec_, inputs, deltas, strip, rows, gradient, sparse);
     Sums sums{};
     for_pieces(spec_, parameters_, strip, gradient, [&](const GradientPiece<T>& piece) {
         if (!plain_) prepare(piece, sums);

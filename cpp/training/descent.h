@@ -40,11 +40,11 @@ public:
     void begin_epoch(int first_layer);
 
     // One step: begin; sum of every unit; where the update is a phase of its own, limit, then move of every
-    // unit; end.
+    // unit; end. (`sparse`: the first layer's inputs, where they are not among `inputs`.)
     void begin_step(double learning_rate, double weight_sum);
     void divide(int threads, int64_t* bounds) const { tiling_.divide(first_strip_, threads, bounds); }
     void sum(int64_t unit, int thread, const std::vector<RowPanels<T>>& inputs,
-             const std::vector<RowPanels<T>>& deltas, int64_t rows);
+             const std::vector<RowPanels<T>>& deltas, int64_t rows, const SparseInputs<T>* sparse = nullptr);
     bool moves_apart() const { return options_.limits.on_norms(); }
     void limit();
     void move(int64_t unit, int thread);

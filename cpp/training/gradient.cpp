@@ -27,18 +27,20 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     Parameters<T> parameters(spec, true);
     parameters.load(arrays);
     Workspace<T> work(spec, batch_rows, std::vector<double>{});
+    work.make_room(spec, data.x, data.order, data.count);
+    const SparseInputs<T>* sparse = work.sparse.in_use() ? &work.sparse : nullptr;
     Buffer<T> sums(spec.parameters);
     std::vector<Buffer<T>> scratch;
     for (int i = 0; i < threads; ++i) scratch.emplace_back(spec.panel + tiling.scratch());
 
     const int last = static_cast<int>(spec.layers.size()) - 1;
     const Way way{{0, last + 1}, last, 0};
-    enum { begin, rows, tiles } phase = begin;
+    enum { begin, rows, sort, tiles } phase = begin;
     Batch batch{0, 0, weight_sum};
     const auto add_strip = [&](int64_t unit, int thread) {
         T* mine = scratch[static_cast<size_t>(thread)].data();
         const StripGradient<T> gradient{mine, mine + spec.panel};
-        sum_strip(spec, work.activations, work.deltas, tiling[unit], batch.count, gradient);
+        sum_strip(spec, work.activations, work.deltas, tiling[unit], batch.count, gradient, sparse);
         for_pieces(spec, parameters, tiling[unit], gradient, [&](const GradientPiece<T>& piece) {
             T* sum = sums.data() + piece.offset;
             for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
@@ -49,7 +51,13 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     in_phases(
         threads,
         [&](int members, int64_t* bounds) {
-            if (phase == rows) {
+            if (phase == rows && sparse) {
+                units = members;
+                divide_evenly(units, members, bounds);
+                phase = sort;
+                return true;
+            }
+            if (phase == rows || phase == sort) {
                 total += sum_losses(work, batch);
                 tiling.divide(0, members, bounds);
                 phase = tiles;
@@ -57,6 +65,9 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
             }
             batch.first += batch.count;
             batch.count = std::min(batch_rows, data.count - batch.first);
+            if (sparse && batch.count > 0)
+                work.sparse.begin(data.x, data.order ? data.order + batch.first : nullptr, batch.first,
+                                  batch.count);
             units = std::min<int64_t>(batch.count, 4 * members);
             divide_evenly(units, members, bounds);
             phase = rows;
@@ -65,6 +76,8 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
         [&](int64_t unit, int thread) {
             if (phase == rows)
                 pass_rows(spec, parameters, work, loss, data, batch, way, share(batch.count, unit, units));
+            else if (phase == sort)
+                work.sparse.sort(work.deltas[0], unit, units);
             else
                 add_strip(unit, thread);
         });

@@ -82,12 +82,33 @@ StripGradient<T> in_whole(const Spec& spec, const Strip& strip, T* whole) {
             whole + l.weights + panel * l.weight_panel(P) + strip.blocks.first * P * P, gamma, beta};
 }
 
+// The weights' gradient of a strip of the first layer, where the inputs are sparse.
+template <class T>
+void sum_sparse_strip(const Spec& spec, const SparseInputs<T>& inputs, const RowPanels<T>& deltas,
+                      const Strip& strip, T* gradient) {
+    const KernelTable<T>& table = kernels<T>();
+    const int P = spec.panel;
+    const Layer& l = spec.layers.front();
+    const auto real = [&](int64_t n, int64_t panel) {
+        return static_cast<int>(std::min<int64_t>(P, n - panel * P));
+    };
+    if (l.narrow) {
+        table.sparse_outer_narrow({inputs.panel(strip.panel), inputs.panel_count(strip.panel), deltas.at(0),
+                                   gradient, real(l.in, strip.panel), static_cast<int>(l.out)});
+        return;
+    }
+    for (int64_t block = strip.blocks.first; block < strip.blocks.last; ++block)
+        table.sparse_outer({inputs.panel(block), inputs.panel_count(block), deltas.at(0, strip.panel),
+                            gradient + (block - strip.blocks.first) * P * P, real(l.in, block),
+                            real(l.out, strip.panel)});
+}
+
 // Sums a strip's gradients over `rows` rows of its layer's inputs and deltas; not those of gammas and betas.
-// (A bias that is normalised away has no gradient.)
+// (A bias that is normalised away has no gradient.) The first layer's inputs may be `sparse`, or null.
 template <class T>
 void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
                const std::vector<RowPanels<T>>& all_deltas, const Strip& strip, int64_t rows,
-               const StripGradient<T>& gradient) {
+               const StripGradient<T>& gradient, const SparseInputs<T>* sparse = nullptr) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
@@ -99,6 +120,10 @@ void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
         in_blocks<T>({0, rows}, [&](Range block) {
             table.column_sums(block.count(), deltas.at(block.first, panel), gradient.bias, block.first > 0);
         });
+    }
+    if (strip.layer == 0 && sparse) {
+        sum_sparse_strip(spec, *sparse, deltas, strip, gradient.weights);
+        return;
     }
     if (l.narrow) {
         const int columns = static_cast<int>(std::min<int64_t>(P, l.in - strip.panel * P));

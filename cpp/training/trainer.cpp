@@ -89,6 +89,7 @@ std::vector<typename Trainer<T>::Phase> Trainer<T>::plan_step(int first_layer) c
     }
     way.backward_to = first_layer;
     phases.push_back({Phase::rows, way});
+    if (work_.sparse.in_use() && first_layer == 0) phases.push_back({Phase::sort});
     phases.push_back({Phase::tiles});
     if (descent.moves_apart()) phases.push_back({Phase::moves});
     return phases;
@@ -103,6 +104,8 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
     const int layers = static_cast<int>(spec_.layers.size());
     const int first_layer = static_cast<int>(std::max<int64_t>(0, layers - options.backprop_depth));
     const double outputs = loss_.reported_as_mean() ? static_cast<double>(spec_.outputs()) : 1;
+    work_.make_room(spec_, data.x, data.order, data.count);
+    const SparseInputs<T>* sparse = work_.sparse.in_use() ? &work_.sparse : nullptr;
     const std::vector<Phase> phases = plan_step(first_layer);
     const Phase* phase = nullptr;
     Batch batch{0, 0, 0};
@@ -119,6 +122,9 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
         } while (batch.weight_sum == 0);
         descent.begin_step(options.learning_rates.at(batch.first / batch_size_), batch.weight_sum);
         work_.begin_step(descent.options().key, descent.step);
+        if (sparse)
+            work_.sparse.begin(data.x, data.order ? data.order + batch.first : nullptr, batch.first,
+                               batch.count);
         phase = phases.data();
         return true;
     };
@@ -143,6 +149,10 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
                 case Phase::moments:
                 case Phase::slopes:
                     divide_evenly(spec_.layers[phase->layer].out_panels, threads, bounds);
+                    break;
+                case Phase::sort:
+                    units = threads;
+                    divide_evenly(units, threads, bounds);
                     break;
                 case Phase::tiles:
                     descent.divide(threads, bounds);
@@ -171,11 +181,14 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
                                 gradient, gradient + spec_.layers[phase->layer].out_panels * spec_.panel);
                     break;
                 }
+                case Phase::sort:
+                    work_.sparse.sort(work_.deltas[0], unit, units);
+                    break;
                 case Phase::tiles:
                     if (unit == descent.units())
                         data_loss = sum_losses(work_, batch);
                     else
-                        descent.sum(unit, thread, work_.activations, work_.deltas, batch.count);
+                        descent.sum(unit, thread, work_.activations, work_.deltas, batch.count, sparse);
                     break;
                 case Phase::moves:
                     descent.move(unit, thread);

@@ -53,7 +53,7 @@ public:
 private:
     // What a step does one after another. Units may run in any order within one of them.
     struct Phase {
-        enum Kind { rows, moments, slopes, tiles, moves } kind;
+        enum Kind { rows, moments, slopes, sort, tiles, moves } kind;
         Way way{};         // rows
         size_t layer = 0;  // moments, slopes: of this layer, a unit is a panel
     };
