@@ -115,7 +115,7 @@ def draw(path: str, outcomes: Mapping[str, Mapping[str, Outcome]], data: Data) -
         norms = gradients_at(init, data)
         left.semilogy(range(1, LAYERS + 1), norms, color=color, marker=marker, markersize=5, label=name)
     left.set(
-        title="Gradients of the first weights",
+        title="Gradients where training begins",
         xlabel="weight layer, from the input to the output",
         ylabel="norm of the gradient",
         xticks=[1, 5, 10, 15, 20],
@@ -130,9 +130,17 @@ def draw(path: str, outcomes: Mapping[str, Mapping[str, Outcome]], data: Data) -
         axes.set(
             title=f"First weights {start} (deviation {STARTS[start][1]})", xlabel="epoch", ylabel="log-loss"
         )
-    low, high = (limit(axes.get_ylim()[i] for axes in others) for i, limit in enumerate((min, max)))
+    others[0].annotate(
+        "plain SGD, clip_norm and backprop_depth\nall lie here",
+        xy=(0.5, 2.6),
+        xycoords=("axes fraction", "data"),
+        ha="center",
+        va="bottom",
+        fontsize="small",
+    )
+    low = min(axes.get_ylim()[0] for axes in others)
     for axes in others:
-        axes.set_ylim(low, high)
+        axes.set_ylim(low, 8)
     for axes in (left, *others):
         axes.grid(alpha=0.25)
     figure.legend(*others[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
@@ -144,7 +152,7 @@ def draw(path: str, outcomes: Mapping[str, Mapping[str, Outcome]], data: Data) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plot", metavar="PATH", help="where to draw a picture")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=60, help="of every fit")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each kind, of which the median counts")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed, by intention

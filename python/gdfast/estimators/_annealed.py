@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def check(params: Mapping[Any, Any] | None) -> None:
         if name == "cooling":
             if value not in COOLINGS:
                 raise ValueError(f"annealing_params['cooling'] must be one of {COOLINGS}, got {value!r}.")
-        elif not isinstance(value, int | float) or not 0 < value < np.inf:
+        elif not isinstance(value, Real) or not 0 < float(value) < np.inf:
             raise ValueError(f"annealing_params[{name!r}] must be a positive number, got {value!r}.")
 
 
@@ -113,7 +114,7 @@ def fit_annealing(
             start,
             rng=np.random.default_rng(random_state.randint(2**31)),
             max_evaluations=est.max_iter * EVALUATIONS + _probes(est.max_iter * EVALUATIONS) + 1,
-            **{"step_size": 0.1, **(est.annealing_params or {})},
+            **{"step_size": 0.1, **_as_floats(est.annealing_params or {})},
             callback=iterate,
         )
         best[0], est.loss_ = found.x, found.energy
@@ -127,6 +128,11 @@ def fit_annealing(
             "need to be preprocessed.",
             ConvergenceWarning,
         )
+
+
+def _as_floats(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The walk is one of float64, whatever its numbers came in."""
+    return {name: value if name == "cooling" else float(value) for name, value in params.items()}
 
 
 def _probes(evaluations: int) -> int:

@@ -96,7 +96,9 @@ class Optimizer:
         )
         self._trains = (arrays, network, batch_rows)
         if self._state is not None:
-            self._trainer.load_state_dict(self._state)
+            # The moments of another variant of the rule, or of layers that are now normalised, are of no use.
+            if _is_alike(self._trainer.state_dict(), self._state):
+                self._trainer.load_state_dict(self._state)
             self._state = None
         return self._trainer
 
@@ -130,7 +132,13 @@ class Optimizer:
         """The learning rates of the coming epoch of ``steps``: one of at most ``epochs`` in this fit."""
         if isinstance(self.schedule, Schedule):
             now = Progress(self._epochs, self._steps, samples_seen, steps, self._epochs + epochs)
-            self.learning_rate = self.schedule.rates(self.learning_rate_init, now)
+            rates = self.schedule.rates(self.learning_rate_init, now)
+            if not (np.isfinite(rates).all() and np.min(rates) >= 0):
+                raise ValueError(
+                    f"Learning rates must be finite and at least 0, got {rates} in epoch {self._epochs} of "
+                    f"schedule={self.schedule!r}."
+                )
+            self.learning_rate = rates
         self._epochs += 1
         self._steps += steps
         return self.learning_rate
@@ -161,6 +169,12 @@ class Optimizer:
         if self._trainer is not None:
             state.update(_trainer=None, _trains=(), _state=self.state_dict())
         return state
+
+
+def _is_alike(state: Any, other: Any) -> bool:
+    """Whether two states hold arrays of the same names and numbers."""
+    sizes, others = ({name: len(arrays) for name, arrays in s["slots"].items()} for s in (state, other))
+    return sizes == others
 
 
 def _is(a: object, b: object) -> bool:

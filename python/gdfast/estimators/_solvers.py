@@ -53,7 +53,10 @@ def rule_of(est: Arguments) -> tuple[str, dict[str, Any], float]:
             "epsilon": float(est.epsilon),
         }
     else:
-        return *RULES[solver]()._rule(), float(est.learning_rate_init)
+        rule, params = RULES[solver]()._rule()
+        if est.weight_decay:
+            params["weight_decay"] = 0.0  # in place of AdamW's own, not beside it
+        return rule, params, float(est.learning_rate_init)
     return solver, params, float(est.learning_rate_init)
 
 
@@ -68,6 +71,11 @@ def check(est: Arguments) -> None:
                 f"{name}={getattr(est, name)!r} contradicts solver={solver!r}, whose own hyper-parameters "
                 f"count. Leave {name} alone, or name the solver by a string."
             )
+    if est.learning_rate != "constant":
+        raise ValueError(
+            f"learning_rate={est.learning_rate!r} is for solver='sgd'. With solver={solver!r} say "
+            f"schedule={est.learning_rate!r}, or give it one of gdfast.schedules."
+        )
     if est.weight_decay and getattr(solver, "weight_decay", 0):
         raise ValueError(
             f"weight_decay={est.weight_decay!r} contradicts solver={solver!r}, which has one of its own."

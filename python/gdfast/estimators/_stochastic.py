@@ -70,7 +70,7 @@ def fit_stochastic(
                 rows,
                 samples.weight,
                 learning_rate=rates,
-                backprop_depth=depth_of_epoch(est.backprop_depth, epoch, len(est.coefs_)),
+                backprop_depth=depth_of_epoch(est.backprop_depth, optimizer.epoch, len(est.coefs_)),
             )
             if not finite:
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,11 @@ def check(init: Any) -> None:
         if init not in NAMES:
             raise ValueError(f"init must be one of {sorted(NAMES)}, got {init!r}.")
         return
-    if not (isinstance(init, tuple) and len(init) == 2 and init[0] in _FREE):
+    if not (isinstance(init, tuple) and len(init) == 2 and isinstance(init[0], str) and init[0] in _FREE):
         raise ValueError(
             f"init must be a name, or a pair of one of {sorted(_FREE)} and its scale, got {init!r}."
         )
-    if isinstance(init[1], bool) or not isinstance(init[1], int | float) or not 0 < init[1] < np.inf:
+    if isinstance(init[1], bool) or not isinstance(init[1], Real) or not 0 < float(init[1]) < np.inf:
         raise ValueError(f"The scale of init={init!r} must be a positive number.")
 
 

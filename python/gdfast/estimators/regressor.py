@@ -137,7 +137,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         net); the rest is L2.
     weight_decay : float, default=0.0
         Decoupled decay: every step takes ``learning_rate * weight_decay`` of the weights off (not of
-        intercepts), beside the gradient.
+        intercepts), beside the gradient. ``solver="adamw"`` decays by 0.01 where this is 0.
     dropout : float or sequence of float, default=0.0
         Share of values to set to zero in training, the others growing by ``1 / (1 - dropout)``: one number
         for all hidden layers, or one for the inputs and one for each hidden layer.
@@ -157,7 +157,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Bound on the norm of each layer's gradient. Values are clipped first, then layers, then the whole.
     backprop_depth : int or callable, default=None
         Weight layers, counted from the output, through which deltas flow back; those below keep every bit. A
-        callable of the epoch's number, from 0, makes it grow, say. None is all of them.
+        callable of the epoch's number, from 0, makes it grow, say; a call of ``partial_fit`` is an epoch.
+        None is all of them.
     gradient_noise : float, default=0.0
         Variance of normal noise on the gradient of the first step; it fades with ``step ** -0.55``.
     record_gradients : bool, default=False
@@ -265,7 +266,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         hidden_layer_sizes: Any = (100,),
         activation: Any = "relu",
         *,
-        solver: str = "adam",
+        solver: Any = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",

@@ -107,6 +107,6 @@ def resolve(schedule: Schedule | str | Callable[[int], float] | None) -> Schedul
         return _NAMED[schedule]()
     if isinstance(schedule, Schedule):
         return copy.deepcopy(schedule)
-    if callable(schedule):
+    if callable(schedule) and not isinstance(schedule, type):
         return Lambda(schedule)
     raise TypeError(f"schedule must be a schedule, its name, or a callable; got {schedule!r}")
