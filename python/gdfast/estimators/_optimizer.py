@@ -128,6 +128,11 @@ class Optimizer:
             np.isfinite(array).all() for slot in state["slots"].values() for array in slot
         )
 
+    @property
+    def epoch(self) -> int:
+        """The number of the latest epoch, from 0, in all that goes on from one call to the next."""
+        return self._epochs - 1
+
     def epoch_begins(self, epochs: int, steps: int, samples_seen: int) -> Rates:
         """The learning rates of the coming epoch of ``steps``: one of at most ``epochs`` in this fit."""
         if isinstance(self.schedule, Schedule):
