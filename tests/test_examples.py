@@ -73,3 +73,8 @@ def test_deep_tanh(tmp_path: Path) -> None:
 def test_every_example_is_tested() -> None:
     tested = {"deep_tanh.py", "digits.py", "drop_in.py", "regression.py", "linear_regression.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
+
+
+def test_sunspots() -> None:
+    scores = dict(re.findall(r"^(\S.*?) +test R2 (-?\d\.\d+)", run("sunspots.py"), re.MULTILINE))
+    assert float(scores["recurrent network"]) > float(scores["like this month"]) + 0.005
