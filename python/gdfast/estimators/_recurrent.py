@@ -322,9 +322,8 @@ class Recurrent(BaseMLP):
             The sequences.
         y : array-like, as for :meth:`fit`
             The true targets.
-        sample_weight : array-like of shape (n_sequences,), or with ``per_step`` also one for each step,
-        default=None
-            Weights.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Weights; with ``per_step`` there can be one for each step.
 
         Returns
         -------

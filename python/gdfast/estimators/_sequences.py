@@ -138,8 +138,9 @@ def _checked(X: Any, name: str) -> Array:
 
 
 def _check_finite(steps: Array, where: Any) -> None:
-    if np.isfinite(steps.sum()) or np.isfinite(steps).all():
-        return
+    with np.errstate(over="ignore", invalid="ignore"):  # of the sum; all of them may be finite even so
+        if np.isfinite(steps.sum()) or np.isfinite(steps).all():
+            return
     row = int(np.flatnonzero(~np.isfinite(steps).all(axis=1))[0])
     what = "NaN" if np.isnan(steps[row]).any() else "infinity"
     raise ValueError(

@@ -180,9 +180,11 @@ class RNNClassifier(Recurrent, MLPClassifier):
     RNNRegressor : The same for real targets.
     MLPClassifier : For samples that are no sequences.
 
-    Notes ----- The cells are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM`` with both of their biases:
-    transposed, its weights are these weights. Results have the same bits for any number of threads, and a
-    sequence's outputs do not depend on what other sequences there are.
+    Notes
+    -----
+    The cells are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM`` with both of their biases: transposed, its
+    weights are these weights. Results have the same bits for any number of threads, and a sequence's outputs
+    do not depend on what other sequences there are.
 
     Truncation is that of Williams and Peng: each step's loss enters once, in the update that ends its block
     of k1 steps (a last short block has an update, too); activations that were stored on the way forward are
@@ -334,10 +336,12 @@ class RNNClassifier(Recurrent, MLPClassifier):
     ) -> Self:
         """Fit the model to sequences and their targets.
 
-        Parameters ---------- X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays of
-        shape (n_steps, n_features)
-            The sequences; a list may have sequences of different lengths, which nothing pads. float32 and
-            float64 are trained in as they are, all else as float64. A C-contiguous array is not copied.
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length: nothing
+            is padded. float32 and float64 are trained in as they are, all else as float64. A C-contiguous
+            array is not copied.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
             Class labels, or an indicator matrix for several labels. With ``per_step`` one for each step: of
             shape (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs) or, where X is a list, a list of
@@ -374,9 +378,10 @@ class RNNClassifier(Recurrent, MLPClassifier):
 
         With ``stateful`` they go on where the sequences of the last call have ended.
 
-        Parameters ---------- X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays of
-        shape (n_steps, n_features)
-            The sequences. A list may have sequences of different lengths.
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length.
         y : array-like, as for :meth:`fit`
             Class labels, or an indicator matrix for several labels.
         sample_weight : array-like, as for :meth:`fit`, default=None
@@ -406,9 +411,10 @@ class RNNClassifier(Recurrent, MLPClassifier):
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Predict the class, or the labels, of every sequence or every step.
 
-        Parameters ---------- X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays of
-        shape (n_steps, n_features)
-            The sequences. A list may have sequences of different lengths.
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length.
         initial_state : list of array-like, default=None
             Where each sequence begins: the states that an earlier call has returned, or ``state_``. None
             begins with zeros.
@@ -428,9 +434,10 @@ class RNNClassifier(Recurrent, MLPClassifier):
     def predict_proba(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Probability of every class, or of every label, for every sequence or every step.
 
-        Parameters ---------- X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays of
-        shape (n_steps, n_features)
-            The sequences. A list may have sequences of different lengths.
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length.
         initial_state : list of array-like, default=None
             Where each sequence begins: the states that an earlier call has returned, or ``state_``. None
             begins with zeros.
@@ -450,9 +457,10 @@ class RNNClassifier(Recurrent, MLPClassifier):
     def predict_log_proba(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Logarithm of :meth:`predict_proba`.
 
-        Parameters ---------- X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays of
-        shape (n_steps, n_features)
-            The sequences. A list may have sequences of different lengths.
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length.
         initial_state : list of array-like, default=None
             Where each sequence begins: the states that an earlier call has returned, or ``state_``. None
             begins with zeros.

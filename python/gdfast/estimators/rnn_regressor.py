@@ -177,9 +177,11 @@ class RNNRegressor(Recurrent, MLPRegressor):
     RNNClassifier : The same for class labels.
     MLPRegressor : For samples that are no sequences.
 
-    Notes ----- The cells are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM`` with both of their biases:
-    transposed, its weights are these weights. Results have the same bits for any number of threads, and a
-    sequence's outputs do not depend on what other sequences there are.
+    Notes
+    -----
+    The cells are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM`` with both of their biases: transposed, its
+    weights are these weights. Results have the same bits for any number of threads, and a sequence's outputs
+    do not depend on what other sequences there are.
 
     Truncation is that of Williams and Peng: each step's loss enters once, in the update that ends its block
     of k1 steps (a last short block has an update, too); activations that were stored on the way forward are
@@ -335,10 +337,12 @@ class RNNRegressor(Recurrent, MLPRegressor):
     ) -> Self:
         """Fit the model to sequences and their targets.
 
-        Parameters ---------- X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays of
-        shape (n_steps, n_features)
-            The sequences; a list may have sequences of different lengths, which nothing pads. float32 and
-            float64 are trained in as they are, all else as float64. A C-contiguous array is not copied.
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length: nothing
+            is padded. float32 and float64 are trained in as they are, all else as float64. A C-contiguous
+            array is not copied.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
             Real numbers. With ``per_step`` one for each step: of shape (n_sequences, n_steps) or
             (n_sequences, n_steps, n_outputs) or, where X is a list, a list of arrays.
@@ -374,9 +378,10 @@ class RNNRegressor(Recurrent, MLPRegressor):
 
         With ``stateful`` they go on where the sequences of the last call have ended.
 
-        Parameters ---------- X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays of
-        shape (n_steps, n_features)
-            The sequences. A list may have sequences of different lengths.
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length.
         y : array-like, as for :meth:`fit`
             The target values.
         sample_weight : array-like, as for :meth:`fit`, default=None
@@ -399,9 +404,10 @@ class RNNRegressor(Recurrent, MLPRegressor):
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Predict the targets of every sequence or every step.
 
-        Parameters ---------- X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays of
-        shape (n_steps, n_features)
-            The sequences. A list may have sequences of different lengths.
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length.
         initial_state : list of array-like, default=None
             Where each sequence begins: the states that an earlier call has returned, or ``state_``. None
             begins with zeros.

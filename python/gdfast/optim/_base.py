@@ -70,6 +70,16 @@ class Optimizer(Record):
     def set_params(self, **params: Any) -> Self:
         """Change hyper-parameters; they act from the next step on.
 
+        Parameters
+        ----------
+        **params
+            New values of arguments of the constructor, by name.
+
+        Returns
+        -------
+        self : Optimizer
+            The optimizer.
+
         Raises
         ------
         TypeError, ValueError
@@ -109,6 +119,11 @@ class Optimizer(Record):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the optimizer whose `state_dict` this is: hyper-parameters, steps, and copies of its arrays.
+
+        Parameters
+        ----------
+        state : dict
+            What :meth:`state_dict` of an optimizer of the same rule has returned.
 
         Raises
         ------
