@@ -20,6 +20,9 @@ NUMERICAL_TESTS = (
     "test_rules.py",
     "test_descent.py",
     "test_dropout_norm.py",
+    "test_sparse.py",
+    "test_sequences.py",
+    "test_sequence_bits.py",
 )
 
 RunOnIsa = Callable[[str, str], "CompletedProcess[str]"]
