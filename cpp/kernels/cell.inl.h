@@ -20,15 +20,22 @@ void elman_forward(const CellForward<T>& s) {
     }
 }
 
+// What follows waits for long chains of sums in one step of a loop. Loops of one chain each let the processor
+// work on several steps at once.
+template <class T>
+inline void squash(T* sums, int64_t n, Vec<T> (*f)(Vec<T>)) {
+    for (int64_t k = 0; k < n; k += Simd<T>::lanes) store(sums + k, f(load(sums + k)));
+}
+
 template <class T>
 void gru_forward(const CellForward<T>& s) {
+    squash<T>(s.gate[1], s.n, logistic<T>);
+    squash<T>(s.gate[2], s.n, logistic<T>);
     for (int64_t k = 0; k < s.n; k += Simd<T>::lanes) {
-        const Vec<T> reset = logistic<T>(load(s.gate[1] + k)), update = logistic<T>(load(s.gate[2] + k));
+        const Vec<T> reset = load(s.gate[1] + k), update = load(s.gate[2] + k);
         const Vec<T> fresh = tanh<T>(fma(reset, load(s.gate[3] + k), load(s.gate[0] + k)));
         const Vec<T> h = fma(update, load(s.h + k) - fresh, fresh);
         store(s.gate[0] + k, fresh);
-        store(s.gate[1] + k, reset);
-        store(s.gate[2] + k, update);
         store(s.h_next + k, h);
         if (s.h_above) store(s.h_above + k, h);
     }
@@ -36,15 +43,14 @@ void gru_forward(const CellForward<T>& s) {
 
 template <class T>
 void lstm_forward(const CellForward<T>& s) {
+    squash<T>(s.gate[0], s.n, logistic<T>);
+    squash<T>(s.gate[1], s.n, logistic<T>);
+    squash<T>(s.gate[2], s.n, tanh<T>);
+    squash<T>(s.gate[3], s.n, logistic<T>);
     for (int64_t k = 0; k < s.n; k += Simd<T>::lanes) {
-        const Vec<T> in = logistic<T>(load(s.gate[0] + k)), forget = logistic<T>(load(s.gate[1] + k));
-        const Vec<T> fresh = tanh<T>(load(s.gate[2] + k)), out = logistic<T>(load(s.gate[3] + k));
-        const Vec<T> before = load(s.c + k), c = fma(forget, before, in * fresh), squashed = tanh<T>(c);
-        const Vec<T> h = out * squashed;
-        store(s.gate[0] + k, in);
-        store(s.gate[1] + k, forget);
-        store(s.gate[2] + k, fresh);
-        store(s.gate[3] + k, out);
+        const Vec<T> before = load(s.c + k);
+        const Vec<T> c = fma(load(s.gate[1] + k), before, load(s.gate[0] + k) * load(s.gate[2] + k));
+        const Vec<T> squashed = tanh<T>(c), h = load(s.gate[3] + k) * squashed;
         store(s.gate[4] + k, squashed);
         if (s.c_before) store(s.c_before + k, before);
         store(s.c + k, c);

@@ -67,7 +67,13 @@ void SequenceBatch<T>::take(const Sequences<T>& all, int64_t first, int64_t coun
 template <class T>
 Fetch<T> SequenceBatch<T>::fetch(const Rows<T>& x, int64_t* scratch) const {
     return [this, &x, scratch](int64_t step, Range sequences, T* panels, int64_t stride) {
-        for (int64_t s = sequences.first; s < sequences.last; ++s) scratch[s] = row(s, step);
+        // Each sequence is read from a place of its own: too many for the processor to see them coming.
+        constexpr int64_t ahead = 2, line = 64 / sizeof(T);
+        for (int64_t s = sequences.first; s < sequences.last; ++s) {
+            scratch[s] = row(s, step);
+            for (int64_t k = 0; k < x.columns; k += line)
+                __builtin_prefetch(x.dense + (scratch[s] + ahead) * x.columns + k);
+        }
         x.gather(sequences.count(), scratch + sequences.first, 0, panels, stride);
     };
 }
