@@ -144,7 +144,7 @@ EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningR
         most_threads,
         [&](int threads, int64_t* bounds) {
             // Terms that weigh nothing have no mean: no update.
-            if (phase == rows && update.weight_sum > 0) {
+            if (phase == rows && update.weight_sum != 0) {
                 descent.begin_step(learning_rates.at(number), update.weight_sum);
                 descent.divide(threads, bounds);
                 ++bounds[threads];  // one more unit: the loss
@@ -221,7 +221,7 @@ void SequenceTrainer<T>::pass_head(const SequenceData<T>& data, const SequenceBa
     const Steps& steps = batch.steps;
     const Range terms = update.back.loss;
     const int P = spec_.matrices.panel;
-    const T scale = static_cast<T>(update.weight_sum > 0 ? 1 / update.weight_sum : 0);
+    const T scale = static_cast<T>(update.weight_sum != 0 ? 1 / update.weight_sum : 0);
     for (int64_t t = terms.first; t < terms.last; ++t) {
         const Range active = steps.active(t, lot);
         const int64_t first_row = (t - terms.first) * steps.sequences;

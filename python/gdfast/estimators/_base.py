@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy import sparse
@@ -45,6 +45,17 @@ _TRAINING_RECORDS = (
     "_optimizer",
     "_order",
 )
+
+
+class _Plan(NamedTuple):
+    """What a fit is to do, all of it checked."""
+
+    samples: Samples
+    order: RowOrder
+    holdout: Holdout | None
+    as_checked: tuple[Any, Any]
+    weight_given: Array | None
+    random_state: np.random.RandomState
 
 
 class BaseMLP(CallbackSupportMixin, Network, ABC):
@@ -95,6 +106,10 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
     def _stratifies(self) -> bool:
         """Whether the validation split keeps the proportions of an encoded y of shape (n, 1)."""
         return False
+
+    def _fewest_held_out(self) -> int:
+        """How many rows a validation set must have that is set aside."""
+        return 2
 
     def _steps_per_batch(self, X: Any) -> int:
         """How many updates a batch of a checked X makes, at most."""
@@ -183,11 +198,48 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         *,
         incremental: bool,
     ) -> Self:
+        as_given = X, y
+        with _validation.all_or_nothing(self):
+            plan = self._prepare(X, y, sample_weight, given_holdout, incremental)
+        task = None
+        if not incremental:
+            task = FitTask(self, *as_given, plan.weight_given, plan.order.training)
+        with Progress(self, task) as progress:
+            try:
+                if _solvers.is_stochastic(self.solver):
+                    fit_stochastic(
+                        self, plan.samples, plan.order, plan.holdout, progress, single_epoch=incremental
+                    )
+                elif self.solver == "annealing":
+                    fit_annealing(
+                        self,
+                        plan.samples,
+                        plan.as_checked,
+                        plan.order.training,
+                        plan.holdout,
+                        progress,
+                        plan.random_state,
+                    )
+                else:
+                    fit_lbfgs(self, plan.samples, plan.holdout, progress)
+            finally:
+                if plan.holdout is not None:
+                    plan.holdout.restore_best(self)
+        return self
+
+    def _prepare(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        given_holdout: tuple[Any, Any, Any] | None,
+        incremental: bool,
+    ) -> _Plan:
+        """Check all there is to check, and begin what a fit begins with."""
         sizes = self._check_arguments()
         if incremental:
             self._check_partial_fit()
         begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        as_given = X, y
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
             sample_weight = self._check_weights(sample_weight, X)
@@ -217,28 +269,15 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             holdout = self._holdout(self._samples(*given_holdout, dtype), None, given_holdout[:2])
         elif sets_aside:
             labels = samples.y.ravel() if self._stratifies() else None
-            rows = order.set_aside(self.validation_fraction, labels)
+            rows = order.set_aside(self.validation_fraction, labels, self._fewest_held_out())
             holdout = self._holdout(samples, rows, (X, y))
         samples = samples._replace(y=self._training_targets(samples.y))
 
-        by_steps = _solvers.is_stochastic(self.solver)
         if self.solver != "lbfgs":
             self._start_records(holdout)
-        if by_steps:
+        if _solvers.is_stochastic(self.solver):
             self._start_optimizer(incremental, len(sizes), random_state)
-        task = None if incremental else FitTask(self, *as_given, weight_given, order.training)
-        with Progress(self, task) as progress:
-            try:
-                if by_steps:
-                    fit_stochastic(self, samples, order, holdout, progress, single_epoch=incremental)
-                elif self.solver == "annealing":
-                    fit_annealing(self, samples, (X, y), order.training, holdout, progress, random_state)
-                else:
-                    fit_lbfgs(self, samples, holdout, progress)
-            finally:
-                if holdout is not None:
-                    holdout.restore_best(self)
-        return self
+        return _Plan(samples, order, holdout, (X, y), weight_given, random_state)
 
     def _validate_arrays(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
         """X and y, checked by scikit-learn; y of one column has one dimension."""

@@ -41,7 +41,7 @@ class RowOrder:
         """The rows to train on, in any order; None where they are all."""
         return None if self.validation is None else self._rows
 
-    def set_aside(self, fraction: float, labels: Array | None) -> Array:
+    def set_aside(self, fraction: float, labels: Array | None, fewest: int) -> Array:
         """The rows to validate with, drawn once; by ``labels``, where given, in their proportions."""
         if self.validation is not None:
             return self.validation
@@ -51,7 +51,7 @@ class RowOrder:
             test_size=fraction,
             stratify=labels,
         )
-        if len(self.validation) < 2:
+        if len(self.validation) < fewest:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )

@@ -12,6 +12,7 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -19,6 +20,7 @@ from gdfast import _core, optim
 from gdfast.estimators import _solvers, _validation
 from gdfast.estimators._base import BaseMLP
 from gdfast.estimators._holdout import Holdout
+from gdfast.estimators._order import RowOrder
 from gdfast.estimators._sequences import (
     Carried,
     Sequences,
@@ -68,7 +70,7 @@ class SequenceTrainer:
         if X.carried is not None:
             before = X.carried.arrays
             states = [
-                np.zeros((len(X), width), self._dtype) if before is None else before[i].astype(self._dtype)
+                np.zeros((len(X), width), self._dtype) if before is None else _copy(before[i], self._dtype)
                 for i, width in enumerate(self._widths)
             ]
         loss, finite = self._core.run_epoch(
@@ -77,6 +79,10 @@ class SequenceTrainer:
         if X.carried is not None and finite:
             X.carried.arrays = states
         return loss, finite
+
+
+def _copy(state: Any, dtype: np.dtype[Any]) -> Array:
+    return np.array(state, dtype, order="C")
 
 
 def _state_parts(cell: str) -> int:
@@ -120,9 +126,11 @@ class Recurrent(BaseMLP):
     def _truncation(self) -> tuple[int, int] | None:
         if self.tbptt is None:
             return None
-        if len(self.tbptt) != 2 or not all(isinstance(k, Integral) for k in self.tbptt):
+        whole = [isinstance(k, Integral) and not isinstance(k, bool) for k in self.tbptt]
+        if whole != [True, True]:
             raise TypeError(f"tbptt must be a pair of integers (k1, k2) or None, got {self.tbptt!r}.")
-        k1, k2 = (int(k) for k in self.tbptt)
+        # No sequence is as long as the largest number that the core knows.
+        k1, k2 = (min(int(k), np.iinfo(np.int64).max) for k in self.tbptt)
         if not 1 <= k1 <= k2:
             raise ValueError(
                 f"tbptt must be (k1, k2) with 1 <= k1 <= k2: an update every k1 steps, whose gradient "
@@ -138,9 +146,10 @@ class Recurrent(BaseMLP):
 
     def _check_features(self, X: Any, reset: bool) -> Sequences:
         sequences = check_sequences(X)
-        # As scikit-learn counts and compares features.
-        steps = validate_data(self, sequences.steps, dtype=(np.float64, np.float32), order="C", reset=reset)
-        return replace(sequences, steps=steps)
+        # As scikit-learn counts and compares features and their names.
+        named = sequences.steps if sequences.frame is None else sequences.frame
+        validate_data(self, named, reset=reset, skip_check_array=True)
+        return sequences
 
     def _check_weights(self, sample_weight: Any, X: Any) -> Array:
         if self.per_step:
@@ -153,18 +162,37 @@ class Recurrent(BaseMLP):
         return Samples(X.as_type(dtype), self._encode(y, dtype), sample_weight)
 
     def _holdout(self, samples: Samples, rows: Array | None, as_checked: tuple[Any, Any]) -> Holdout:
-        if rows is None:
-            return Holdout(self, samples, None, as_checked)
-        X: Sequences = samples.X
-        targets = X.rows_of(rows) if self.per_step else rows
-        weight = None if samples.weight is None else samples.weight[targets]
-        held = Samples(X.take(rows), samples.y[targets], weight)
-        return Holdout(self, held, None, (held.X, as_checked[1][targets]))
+        X, y = as_checked
+        if rows is not None:
+            targets = samples.X.rows_of(rows) if self.per_step else rows
+            weight = None if samples.weight is None else samples.weight[targets]
+            samples = Samples(samples.X.take(rows), samples.y[targets], weight)
+            X, y = X.take(rows), y[targets]
+        return Holdout(self, samples, None, (X.split(X.steps), y))
+
+    def _row_order(
+        self, n_samples: int, random_state: np.random.RandomState, sets_aside: bool, incremental: bool
+    ) -> RowOrder:
+        if sets_aside and n_samples < 2:
+            raise ValueError(
+                "early_stopping sets whole sequences aside, but there is one only. Give X_val and y_val (the "
+                "end of a series, for instance), or several sequences."
+            )
+        return super()._row_order(n_samples, random_state, sets_aside, incremental)
+
+    def _fewest_held_out(self) -> int:
+        return 1 if self.per_step else 2
 
     def _stratifies(self) -> bool:
         return not self.per_step and super()._stratifies()
 
     # Weights.
+
+    def _begin(
+        self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
+    ) -> None:
+        super()._begin(layer_units, dtype, random_state)
+        self.reset_state()  # it was other weights' state
 
     def _draw_weights(
         self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
@@ -175,6 +203,7 @@ class Recurrent(BaseMLP):
         remembering.
         """
         gates = _GATES[self.cell]
+        _validation.check_addressable([gates * n for n in layer_units], np.dtype(np.float64).itemsize)
         coefs, intercepts = [], []
         for fan_in, units in pairwise(layer_units[:-1]):
             coefs.append(np.hstack([_glorot(fan_in, units, random_state) for _ in range(gates)]))
@@ -222,12 +251,15 @@ class Recurrent(BaseMLP):
             # Every epoch begins anew: where the last one ends is told by the weights that training ends with.
             _, self.state_ = self._run(X, None)
             return self
-        carried = Carried(getattr(self, "state_", None))
-        if carried.arrays is not None and len(carried.arrays[0]) != len(X):
-            raise ValueError(
-                f"With stateful=True the sequences of one call go on in the next: the last one had "
-                f"{len(carried.arrays[0])}, X has {len(X)}. Call reset_state() before other sequences."
-            )
+        carried = Carried(None)
+        if hasattr(self, "coefs_") and hasattr(self, "state_"):
+            if len(self.state_) and len(self.state_[0]) != len(X):
+                raise ValueError(
+                    f"With stateful=True the sequences of one call go on in the next: the last one had "
+                    f"{len(self.state_[0])}, X has {len(X)}. Call reset_state() before other sequences."
+                )
+            dtype = _validation.weights_dtype(self.coefs_, self.intercepts_)
+            carried.arrays = self._states(len(X), self.state_, dtype, "state_")
         super()._fit(replace(X, carried=carried), y, sample_weight, given_holdout, incremental=True)
         if carried.arrays is not None:
             self.state_ = carried.arrays
@@ -269,10 +301,12 @@ class Recurrent(BaseMLP):
 
     def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
         """The output layer's values for each step or each sequence, and the states in which sequences end."""
+        if np.shape(self.coefs_[1])[1] != _GATES[self.cell] * np.shape(self.coefs_[1])[0]:
+            raise ValueError(f"coefs_ are not those of a network with cell={self.cell!r}: fit anew.")
         weights = _validation.weights_dtype(self.coefs_, self.intercepts_)
         single = np.result_type(X.dtype, weights) == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
-        states = self._states(len(X), initial_state, dtype)
+        states = self._states(len(X), initial_state, dtype, "initial_state")
         outputs = _core.sequence_forward(
             X.as_type(dtype).steps,
             X.starts,
@@ -286,23 +320,32 @@ class Recurrent(BaseMLP):
         )
         return outputs, states
 
-    def _states(self, n_sequences: int, initial: Sequence[Any] | None, dtype: np.dtype[Any]) -> list[Array]:
+    def _states(
+        self, n_sequences: int, initial: Sequence[Any] | None, dtype: np.dtype[Any], name: str
+    ) -> list[Array]:
         """States of their own memory: zeros, or a user's, checked."""
         parts = _state_parts(self.cell)
         shapes = [(n_sequences, parts * np.shape(coef)[0]) for coef in self.coefs_[1:-1:2]]
         if initial is None:
             return [np.zeros(shape, dtype) for shape in shapes]
-        given = [np.asarray(state) for state in initial]
+        what = "hidden state and cell state side by side" if self.cell == "lstm" else "the hidden state"
+        expected = (
+            f"{name} must hold an array for each layer, {what} of every sequence, of the shapes {shapes}"
+        )
+        try:
+            given = [np.asarray(state) for state in initial]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{expected}; {error}.") from error
         found = [state.shape for state in given]
         if found != shapes:
-            what = "hidden state and cell state side by side" if self.cell == "lstm" else "the hidden state"
-            raise ValueError(
-                f"initial_state must hold an array for each layer, {what} of every sequence: of the shapes "
-                f"{shapes}, got {found}."
-            )
-        if not all(state.dtype.kind in "fiu" and np.isfinite(state).all() for state in given):
-            raise ValueError("initial_state must hold finite real numbers only.")
-        return [state.astype(dtype) for state in given]
+            raise ValueError(f"{expected}, got {found}.")
+        if not all(state.dtype.kind in "fiu" for state in given):
+            raise ValueError(f"{name} must hold real numbers only.")
+        with np.errstate(over="ignore"):
+            states = [_copy(state, dtype) for state in given]
+        if not all(np.isfinite(state).all() for state in states):
+            raise ValueError(f"{name} must hold finite numbers only, also as {dtype}.")
+        return states
 
     def _predict(self, X: Any, initial_state: Any, return_state: bool, finish: Callable[[Array], Any]) -> Any:
         check_is_fitted(self)
@@ -328,14 +371,23 @@ class Recurrent(BaseMLP):
         Returns
         -------
         score : float
-            The score.
+            :func:`sklearn.metrics.accuracy_score`, :func:`sklearn.metrics.r2_score` or, for the loss
+            "quantile", the mean over quantiles of :func:`sklearn.metrics.d2_pinball_score`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If X is of a kind that ``fit`` refuses, has other features, or y does not fit it.
         """
         check_is_fitted(self)
-        X, y = self._validate_holdout(X, y)
+        X = self._check_features(X, reset=False)
+        y = check_targets(y, X, per_step=self.per_step, numeric=is_regressor(self))
         if sample_weight is not None:
             sample_weight = self._check_weights(sample_weight, X)
         outputs, _ = self._run(X, None)
-        return self._scorer(self._encode(y, outputs.dtype), sample_weight)(outputs)
+        return float(self._score_of(y, self._predictions(outputs), sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

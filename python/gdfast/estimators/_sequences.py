@@ -36,6 +36,8 @@ class Sequences:
         The first step of each sequence, and the end of the last one.
     ragged : bool
         Whether they came as a list, so that results for each step go out as one.
+    frame : DataFrame or None
+        One whose columns name the features.
     carried : Carried or None
         What training goes on from; None where sequences begin anew in every epoch.
     """
@@ -43,6 +45,7 @@ class Sequences:
     steps: Array
     starts: Array
     ragged: bool
+    frame: Any = None
     carried: Carried | None = None
 
     @property
@@ -84,10 +87,12 @@ def check_sequences(X: Any) -> Sequences:
     """X as sequences of finite float32 or float64; ValueError or TypeError that says where it is not."""
     if isinstance(X, Sequences):
         return X
-    if isinstance(X, np.ndarray) and X.dtype == object:
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim:
         X = list(X)
     if isinstance(X, list | tuple):
         return _check_list(X)
+    if np.ndim(X) == 0:
+        raise ValueError(f"{_HOW}; got {X!r}.")
     steps = _checked(X, "X")
     if steps.ndim != 3:
         hint = ""
@@ -121,13 +126,26 @@ def _check_list(X: Sequence[Any]) -> Sequences:
         _check_finite(x, lambda step, i=i: f"sequence {i}, step {step}")
     starts = np.concatenate([[0], np.cumsum([len(x) for x in arrays])]).astype(np.int64)
     dtype = np.float32 if all(x.dtype == np.float32 for x in arrays) else np.float64
-    return Sequences(np.concatenate(arrays).astype(dtype, copy=False), starts, ragged=True)
+    frame = X[0] if hasattr(X[0], "columns") else None
+    for i, x in enumerate(X):
+        if frame is not None and list(getattr(x, "columns", [])) != list(frame.columns):
+            raise ValueError(
+                f"All sequences must have the same columns in the same order: X[{i}] has others."
+            )
+    return Sequences(np.concatenate(arrays).astype(dtype, copy=False), starts, ragged=True, frame=frame)
 
 
 def _checked(X: Any, name: str) -> Array:
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"{name} has masked values. Sequences of different lengths are given as a list of arrays; "
+            "missing values have to be filled in."
+        )
     # Ragged nested lists, strings and the like: NumPy's own words do not say what would be right.
     try:
         array = np.asarray(X)
+        if array.dtype.kind == "c":
+            raise ValueError("Complex data not supported")
         if array.dtype.kind not in "fiub":
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -151,16 +169,23 @@ def _check_finite(steps: Array, where: Any) -> None:
 
 def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Array:
     """y with a row for each sequence or, ``per_step``, for each step; of one column it has one dimension."""
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
     if per_step:
         y = _per_step(y, X, "y", "target")
-    elif y is None:
-        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    elif isinstance(y, list | tuple) and len({np.shape(target) for target in y}) > 1:
+        raise ValueError(
+            "y must have one target for each sequence, of the same shape for all. Set per_step=True for a "
+            "target at each step."
+        )
     checked: Array = check_array(
         y, ensure_2d=False, allow_nd=True, dtype="numeric" if numeric else None, input_name="y"
     )
     if checked.ndim == 2 and checked.shape[1] == 1:
         checked = checked[:, 0]
     if checked.ndim > 2 or checked.ndim == 0:
+        if per_step:
+            raise ValueError("y must have one target, or n_outputs of them, for each step.")
         hint = " Set per_step=True for a target at each step." if checked.ndim == 3 else ""
         raise ValueError(f"y must have one row for each sequence, got the shape {checked.shape}.{hint}")
     wanted = len(X.steps) if per_step else len(X)
@@ -173,6 +198,8 @@ def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Arr
 
 def check_step_weights(weight: Any, X: Sequences) -> Array:
     """A weight for each step, of weights for each sequence or each step."""
+    if isinstance(weight, np.ndarray) and weight.dtype == object:
+        weight = list(weight)
     one_each = not isinstance(weight, list | tuple) or all(np.ndim(w) == 0 for w in weight)
     if one_each and np.ndim(weight) <= 1:
         values = np.full(len(X), weight) if np.ndim(weight) == 0 else np.asarray(weight)
@@ -181,14 +208,18 @@ def check_step_weights(weight: Any, X: Sequences) -> Array:
         flat = np.repeat(values, X.lengths)
     else:
         flat = _per_step(weight, X, "sample_weight", "weight")
-    checked: Array = check_array(flat, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
-    if checked.ndim != 1:
+    if flat.ndim == 2 and flat.size == len(flat):
+        flat = flat.ravel()
+    if flat.ndim != 1:
         raise ValueError("sample_weight must have one weight for each step, or for each sequence.")
+    checked: Array = check_array(flat, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
     return checked
 
 
 def _per_step(values: Any, X: Sequences, name: str, what: str) -> Array:
     """Values for each step, by sequence, after one another as the steps are."""
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
     if X.ragged:
         if not isinstance(values, list | tuple | np.ndarray) or len(values) != len(X):
             raise ValueError(
@@ -201,12 +232,22 @@ def _per_step(values: Any, X: Sequences, name: str, what: str) -> Array:
                 raise ValueError(
                     f"{name}[{i}] must have a {what} for each of the {length} steps of X[{i}], got {got}."
                 )
+            if array.shape[1:] != arrays[0].shape[1:]:
+                raise ValueError(
+                    f"The arrays of {name} must be alike but for their lengths: {name}[0] has the shape "
+                    f"{arrays[0].shape}, {name}[{i}] {array.shape}."
+                )
         return np.concatenate(arrays)
-    array = np.asarray(values)
     n_steps = int(X.lengths[0])
-    if array.shape[:2] != (len(X), n_steps):
-        raise ValueError(
-            f"With per_step=True {name} must have the shape ({len(X)}, {n_steps}) or ({len(X)}, {n_steps}, "
-            f"n_outputs), a {what} for each step of X; got {array.shape}."
-        )
+    outputs = f" or ({len(X)}, {n_steps}, n_outputs)" if what == "target" else ""
+    expected = (
+        f"With per_step=True {name} must have the shape ({len(X)}, {n_steps}){outputs}, a {what} for each "
+        "step of X"
+    )
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # of different lengths
+        raise ValueError(f"{expected}, whose sequences are equally long; {name} is ragged.") from error
+    if array.shape[:2] != (len(X), n_steps) or 0 in array.shape:
+        raise ValueError(f"{expected}; got {array.shape}.")
     return array.reshape(-1, *array.shape[2:])

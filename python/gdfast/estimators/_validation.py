@@ -50,6 +50,18 @@ def naming(what: str) -> Iterator[None]:
         raise ValueError(f"In {what}: {error}") from error
 
 
+@contextmanager
+def all_or_nothing(est: Any) -> Iterator[None]:
+    """Leave an estimator's attributes as they were where what is done with them raises."""
+    before = dict(est.__dict__)
+    try:
+        yield
+    except BaseException:
+        est.__dict__.clear()
+        est.__dict__.update(before)
+        raise
+
+
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
     """``hidden_layer_sizes`` as a list of positive ints; ValueError or TypeError where it is none."""
     sizes = list(hidden_layer_sizes) if isinstance(hidden_layer_sizes, Iterable) else [hidden_layer_sizes]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import d2_pinball_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
@@ -429,9 +429,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             :func:`sklearn.metrics.d2_pinball_score`: the share of the pinball loss of a constant that is
             explained.
         """
-        if self.loss != "quantile":
-            return float(super().score(X, y, sample_weight))
-        return _d2_pinball(y, self.predict(X), self._quantiles(), sample_weight)
+        return self._score_of(y, self.predict(X), sample_weight)
+
+    def _score_of(self, y: Any, predicted: Array, sample_weight: Any) -> float:
+        if self.loss == "quantile":
+            return _d2_pinball(y, predicted, self._quantiles(), sample_weight)
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
 
     def _quantiles(self) -> list[float]:
         """``quantiles`` as a list; ValueError where it is not strictly increasing within (0, 1)."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import _fit_context
+from sklearn.metrics import accuracy_score
 
 from gdfast.estimators._recurrent import Recurrent
 from gdfast.estimators._sequences import check_sequences, check_targets
@@ -112,7 +113,8 @@ class RNNClassifier(Recurrent, MLPClassifier):
         Called by ``fit``, see :class:`MLPClassifier`.
     schedule : str, gdfast.schedules.Schedule or callable, default=None
         How the learning rate changes, whatever the solver, see :class:`MLPClassifier`. Its steps are updates:
-        with ``tbptt`` and a target for each step there are several to a batch.
+        with ``tbptt`` and a target for each step there are several to a batch, as many as the longest of all
+        sequences has; where a batch has fewer, the schedule's last steps of that batch are left out.
     l1_ratio : float, default=0.0
         Share of L1 in the penalty of strength ``alpha``, in [0, 1].
     weight_decay : float, default=0.0
@@ -141,7 +143,7 @@ class RNNClassifier(Recurrent, MLPClassifier):
         Biases that go with each of them.
     state_ : list of ndarray of shape (n_sequences, n_units or, for an LSTM, 2 * n_units)
         With ``stateful``, where the sequences of the last call have ended: for each layer the hidden state,
-        and an LSTM's cell state beside it.
+        and an LSTM's cell state beside it. A call that is interrupted leaves it as it was.
     loss_ : float
         Loss of the last epoch: the mean over its targets, each with the weights before its update.
     best_loss_ : float or None
@@ -149,7 +151,7 @@ class RNNClassifier(Recurrent, MLPClassifier):
     loss_curve_ : list of float
         Loss of each epoch.
     learning_rate_curve_ : list of float
-        Learning rate of each epoch, the mean over its updates.
+        Learning rate of each epoch, the mean over the steps of its schedule.
     gradient_records_ : dict of str to list of list of float
         With ``record_gradients``, of each epoch and matrix: "gradient_norm" (before any clipping),
         "weight_norm" and "update_ratio", means over the epoch's updates.
@@ -339,9 +341,9 @@ class RNNClassifier(Recurrent, MLPClassifier):
         Parameters
         ----------
         X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
-            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length: nothing
-            is padded. float32 and float64 are trained in as they are, all else as float64. A C-contiguous
-            array is not copied.
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length:
+            nothing is padded. float32 and float64 are trained in as they are, all else as float64. A
+            C-contiguous array is not copied.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
             Class labels, or an indicator matrix for several labels. With ``per_step`` one for each step: of
             shape (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs) or, where X is a list, a list of
@@ -408,6 +410,9 @@ class RNNClassifier(Recurrent, MLPClassifier):
         targets = check_targets(y, check_sequences(X), per_step=self.per_step, numeric=False)
         return super()._labels(X, targets, classes)
 
+    def _score_of(self, y: Any, predicted: Any, sample_weight: Array | None) -> float:
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Predict the class, or the labels, of every sequence or every step.
 
@@ -428,6 +433,14 @@ class RNNClassifier(Recurrent, MLPClassifier):
             (n_sequences, n_steps, n_outputs), or a list of arrays where X is one.
         state : list of ndarray
             With ``return_state``: the states in which the sequences end, as in ``state_``.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If X is of a kind that ``fit`` refuses, or has other features; if ``initial_state`` has not the
+            shapes of a state, or is not finite.
         """
         return self._predict(X, initial_state, return_state, self._predictions)
 
@@ -451,6 +464,14 @@ class RNNClassifier(Recurrent, MLPClassifier):
             n_classes), or a list of arrays where X is one.
         state : list of ndarray
             With ``return_state``: the states in which the sequences end, as in ``state_``.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If X is of a kind that ``fit`` refuses, or has other features; if ``initial_state`` has not the
+            shapes of a state, or is not finite.
         """
         return self._predict(X, initial_state, return_state, self._probabilities)
 
@@ -473,6 +494,14 @@ class RNNClassifier(Recurrent, MLPClassifier):
             As the probabilities.
         state : list of ndarray
             With ``return_state``: the states in which the sequences end, as in ``state_``.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If X is of a kind that ``fit`` refuses, or has other features; if ``initial_state`` has not the
+            shapes of a state, or is not finite.
         """
 
         def log_probabilities(outputs: Array) -> Array:
