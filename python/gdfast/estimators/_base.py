@@ -247,6 +247,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
                 raise ValueError("Sample weights must contain at least one non-zero number.")
         weight_given = sample_weight
         sample_weight = self._weigh(y, sample_weight)
+        if not incremental and sample_weight is not None and not sample_weight.any():
+            raise ValueError("class_weight and sample_weight leave no sample a weight other than zero.")
         random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._count_outputs(y)
         if given_holdout is not None:
