@@ -204,7 +204,7 @@ def test_bad_label_smoothing(share: Any) -> None:
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_no_weight_at_all_is_an_error(solver: str) -> None:
     X, y = np.random.default_rng(0).standard_normal((20, 3)), np.arange(20) % 2
-    clf = MLPClassifier(hidden_layer_sizes=4, class_weight={0: 0, 1: 0}, solver=solver)
+    clf = gdfast.MLPClassifier(hidden_layer_sizes=4, class_weight={0: 0, 1: 0}, solver=solver)
     with pytest.raises(ValueError, match="leave no sample a weight"):
         clf.fit(X, y)
     # Of a stream's piece nobody can ask that its classes weigh something: its batches are skipped.
