@@ -12,14 +12,15 @@ A callback is any object with one or more of these methods; an estimator takes a
                                            first.
 =========================================  ==================================================================
 
-``epoch`` counts from 0 in each fit. ``logs`` is a dict of what is known: "learning_rate" (not with lbfgs)
-and, at an epoch's end, "loss", "time" (seconds since the fit began) and, with a validation set, "val_loss"
-and "val_score". With lbfgs an iteration is an epoch. ``partial_fit`` calls nothing: there the loop is yours.
+``epoch`` counts from 0 in each fit. ``logs`` is a dict of what is known: "learning_rate" (not with lbfgs or
+annealing) and, at an epoch's end, "loss", "time" (seconds since the fit began) and, with a validation set,
+"val_loss" and "val_score". With lbfgs and annealing an iteration is an epoch. ``partial_fit`` calls nothing:
+there the loop is yours.
 
 Whenever a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of that moment: it may
-predict with ``est``, save it, or edit the weights, and training goes on from what it leaves. (lbfgs keeps to
-its own path.) An exception in a callback ends the fit; the weights are those of the last whole epoch or, with
-a validation set, the best.
+predict with ``est``, save it, or edit the weights, and training goes on from what it leaves. (lbfgs and
+annealing keep to their own path.) An exception in a callback ends the fit; the weights are those of the last
+whole epoch or, with a validation set, the best.
 
 Examples
 --------
