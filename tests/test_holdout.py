@@ -234,6 +234,35 @@ def test_scores_of_another_kind_are_not_compared() -> None:
     assert est.best_validation_score_ == max(est.validation_scores_) < 0
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["set aside", "own"])
+@pytest.mark.parametrize("scoring", [None, "accuracy", "loss"])
+def test_another_validation_set_is_another_contest(scoring: Any, own: bool) -> None:
+    """A score on an easy set is nothing that a fit on a harder one could beat."""
+    other = (Y + (X[:, 1] > 0)) % 3  # another task, which the first fit knows nothing of
+    arguments = {**FIT, "max_iter": 60, "n_iter_no_change": 99, "learning_rate_init": 0.02}
+    est = gdfast.MLPClassifier(scoring=scoring, warm_start=True, early_stopping=not own, **arguments)
+    est.set_params(validation_fraction=0.3)
+    est.fit(X[TRAIN], Y[TRAIN], **(OWN if own else {}))
+    known, start = len(est.validation_scores_), est.score(X[VAL], other[VAL])
+    est.fit(X[TRAIN], other[TRAIN], **({"X_val": X[VAL], "y_val": other[VAL]} if own else {}))
+    assert est.best_validation_score_ == max(est.validation_scores_[known:])
+    assert est.score(X[VAL], other[VAL]) > start + 0.1
+
+
+def test_the_weights_to_begin_with_stay_where_none_are_better(kind: Any) -> None:
+    est = kind(warm_start=True, scoring="loss", learning_rate_init=0.02, **{**FIT, "max_iter": 60})
+    est.fit(X[TRAIN], Y[TRAIN], **OWN)
+    before = parameters(est)
+    est.set_params(learning_rate_init=0.1, max_iter=3)
+    est.fit(X[TRAIN], np.random.RandomState(1).permutation(Y[TRAIN]), **OWN)
+    assert_same_bits(parameters(est), before)
+    assert est.best_validation_score_ == max(est.validation_scores_)
+    for coef in est.coefs_:
+        coef *= 3  # an edit: what was best is no longer there
+    est.set_params(max_iter=1, learning_rate_init=1e-9).fit(X[TRAIN], Y[TRAIN], **OWN)
+    assert est.best_validation_score_ == pytest.approx(est.validation_scores_[-1], rel=1e-3)
+
+
 # The best weights, however a fit ends.
 
 

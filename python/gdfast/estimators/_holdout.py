@@ -69,17 +69,25 @@ class Holdout:
         if getattr(est, "validation_scores_", None) is None or est._scored_by != est.scoring:
             est.validation_scores_, est.best_validation_score_ = [], -np.inf
             est.validation_loss_curve_ = []
+        else:
+            # Nor can those on another set: the weights that were best there are what has to be beaten here.
+            _, score = self._measure(est)
+            est.best_validation_score_ = score if score > -np.inf else -np.inf
         est._scored_by = est.scoring
+
+    def _measure(self, est: BaseMLP) -> tuple[float, float]:
+        """Loss and score of the weights at hand."""
+        est._forward(self._X, self._rows, self._outputs)
+        loss = mean_loss(self._loss, self._y, self._outputs, self._weight)
+        return loss, self._score(est, self._outputs) if est.scoring != "loss" else -loss
 
     def evaluate(self, est: BaseMLP) -> bool:
         """Record loss and score of the weights at hand, keep them if they are the best so far.
 
         Returns whether the score has improved by ``tol``.
         """
-        est._forward(self._X, self._rows, self._outputs)
-        loss = mean_loss(self._loss, self._y, self._outputs, self._weight)
+        loss, score = self._measure(est)
         est.validation_loss_curve_.append(loss)
-        score = self._score(est, self._outputs) if est.scoring != "loss" else -loss
         est.validation_scores_.append(score)
         self.logs = {"val_loss": loss, "val_score": score}
         if est.verbose:
