@@ -438,9 +438,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return float(r2_score(y, predicted, sample_weight=sample_weight))
 
     def _quantiles(self) -> list[float]:
-        """``quantiles`` as a list; ValueError where it is not strictly increasing within (0, 1)."""
-        several = isinstance(self.quantiles, Iterable)
-        quantiles = [float(q) for q in self.quantiles] if several else [float(self.quantiles)]
+        """``quantiles`` as a list; ValueError or TypeError where it is not increasing within (0, 1)."""
+        quantiles = list(self.quantiles) if isinstance(self.quantiles, Iterable) else [self.quantiles]
+        if not all(isinstance(quantile, Real) for quantile in quantiles):
+            raise TypeError(f"quantiles must be a number or a sequence of numbers, got {self.quantiles!r}.")
+        quantiles = [float(quantile) for quantile in quantiles]
         increasing = all(lower < upper for lower, upper in pairwise([0.0, *quantiles, 1.0]))
         if not quantiles or not increasing:
             raise ValueError(
