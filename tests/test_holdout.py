@@ -220,11 +220,23 @@ def test_weights_reach_the_scorer() -> None:
 
 
 def test_an_unknown_scorer(kind: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"The 'scoring' parameter of check_scoring must be|not a valid scoring"
-    ):
-        kind(scoring="speed", early_stopping=True).fit(X, Y)
-    kind(scoring="speed", **FIT).fit(X, Y)  # nothing is scored
+    for arguments in ({"early_stopping": True}, {}, {"solver": "lbfgs"}):  # also where nothing is scored
+        est = kind(scoring="acuracy", **arguments)
+        with pytest.raises(ValueError, match=r"scoring must be the name of .*; got 'acuracy'\."):
+            est.fit(X, Y)
+        assert not hasattr(est, "coefs_")
+    kind(scoring="loss", **FIT).fit(X, Y)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_several_quantiles_have_no_scorer_of_scikit_learns(early_stopping: bool) -> None:
+    several = gdfast.MLPRegressor("quantile", quantiles=[0.1, 0.9], early_stopping=early_stopping, **FIT)
+    with pytest.raises(ValueError, match="scoring='r2' takes one prediction for each target"):
+        several.set_params(scoring="r2").fit(X, Y)
+    assert not hasattr(several, "coefs_")
+    for scoring in (None, "loss", lambda est, X, y: float(np.mean(est.predict(X)[:, 0] < y))):
+        several.set_params(scoring=scoring).fit(X, Y)
+    gdfast.MLPRegressor("quantile", quantiles=[0.1], scoring="r2", early_stopping=True, **FIT).fit(X, Y)
 
 
 def test_scores_of_another_kind_are_not_compared() -> None:

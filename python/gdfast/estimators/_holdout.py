@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
 
 from gdfast.estimators._losses import mean_loss
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from gdfast.estimators._base import BaseMLP
 
 _Score = Callable[["BaseMLP", Array], float]
+
+
+def check_scorer(scoring: Any) -> None:
+    """ValueError where ``scoring`` names no scorer."""
+    if not isinstance(scoring, str) or scoring == "loss":
+        return
+    try:
+        get_scorer(scoring)
+    except ValueError:
+        raise ValueError(
+            f"scoring must be the name of one of scikit-learn's scorers (sklearn.metrics.get_scorer_names() "
+            f"lists them), 'loss', a callable or None; got {scoring!r}."
+        ) from None
 
 
 class Holdout:

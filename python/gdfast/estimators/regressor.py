@@ -104,7 +104,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Score on the validation set, that decides which weights are best and when ``early_stopping`` stops:
         the name of one of scikit-learn's scorers, a callable ``scorer(estimator, X, y)`` (which must take
         ``sample_weight``, too, where samples have weights), "loss" for the validation loss, or None for R2
-        (for "quantile" the D2 pinball score).
+        (for "quantile" the D2 pinball score). Several ``quantiles`` take none of scikit-learn's scorers.
     coefs_init : list of array-like of shape (fan_in, fan_out), default=None
         Weights of each layer for a fit to begin with, copied. None draws them: uniformly, by Glorot and
         Bengio, in a narrower range for layers with "logistic". They are drawn even where they are given, so
@@ -451,8 +451,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return quantiles
 
     def _check_arguments(self) -> list[int]:
-        self._quantiles()
-        return super()._check_arguments()
+        several = self.loss == "quantile" and len(self._quantiles()) > 1
+        sizes = super()._check_arguments()
+        if several and isinstance(self.scoring, str) and self.scoring != "loss":
+            raise ValueError(
+                f"scoring={self.scoring!r} takes one prediction for each target, but there are several "
+                "quantiles. Leave it at None (the D2 pinball score), or give 'loss' or a callable."
+            )
+        return sizes
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = self._validate_arrays(X, y, reset, y_numeric=True)
