@@ -29,14 +29,14 @@ def interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("scoring", ["neg_mean_absolute_error", "neg_mean_squared_error", "r2"])
-def test_outputs_that_overflow_score_worst(scoring: str) -> None:
-    """Long jumps make exp() of the outputs infinite, which scikit-learn's metrics refuse."""
+@pytest.mark.parametrize("scoring", ["neg_mean_absolute_error", "r2", "neg_mean_poisson_deviance"])
+def test_outputs_that_a_metric_refuses_score_worst(scoring: str) -> None:
+    """Long jumps make exp() of the outputs infinite, or zero, which has no deviance."""
     rng = np.random.RandomState(0)
     data, targets = rng.normal(size=(60, 8)), rng.uniform(size=60)
     for seed in range(3):
-        est = gdfast.MLPRegressor("poisson", **{**FIT, "max_iter": 50, "random_state": seed}, scoring=scoring)
-        est.fit(data, targets)
+        est = gdfast.MLPRegressor("poisson", **{**FIT, "random_state": seed}, scoring=scoring)
+        est.set_params(annealing_params={"step_size": 10.0}).fit(data, targets)
         assert np.isfinite(est.loss_)
         assert np.isfinite(est.predict(data)).all()
 
@@ -75,6 +75,11 @@ def test_a_stop_before_an_iteration(kind: Any, action: Any, epoch: int) -> None:
     if epoch == 0:
         descent = kind(**{**FIT, "solver": "sgd"}, callbacks=[before]).fit(X, Y)
         assert_same_bits(parameters(est), parameters(descent))
+
+
+def test_a_scorer_that_never_works_says_why() -> None:
+    with pytest.raises(ValueError, match="can only be used"):
+        gdfast.MLPRegressor(**FIT, scoring="neg_mean_poisson_deviance").fit(X, -1.0 - Y)
 
 
 def test_the_loss_where_it_never_began() -> None:

@@ -172,12 +172,23 @@ def _energy(
         X, labels = _safe_indexing(X, rows), labels[rows]
     weights = {} if weight is None else {"sample_weight": weight}
 
+    has_scored = False
+
     def minus_score() -> float:
-        # scikit-learn's metrics raise where a prediction is not finite; long jumps lead there.
+        # Long jumps lead out of a metric's domain, to infinite predictions or, for a deviance, to zero. A
+        # scorer that cannot score the weights to begin with is another matter.
+        nonlocal has_scored
         compute_outputs()
         if not np.isfinite(outputs).all():
             return np.inf
-        with np.errstate(over="ignore", invalid="ignore"):
-            return -float(scorer(nameless(est), X, labels, **weights))
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                score = float(scorer(nameless(est), X, labels, **weights))
+        except ValueError:
+            if not has_scored:
+                raise
+            return np.inf
+        has_scored = True
+        return -score
 
     return minus_score
