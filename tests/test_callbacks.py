@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -228,6 +229,17 @@ def test_a_progress_bar(kind: Any) -> None:
     assert bar._bar is None
 
 
+def test_a_progress_bar_on_a_file_is_copied_and_pickled(tmp_path: Path) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        est = gdfast.MLPRegressor(callbacks=[ProgressBar(file=stream, leave=False)], **FIT)
+        for bar in (clone(est).callbacks[0], pickle.loads(pickle.dumps(est)).callbacks[0]):
+            assert bar.tqdm_options == {"file": stream, "leave": False}
+    with (tmp_path / "log").open("w") as file:
+        bar = ProgressBar(file=file, leave=False)
+        assert clone(gdfast.MLPRegressor(callbacks=[bar])).callbacks[0].tqdm_options == bar.tqdm_options
+        assert pickle.loads(pickle.dumps(bar)).tqdm_options == {"leave": False}
+
+
 def run_without(module: str, code: str) -> str:
     hidden = f"import sys; sys.modules[{module!r}] = None\n"
     done = subprocess.run([sys.executable, "-c", hidden + code], capture_output=True, text=True, timeout=120)
@@ -291,8 +303,14 @@ def test_monitoring_what_is_not_there() -> None:
             gdfast.MLPRegressor(callbacks=[callback], **FIT).fit(X, Y)
     with pytest.raises(ValueError, match="mode must be 'auto', 'min' or 'max', got 'most'"):
         EarlyStopping(mode="most")
-    with pytest.raises(ValueError, match="patience and min_delta must be at least 0"):
-        EarlyStopping(patience=-1)
+    for bad in ({"patience": -1}, {"patience": np.nan}, {"min_delta": np.nan}, {"min_delta": -0.1}):
+        with pytest.raises(ValueError, match="patience and min_delta must be at least 0"):
+            EarlyStopping(**bad)
+    for name in ("patience", "min_delta"):
+        with pytest.raises(TypeError, match=f"{name} must be a number, got 'a'"):
+            EarlyStopping(**{name: "a"})
+    with pytest.raises(TypeError, match="monitor must be the name of something logged, got 3"):
+        EarlyStopping(3)  # type: ignore[arg-type]
 
 
 def test_checkpoints(kind: Any, tmp_path: Path) -> None:
@@ -314,6 +332,60 @@ def test_checkpoints(kind: Any, tmp_path: Path) -> None:
     assert_same_bits(parameters(joblib.load(tmp_path / "best.joblib")), parameters(est))
     assert best.best_ == est.best_validation_score_
     assert len(list(tmp_path.iterdir())) == 5  # nothing is left beside them
+
+
+@pytest.mark.parametrize("val", ["{val_loss}", "{val_score:.3f}"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_path_that_takes_a_validation_set(tmp_path: Path, val: str, solver: str) -> None:
+    keep = ModelCheckpoint(tmp_path / f"{{epoch}}-{val}.joblib")
+    diary = Diary()
+    with pytest.raises(ValueError, match="names what takes a validation set"):
+        gdfast.MLPRegressor(solver=solver, callbacks=[diary, keep], **FIT).fit(X, Y)
+    assert "begins" not in [note[0] for note in diary.notes]
+    gdfast.MLPRegressor(solver=solver, callbacks=[keep], **FIT).fit(X, Y, X_val=X, y_val=Y)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("{epoch", ValueError, "path '.*{epoch' cannot be filled in: expected '}'"),
+        ("{}", ValueError, "must name what to fill in"),
+        ("{0}", ValueError, "must name what to fill in"),
+        ("{accuracy}", ValueError, "there is no 'accuracy' to fill in, only .*'epoch'.*'loss'"),
+        ("{epoch:q}", ValueError, "cannot be filled in: Unknown format code 'q'"),
+        ("no folder/model", FileNotFoundError, "There is no folder '.*no folder' to write checkpoints to"),
+        ("no folder/{epoch}", FileNotFoundError, "There is no folder '.*no folder' to write checkpoints to"),
+        ("{epoch}/model", FileNotFoundError, "There is no folder '.*0' to write checkpoints to"),
+        ("", IsADirectoryError, "must be that of a file"),
+    ],
+)
+def test_paths_that_cannot_be_written(tmp_path: Path, path: str, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        gdfast.MLPRegressor(callbacks=[ModelCheckpoint(tmp_path / path)], **FIT).fit(X, Y)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_is_found_before_the_first_epoch() -> None:
+    keep = ModelCheckpoint("no folder/{loss}")
+    est = gdfast.MLPRegressor(callbacks=[keep], **FIT)
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        est.fit(X, Y)
+    assert est.n_iter_ == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other permissions there")
+def test_checkpoints_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    keep = ModelCheckpoint(tmp_path / "model")
+    before = os.umask(0o027)
+    try:
+        gdfast.MLPRegressor(callbacks=[keep], **FIT).fit(X, Y)
+        assert (tmp_path / "model").stat().st_mode & 0o777 == 0o640
+        (tmp_path / "model").chmod(0o604)  # as open() does, keep what is there
+        gdfast.MLPRegressor(callbacks=[keep], **FIT).fit(X, Y)
+        assert (tmp_path / "model").stat().st_mode & 0o777 == 0o604
+    finally:
+        os.umask(before)
 
 
 def test_resumed_from_a_checkpoint_is_never_stopped(kind: Any, tmp_path: Path) -> None:

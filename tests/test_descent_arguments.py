@@ -186,7 +186,24 @@ def test_scikit_learns_schedules_serve_every_rule() -> None:
     assert est.learning_rate_curve_ == pytest.approx([0.1, 0.1, 0.1, 0.02, 0.02, 0.004])
 
 
+def test_a_schedules_arguments_are_the_estimators() -> None:
+    est = regressor(schedule=schedules.Step(1), learning_rate_init=0.1)
+    assert est.get_params()["schedule__gamma"] == 0.1
+    est.set_params(schedule__gamma=0.5)
+    assert est.fit(X, Y).learning_rate_curve_ == pytest.approx(0.1 * 0.5 ** np.arange(5))
+    search = GridSearchCV(est, {"schedule__gamma": [0.5, 1.0]}, cv=2).fit(X, Y)
+    assert search.best_estimator_.schedule.gamma == search.best_params_["schedule__gamma"]
+    with pytest.raises(ValueError, match="Step has no parameter 'factor'"):
+        est.set_params(schedule__factor=1)
+
+
 def test_schedules_that_make_no_sense() -> None:
+    awaiting = schedules.Plateau(mode="max")
+    for schedule in (awaiting, schedules.Warmup(schedules.Warmup(awaiting))):
+        with pytest.raises(ValueError, match=r"hears of an estimator is a loss\..*mode at 'min'"):
+            regressor(schedule=schedule).fit(X, Y)
+    with pytest.raises(TypeError, match="schedule's function must return a number"):
+        regressor(schedule=lambda epoch: "a").fit(X, Y)
     with pytest.raises(ValueError, match="schedule must be one of"):
         regressor(schedule="never").fit(X, Y)
     with pytest.raises(ValueError, match="both say how the learning rate"):
@@ -255,6 +272,16 @@ def test_dropout_is_of_training_alone_and_reproducible() -> None:
 def test_dropout_that_makes_no_sense(dropout: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="dropout"):
         regressor(dropout=dropout).fit(X, Y)
+
+
+@pytest.mark.parametrize("values", [["a", 0.1, 0.1], [[0.1, 0.2]], [None], "a"], ids=str)
+@pytest.mark.parametrize("name", ["dropout", "quantiles"])
+def test_what_is_no_number_is_named(name: str, values: Any) -> None:
+    loss = "quantile" if name == "quantiles" else "squared_error"
+    est = regressor(loss=loss, **{name: values})
+    with pytest.raises((ValueError, TypeError), match=f"^{name} must be|'{name}' parameter"):
+        est.fit(X, Y[:, 0])
+    assert not hasattr(est, "coefs_")
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])

@@ -15,6 +15,8 @@ from fits import KINDS, make
 from gdfast import GradientNormDisplay, LossCurveDisplay
 from sklearn.exceptions import NotFittedError
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
@@ -74,6 +76,25 @@ def test_what_has_no_curve() -> None:
         LossCurveDisplay.from_estimator(gdfast.MLPRegressor())
     with pytest.raises(ValueError, match="solver='lbfgs' records none"):
         LossCurveDisplay.from_estimator(gdfast.MLPRegressor(solver="lbfgs", **FIT).fit(X, Y))
+
+
+@pytest.mark.parametrize("display", [LossCurveDisplay, GradientNormDisplay])
+def test_what_is_around_a_network_is_told_from_it(display: Any) -> None:
+    net = gdfast.MLPRegressor(**FIT, record_gradients=True)
+    pipeline = make_pipeline(StandardScaler(), net).fit(X, Y)
+    with pytest.raises(ValueError, match=r"A Pipeline has no curves of its own.* pipeline\[-1\]"):
+        display.from_estimator(pipeline)
+    display.from_estimator(pipeline[-1])
+
+
+def test_lbfgs_has_the_curve_of_its_validation_set() -> None:
+    est = gdfast.MLPRegressor(solver="lbfgs", **FIT).fit(X, Y, X_val=X, y_val=Y)
+    display = LossCurveDisplay.from_estimator(est, color="black")
+    assert display.line_ is None
+    np.testing.assert_array_equal(display.validation_line_.get_ydata(), est.validation_loss_curve_)
+    assert display.validation_line_.get_color() == "black"
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["MLPRegressor, validation"]
+    display.plot().figure_.canvas.draw()
 
 
 def recorded(kind: Any = gdfast.MLPRegressor, n_hidden: int = 2, **arguments: Any) -> Any:

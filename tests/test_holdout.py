@@ -220,11 +220,23 @@ def test_weights_reach_the_scorer() -> None:
 
 
 def test_an_unknown_scorer(kind: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"The 'scoring' parameter of check_scoring must be|not a valid scoring"
-    ):
-        kind(scoring="speed", early_stopping=True).fit(X, Y)
-    kind(scoring="speed", **FIT).fit(X, Y)  # nothing is scored
+    for arguments in ({"early_stopping": True}, {}, {"solver": "lbfgs"}):  # also where nothing is scored
+        est = kind(scoring="acuracy", **arguments)
+        with pytest.raises(ValueError, match=r"scoring must be the name of .*; got 'acuracy'\."):
+            est.fit(X, Y)
+        assert not hasattr(est, "coefs_")
+    kind(scoring="loss", **FIT).fit(X, Y)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_several_quantiles_have_no_scorer_of_scikit_learns(early_stopping: bool) -> None:
+    several = gdfast.MLPRegressor("quantile", quantiles=[0.1, 0.9], early_stopping=early_stopping, **FIT)
+    with pytest.raises(ValueError, match="scoring='r2' takes one prediction for each target"):
+        several.set_params(scoring="r2").fit(X, Y)
+    assert not hasattr(several, "coefs_")
+    for scoring in (None, "loss", lambda est, X, y: float(np.mean(est.predict(X)[:, 0] < y))):
+        several.set_params(scoring=scoring).fit(X, Y)
+    gdfast.MLPRegressor("quantile", quantiles=[0.1], scoring="r2", early_stopping=True, **FIT).fit(X, Y)
 
 
 def test_scores_of_another_kind_are_not_compared() -> None:
@@ -232,6 +244,35 @@ def test_scores_of_another_kind_are_not_compared() -> None:
     est.set_params(scoring="loss").fit(X, Y)
     assert len(est.validation_scores_) == est.n_iter_ < len(est.loss_curve_)
     assert est.best_validation_score_ == max(est.validation_scores_) < 0
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["set aside", "own"])
+@pytest.mark.parametrize("scoring", [None, "accuracy", "loss"])
+def test_another_validation_set_is_another_contest(scoring: Any, own: bool) -> None:
+    """A score on an easy set is nothing that a fit on a harder one could beat."""
+    other = (Y + (X[:, 1] > 0)) % 3  # another task, which the first fit knows nothing of
+    arguments = {**FIT, "max_iter": 60, "n_iter_no_change": 99, "learning_rate_init": 0.02}
+    est = gdfast.MLPClassifier(scoring=scoring, warm_start=True, early_stopping=not own, **arguments)
+    est.set_params(validation_fraction=0.3)
+    est.fit(X[TRAIN], Y[TRAIN], **(OWN if own else {}))
+    known, start = len(est.validation_scores_), est.score(X[VAL], other[VAL])
+    est.fit(X[TRAIN], other[TRAIN], **({"X_val": X[VAL], "y_val": other[VAL]} if own else {}))
+    assert est.best_validation_score_ == max(est.validation_scores_[known:])
+    assert est.score(X[VAL], other[VAL]) > start + 0.1
+
+
+def test_the_weights_to_begin_with_stay_where_none_are_better(kind: Any) -> None:
+    est = kind(warm_start=True, scoring="loss", learning_rate_init=0.02, **{**FIT, "max_iter": 60})
+    est.fit(X[TRAIN], Y[TRAIN], **OWN)
+    before = parameters(est)
+    est.set_params(learning_rate_init=0.1, max_iter=3)
+    est.fit(X[TRAIN], np.random.RandomState(1).permutation(Y[TRAIN]), **OWN)
+    assert_same_bits(parameters(est), before)
+    assert est.best_validation_score_ == max(est.validation_scores_)
+    for coef in est.coefs_:
+        coef *= 3  # an edit: what was best is no longer there
+    est.set_params(max_iter=1, learning_rate_init=1e-9).fit(X[TRAIN], Y[TRAIN], **OWN)
+    assert est.best_validation_score_ == pytest.approx(est.validation_scores_[-1], rel=1e-3)
 
 
 # The best weights, however a fit ends.

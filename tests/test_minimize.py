@@ -225,6 +225,29 @@ def test_options() -> None:
         ({"method": "annealing", "jac": None, "options": {"cooling": "fast"}}, "cooling"),
         ({"method": "annealing", "jac": None, "options": {"maxfev": 0}}, "maxfev"),
         ({"method": "annealing", "jac": None, "options": {"initial_temp": -1}}, "initial_temp"),
+        ({"method": "annealing", "jac": None, "options": {"seed": "x"}}, r"options\['seed'\] must be"),
+        ({"method": "annealing", "jac": None, "options": {"seed": -1}}, r"options\['seed'\] must be"),
+        *(
+            (
+                {"method": "annealing", "jac": None, "options": {"step_size": size}},
+                r"options\['step_size'\] must be",
+            )
+            for size in (0, -1, math.nan, math.inf, "a", "1", None, [1, 2], [[1]], [0.0], np.ones(0))
+        ),
+        ({"bounds": [(1,)]}, r"bounds must be a pair .* for each of the elements of x0 \(1\)"),
+        ({"bounds": [1]}, "bounds must be a pair"),
+        ({"bounds": [("a", 1)]}, "bounds must be a pair"),
+        ({"bounds": 3}, "bounds must be a pair"),
+        ({"bounds": Bounds([0, 0], [1, 1])}, "bounds must be a pair"),
+        ({"options": [1]}, r"options must be a dict, got \[1\]"),
+        ({"x0": None}, "x0 must be an array of numbers, got None"),
+        ({"x0": ["a"]}, "x0 must be an array of numbers"),
+        ({"fun": lambda x: None}, "fun must return a number, got None"),
+        ({"fun": lambda x: "1", "jac": None}, "fun must return a number, got '1'"),
+        ({"fun": lambda x: None, "method": "annealing", "jac": None}, "fun must return a number, got None"),
+        ({"jac": lambda x: None}, r"jac must return an array of shape \(1,\), got None"),
+        ({"jac": True}, "with jac=True fun must return a pair"),
+        ({"jac": True, "method": "annealing"}, "with jac=True fun must return a pair"),
     ],
     ids=str,
 )
@@ -233,7 +256,55 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
         minimize(**{"fun": parabola, "x0": [0.0], "jac": slope, **arguments})
 
 
+def test_a_schedule_that_ends_the_iterations_says_so() -> None:
+    options = {"schedule": "adaptive", "lr": 0.1, "maxiter": 100_000, "gtol": 0}
+    result = minimize(parabola, [0.0], jac=slope, method="sgd", options=options)
+    assert result.nit < 1000
+    assert (result.status, result.success) == (3, False)
+    assert result.message == "The schedule has ended the iterations."
+
+
+def beyond_one(x: Array) -> float:
+    return math.inf if x[0] > 1 else parabola(x)
+
+
+@pytest.mark.parametrize("how", ["together", "schedule", "callback", "differences"])
+def test_the_last_point_where_the_function_is_finite_stays(how: str) -> None:
+    """The gradient alone does not tell; where fun's value is at hand it is looked at, too."""
+    arguments: dict[str, Any] = {"jac": slope, "options": {"lr": 0.3}}
+    fun: Any = beyond_one
+    if how == "together":
+        fun, arguments["jac"] = lambda x: (beyond_one(x), slope(x)), True
+    elif how == "schedule":
+        arguments["options"]["schedule"] = "plateau"
+    elif how == "callback":
+        arguments["callback"] = lambda intermediate_result: None
+    else:
+        arguments["jac"] = None
+    result = minimize(fun, [0.0], **arguments)
+    assert result.status == 2
+    assert 0 < result.x[0] <= 1
+    assert result.fun == parabola(result.x)
+
+
+def test_a_function_that_is_asked_in_the_end_only() -> None:
+    result = minimize(beyond_one, [0.0], jac=slope, options={"lr": 0.3})
+    assert result.nfev == 1
+    assert (result.status, result.fun) == (2, math.inf)
+    assert result.x == pytest.approx([3.0], abs=1e-4)
+
+
 # ---------------------------------------------------------------------------------------- annealing
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_a_step_size_for_each_variable(kind: Any) -> None:
+    options = {"seed": 0, "maxfev": 300}
+    results = [
+        minimize(rastrigin, [4.5, 4.5], method="annealing", options={**options, "step_size": size})
+        for size in (kind([0.5, 2]), np.array([0.5, 2.0]))
+    ]
+    assert results[0].x.tolist() == results[1].x.tolist()
 
 
 def rastrigin(x: Array) -> float:

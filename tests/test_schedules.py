@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fractions
 import math
 import pickle
 from collections.abc import Callable
@@ -248,6 +249,47 @@ def test_records(name: str) -> None:
         assert repr(eval(repr(schedule), vars(schedules))) == repr(schedule)
 
 
+def test_set_params() -> None:
+    schedule = schedules.Step(3)
+    assert schedule.set_params(gamma=0.5, step_size=2) is schedule
+    assert curve(schedule) == curve(schedules.Step(2, 0.5))
+    for params, message in (
+        ({"factor": 1}, r"Step has no parameter 'factor'; it has step_size, gamma, per"),
+        ({"gamma": 0.1, "step_size": 0}, "step_size must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            schedule.set_params(**params)
+        assert repr(schedule) == repr(schedules.Step(2, 0.5))
+    with pytest.raises(ValueError, match="Constant has no parameter 'lr'; it has none"):
+        schedules.Constant().set_params(lr=1)
+    listening = schedules.Plateau(patience=0, factor=0.5)
+    fresh = curve(listening, LOSSES, 6)
+    assert curve(listening, LOSSES, 6) != fresh
+    assert curve(listening.set_params(patience=0), LOSSES, 6) == fresh
+
+
+@pytest.mark.parametrize("result", ["a", None, [1.0, 2.0], "1"], ids=str)
+def test_a_function_that_returns_no_number(result: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"must return a number, the learning rate's factor; got .* for epoch 0"
+    ):
+        curve(schedules.Lambda(lambda epoch: result))
+
+
+def test_numbers_of_any_kind_are_factors() -> None:
+    expected = curve(schedules.Lambda(lambda epoch: 0.5))
+    for half in (np.float32(0.5), np.array(0.5), np.array([0.5]), fractions.Fraction(1, 2)):
+        assert curve(schedules.Lambda(lambda epoch, half=half: half)) == expected  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "schedule", [schedules.Plateau(patience=1, factor=0.2), schedules.Adaptive(n_iter_no_change=1)]
+)
+def test_nan_is_no_improvement(schedule: Schedule) -> None:
+    losses = [1.0] + [math.nan] * 5
+    assert len(set(curve(schedule, losses, len(losses)))) > 2
+
+
 def test_resolve() -> None:
     assert isinstance(schedules.resolve(None), schedules.Constant)
     for name in ("constant", "invscaling", "adaptive", "polynomial", "cosine", "one_cycle", "plateau"):
@@ -270,6 +312,8 @@ def test_resolve() -> None:
         (lambda: schedules.Step(3, -0.1), "gamma"),
         (lambda: schedules.Step(3, per="batch"), "per must be one of 'epoch', 'step'; got 'batch'"),
         (lambda: schedules.MultiStep([3, 0.5]), "milestones"),  # type: ignore[list-item]
+        (lambda: schedules.MultiStep(3), "milestones must be a sequence of integers, got 3"),  # type: ignore[arg-type]
+        (lambda: schedules.MultiStep(np.array(3)), "milestones must be a sequence"),  # type: ignore[arg-type]
         (lambda: schedules.Exponential(math.nan), "gamma"),
         (lambda: schedules.Polynomial(0), "total_iters"),
         (lambda: schedules.Cosine(2.5), "T_max"),  # type: ignore[arg-type]

@@ -16,8 +16,8 @@ class LossCurveDisplay:
 
     Parameters
     ----------
-    loss_curve : list of float
-        Loss of each epoch.
+    loss_curve : list of float or None
+        Loss of each epoch; None where only that on the validation set is known.
     validation_loss_curve : list of float, default=None
         Loss on the validation set after each epoch.
     estimator_name : str, default=None
@@ -29,7 +29,7 @@ class LossCurveDisplay:
         What it is drawn on.
     figure_ : matplotlib Figure
         The figure that has it.
-    line_ : matplotlib Line2D
+    line_ : matplotlib Line2D or None
         The curve of the loss.
     validation_line_ : matplotlib Line2D or None
         The curve of the loss on the validation set.
@@ -81,7 +81,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
-            Fitted by "sgd" or "adam"; scikit-learn's will do, too.
+            Fitted; scikit-learn's will do, too. lbfgs records the loss on a validation set (``X_val``) alone.
         ax : matplotlib Axes, default=None
             What to draw on; None makes a new figure.
         name : str, default=None
@@ -103,18 +103,22 @@ class LossCurveDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it has no loss curve, as lbfgs leaves none.
+            If it has no loss curve, as lbfgs leaves none without ``X_val``, or is no network, but for
+            instance a pipeline around one.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
-        if not hasattr(estimator, "loss_curve_"):
+        _check_network(estimator)
+        loss_curve = getattr(estimator, "loss_curve_", None)
+        validation_loss_curve = getattr(estimator, "validation_loss_curve_", None)
+        if loss_curve is None and validation_loss_curve is None:
             raise ValueError(
                 f"This {type(estimator).__name__} has no loss_curve_: solver='lbfgs' records none. "
-                "Use 'adam' or 'sgd'."
+                "Use 'adam' or 'sgd', or fit it with X_val and y_val for the loss on these."
             )
         display = cls(
-            list(estimator.loss_curve_),
-            validation_loss_curve=getattr(estimator, "validation_loss_curve_", None),
+            None if loss_curve is None else list(loss_curve),
+            validation_loss_curve=validation_loss_curve,
             estimator_name=type(estimator).__name__ if name is None else name,
         )
         return display.plot(ax=ax, validation_kwargs=validation_kwargs, **kwargs)
@@ -152,13 +156,16 @@ class LossCurveDisplay:
             _, ax = plt.subplots()
         name = self.estimator_name if name is None else name
         prefix = f"{name}, " if name else ""
-        (self.line_,) = ax.plot(
-            _epochs(self.loss_curve), self.loss_curve, **{"label": f"{prefix}training", **kwargs}
-        )
-        self.validation_line_ = None
+        self.line_ = self.validation_line_ = None
+        color = kwargs.get("color")
+        if self.loss_curve is not None:
+            (self.line_,) = ax.plot(
+                _epochs(self.loss_curve), self.loss_curve, **{"label": f"{prefix}training", **kwargs}
+            )
+            color = self.line_.get_color()
         if self.validation_loss_curve is not None:
             # The same colour, so that several estimators on one picture can be told apart.
-            style = {"label": f"{prefix}validation", "color": self.line_.get_color(), "linestyle": "--"}
+            style = {"label": f"{prefix}validation", "color": color, "linestyle": "--"}
             (self.validation_line_,) = ax.plot(
                 _epochs(self.validation_loss_curve),
                 self.validation_loss_curve,
@@ -168,6 +175,14 @@ class LossCurveDisplay:
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _check_network(estimator: Any) -> None:
+    if not hasattr(estimator, "n_iter_"):
+        raise ValueError(
+            f"A {type(estimator).__name__} has no curves of its own. Give the fitted network in it: a "
+            "pipeline's last step is pipeline[-1], a search has best_estimator_."
+        )
 
 
 def _epochs(curve: Any) -> range:
@@ -279,11 +294,12 @@ class GradientNormDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it has recorded nothing, or there is no such quantity.
+            If it has recorded nothing or is no network, or there is no such quantity.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
         _check_quantity(quantity)
+        _check_network(estimator)
         if not hasattr(estimator, "gradient_records_"):
             raise ValueError(
                 f"This {type(estimator).__name__} has no gradient_records_: fit it with "

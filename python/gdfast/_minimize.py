@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import Bounds, OptimizeResult
 
 from gdfast import optim
 from gdfast._annealing import COOLINGS, anneal
 from gdfast._checks import check_count, check_not_negative, check_positive
+from gdfast._objective import Function, Reporter, Vector, as_array
 from gdfast.schedules import Progress, Schedule, resolve
-
-Vector: TypeAlias = NDArray[np.float64]
 
 _METHODS: dict[str, type[optim.Optimizer]] = {
     name.lower(): getattr(optim, name) for name in optim.__all__ if name != "Optimizer"
@@ -86,8 +84,8 @@ def minimize(
             How the temperature falls.
         initial_temp, final_temp : float, optional
             The default is told from the first proposals, and a millionth of that.
-        step_size : float or array of shape (n,), default=1.0
-            The scale of the first proposals; it adapts.
+        step_size : float or array-like of shape (n,), default=1.0
+            The scale of the first proposals, positive; it adapts.
         seed : int, numpy.random.Generator or None
             Of the walk.
 
@@ -95,9 +93,17 @@ def minimize(
     -------
     scipy.optimize.OptimizeResult
         ``x``, ``fun``, ``jac`` (not of annealing), ``nit``, ``nfev``, ``njev``, ``success``, ``status``,
-        ``message``. Status 0: gtol was reached, or the walk is over; 1: maxiter was reached; 2: fun or its
-        gradient is not finite, and x the last point where it was; 99: the callback stopped it. Success is
-        status 0. x is the last point, for annealing the best.
+        ``message``. Success is status 0. x is the last point, for annealing the best.
+
+        ===  =====================================================================================
+        0    gtol was reached, or the walk is over.
+        1    maxiter was reached.
+        2    fun or its gradient is not finite. x is the last point where they were, as far as is
+             known: with a ``jac`` of its own, fun is asked in the end only, unless the schedule or
+             the callback wants its value; where only fun fails, x is then the last point of all.
+        3    The schedule ended it, as "adaptive" does when the learning rate has become too small.
+        99   The callback stopped it.
+        ===  =====================================================================================
 
     Raises
     ------
@@ -128,8 +134,10 @@ def minimize(
     >>> gradient_descent(lambda t: (t[0] - 3) ** 2, lambda t: 2 * (t - 3), [0.0], 0.1, 100)
     array([3.])
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a dict, got {options!r}")
     options = dict(options or {})
-    x = np.array(x0, dtype=np.float64, ndmin=1)
+    x = np.atleast_1d(as_array(x0, "x0 must be an array of numbers"))
     if x.ndim > 1:
         raise ValueError(f"x0 must have one dimension, got shape {x.shape}")
     if not isinstance(args, tuple):
@@ -137,72 +145,24 @@ def minimize(
     project = _projection(bounds, x.size)
     if project is not None:
         x = project(x)
-    report = _Reporter(callback)
+    report = Reporter(callback)
     if isinstance(method, str) and method.lower() == "annealing":
         if jac is not None and not isinstance(jac, bool):
             raise ValueError("method='annealing' takes no gradient: leave jac out")
-        function = _Function(fun, args, jac=jac is True, step=None, project=None)
+        function = Function(fun, args, jac=jac is True, step=None, project=None)
         return _anneal(function, x, project, report, options)
     step = options.pop("finite_diff_step", np.finfo(np.float64).eps ** (1 / 3))
     check_positive("options['finite_diff_step']", step)
-    function = _Function(fun, args, jac=jac, step=step, project=project)
+    function = Function(fun, args, jac=jac, step=step, project=project)
     return _descend(function, x, _optimizer(method, options), project, report, options)
 
 
-class _Function:
-    """The user's function and gradient, counted."""
-
-    def __init__(
-        self,
-        fun: Callable[..., Any],
-        args: tuple[Any, ...],
-        jac: Callable[..., Any] | bool | None,
-        step: float | None,
-        project: Callable[[Vector], Vector] | None,
-    ) -> None:
-        if not callable(fun):
-            raise TypeError(f"fun must be callable, got {fun!r}")
-        if jac is not None and not isinstance(jac, bool) and not callable(jac):
-            raise TypeError(f"jac must be callable, True or None, got {jac!r}")
-        self.fun, self.args, self.jac, self.step, self.project = fun, args, jac, step, project
-        self.together = jac is True
-        self.estimated = not callable(jac) and not self.together
-        self.nfev = self.njev = 0
-
-    def value(self, x: Vector) -> float:
-        self.nfev += 1
-        result = self.fun(x, *self.args)
-        return _number(result[0] if self.together else result)
-
-    def value_and_gradient(self, x: Vector, value_too: bool) -> tuple[float | None, Vector]:
-        """The value is None where nobody asks for it and it does not come by itself."""
-        self.njev += 1
-        if self.together:
-            self.nfev += 1
-            value, gradient = self.fun(x, *self.args)
-            return _number(value), _checked_gradient(gradient, x)
-        gradient = self.jac(x, *self.args) if callable(self.jac) else self._differences(x)
-        return self.value(x) if value_too else None, _checked_gradient(gradient, x)
-
-    def _differences(self, x: Vector) -> Vector:
-        gradient = np.empty_like(x)
-        for i, h in enumerate(self.step * np.maximum(1, np.abs(x))):
-            above, below = x.copy(), x.copy()
-            above[i] += h
-            below[i] -= h
-            if self.project is not None:
-                above, below = self.project(above), self.project(below)
-            width = above[i] - below[i]
-            gradient[i] = (self.value(above) - self.value(below)) / width if width else 0.0
-        return gradient
-
-
 def _descend(
-    function: _Function,
+    function: Function,
     x: Vector,
     optimizer: optim.Optimizer,
     project: Callable[[Vector], Vector] | None,
-    report: _Reporter,
+    report: Reporter,
     options: dict[str, Any],
 ) -> OptimizeResult:
     maxiter = options.get("maxiter", 10_000)
@@ -218,7 +178,7 @@ def _descend(
     value, gradient = function.value_and_gradient(x, listens)
     status, nit = 1, 0
     while status == 1:
-        if not np.isfinite(gradient).all():
+        if not _is_finite(x, value, gradient):
             status = 2
         elif gtol > 0 and _largest(gradient, x, project) <= gtol:
             status = 0
@@ -232,12 +192,12 @@ def _descend(
                 x = project(x)
             nit += 1
             value, gradient = function.value_and_gradient(x, listens or report.wants_value)
-            if not (np.isfinite(gradient).all() and np.isfinite(x).all()):
+            if not _is_finite(x, value, gradient):
                 (x, value, gradient), status = kept, 2
             elif report(x, value):
                 status = 99
             elif listens and value is not None and schedule.epoch_ends(value):
-                break
+                status = 3
     if value is None:
         value = function.value(x)
     if not np.isfinite(value):
@@ -246,6 +206,7 @@ def _descend(
         0: "The gradient is as small as gtol asks.",
         1: "The maximum number of iterations has been reached.",
         2: "The function or its gradient is not finite: a smaller lr may help.",
+        3: "The schedule has ended the iterations.",
         99: "The callback raised StopIteration.",
     }[status]
     if function.estimated:
@@ -258,10 +219,10 @@ def _descend(
 
 
 def _anneal(
-    function: _Function,
+    function: Function,
     x: Vector,
     project: Callable[[Vector], Vector] | None,
-    report: _Reporter,
+    report: Reporter,
     options: dict[str, Any],
 ) -> OptimizeResult:
     _check_known(options, _ANNEALING_OPTIONS)
@@ -275,15 +236,20 @@ def _anneal(
     for name in ("initial_temp", "final_temp"):
         if options.get(name) is not None:
             check_positive(f"options['{name}']", options[name])
+    step_size = _step_size(options.get("step_size", 1.0), x.size)
+    try:
+        rng = np.random.default_rng(options.get("seed"))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"options['seed'] must be an integer or a numpy Generator: {error}") from None
     found = anneal(
         function.value,
         x,
-        rng=np.random.default_rng(options.get("seed")),
+        rng=rng,
         max_evaluations=maxfev,
         cooling=cooling,
         initial_temp=options.get("initial_temp"),
         final_temp=options.get("final_temp"),
-        step_size=options.get("step_size", 1.0),
+        step_size=step_size,
         project=project,
         callback=(lambda step, best, value: report(best, value)) if report.callback is not None else None,
     )
@@ -297,30 +263,6 @@ def _anneal(
         x=found.x, fun=found.energy, nit=found.steps, nfev=function.nfev, njev=0,
         success=status == 0, status=status, message=message,
     )  # fmt: skip
-
-
-class _Reporter:
-    """The user's callback, called as scipy calls it; says whether it wants to stop."""
-
-    def __init__(self, callback: Callable[..., Any] | None) -> None:
-        self.callback = callback
-        self.wants_value = False
-        if callback is not None:
-            if not callable(callback):
-                raise TypeError(f"callback must be callable, got {callback!r}")
-            self.wants_value = set(inspect.signature(callback).parameters) == {"intermediate_result"}
-
-    def __call__(self, x: Vector, value: float | None) -> bool:
-        if self.callback is None:
-            return False
-        try:
-            if self.wants_value:
-                self.callback(intermediate_result=OptimizeResult(x=x.copy(), fun=value))
-            else:
-                self.callback(x.copy())
-        except StopIteration:
-            return True
-        return False
 
 
 def _optimizer(method: str | optim.Optimizer, options: dict[str, Any]) -> optim.Optimizer:
@@ -348,17 +290,38 @@ def _check_known(options: dict[str, Any], names: Sequence[str]) -> None:
 def _projection(bounds: Any, n: int) -> Callable[[Vector], Vector] | None:
     if bounds is None:
         return None
-    if isinstance(bounds, Bounds):
-        low, high = bounds.lb, bounds.ub
-    else:
-        pairs = [(-np.inf if a is None else a, np.inf if b is None else b) for a, b in bounds]
-        if len(pairs) != n:
-            raise ValueError(f"bounds must be as many pairs as x0 has elements ({n}), got {len(pairs)}")
-        low, high = np.array(pairs, np.float64).reshape(n, 2).T
-    low, high = (np.broadcast_to(np.asarray(bound, np.float64), (n,)) for bound in (low, high))
+    try:
+        if isinstance(bounds, Bounds):
+            low, high = bounds.lb, bounds.ub
+        else:
+            pairs = [(-np.inf if a is None else a, np.inf if b is None else b) for a, b in bounds]
+            low, high = np.array(pairs, np.float64).reshape(n, 2).T
+        low, high = (np.broadcast_to(np.asarray(bound, np.float64), (n,)) for bound in (low, high))
+    except (TypeError, ValueError):
+        raise ValueError(
+            "bounds must be a pair (min, max), with None for no bound, for each of the elements of x0 "
+            f"({n}), or scipy's Bounds of that shape; got {bounds!r}"
+        ) from None
     if not (low <= high).all():
         raise ValueError("bounds must have each minimum at or below its maximum")
     return lambda x: np.clip(x, low, high)
+
+
+def _step_size(step_size: Any, n: int) -> float | Vector:
+    name = "options['step_size']"
+    sizes = as_array(step_size, f"{name} must be a number or an array of shape ({n},)")
+    if sizes.shape not in ((), (n,)):
+        raise ValueError(f"{name} must be a number or an array of shape ({n},), got shape {sizes.shape}")
+    if not (np.isfinite(sizes) & (sizes > 0)).all():
+        raise ValueError(f"{name} must be finite and positive, got {step_size!r}")
+    return sizes if sizes.ndim else float(sizes)
+
+
+def _is_finite(x: Vector, value: float | None, gradient: Vector) -> bool:
+    """As far as is known."""
+    return bool(
+        np.isfinite(x).all() and np.isfinite(gradient).all() and (value is None or np.isfinite(value))
+    )
 
 
 def _largest(gradient: Vector, x: Vector, project: Callable[[Vector], Vector] | None) -> float:
@@ -376,17 +339,3 @@ def _clipped(gradient: Vector, options: dict[str, Any]) -> Vector:
         if size > norm:
             gradient = gradient * (norm / size)
     return gradient
-
-
-def _number(value: Any) -> float:
-    number = np.asarray(value, np.float64)
-    if number.size != 1:
-        raise ValueError(f"fun must return a number, got an array of shape {number.shape}")
-    return float(number.item())
-
-
-def _checked_gradient(gradient: Any, x: Vector) -> Vector:
-    array = np.ascontiguousarray(gradient, np.float64)
-    if array.size != x.size:
-        raise ValueError(f"jac must return an array of shape {x.shape}, got {array.shape}")
-    return array.reshape(x.shape).copy() if array is gradient else array.reshape(x.shape)

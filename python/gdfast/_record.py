@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 
@@ -22,6 +23,13 @@ class Record:
             Of no effect: it is scikit-learn's, whose ``clone`` calls this.
         """
         return {name: getattr(self, name) for name in self._names}
+
+    def _check_has(self, names: Iterable[str]) -> None:
+        """ValueError where one of them is no argument of the constructor."""
+        for name in names:
+            if name not in self._names:
+                known = ", ".join(self._names) or "none"
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}; it has {known}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"

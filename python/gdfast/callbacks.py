@@ -12,14 +12,15 @@ A callback is any object with one or more of these methods; an estimator takes a
                                            first.
 =========================================  ==================================================================
 
-``epoch`` counts from 0 in each fit. ``logs`` is a dict of what is known: "learning_rate" (not with lbfgs)
-and, at an epoch's end, "loss", "time" (seconds since the fit began) and, with a validation set, "val_loss"
-and "val_score". With lbfgs an iteration is an epoch. ``partial_fit`` calls nothing: there the loop is yours.
+``epoch`` counts from 0 in each fit. ``logs`` is a dict of what is known: "learning_rate" (not with lbfgs or
+annealing) and, at an epoch's end, "loss", "time" (seconds since the fit began) and, with a validation set,
+"val_loss" and "val_score". With lbfgs and annealing an iteration is an epoch. ``partial_fit`` calls nothing:
+there the loop is yours.
 
 Whenever a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of that moment: it may
-predict with ``est``, save it, or edit the weights, and training goes on from what it leaves. (lbfgs keeps to
-its own path.) An exception in a callback ends the fit; the weights are those of the last whole epoch or, with
-a validation set, the best.
+predict with ``est``, save it, or edit the weights, and training goes on from what it leaves. (lbfgs and
+annealing keep to their own path.) An exception in a callback ends the fit; the weights are those of the last
+whole epoch or, with a validation set, the best.
 
 Examples
 --------
@@ -37,8 +38,13 @@ True
 from __future__ import annotations
 
 import copy
+import io
 import os
-import tempfile
+import secrets
+import shutil
+import string
+import sys
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +60,9 @@ class ProgressBar:
     Parameters
     ----------
     **tqdm_options
-        Passed on to :class:`tqdm.tqdm`, for instance ``leave=False`` or ``file=sys.stdout``.
+        Passed on to :class:`tqdm.tqdm`, for instance ``leave=False`` or ``file=sys.stdout``. A copy, such as
+        scikit-learn's ``clone``, writes to the same file. In another process ``sys.stdout`` and
+        ``sys.stderr`` are those of that process, and in place of any other open file there is tqdm's default.
 
     Raises
     ------
@@ -92,8 +100,22 @@ class ProgressBar:
         self._bar.close()
         self._bar = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> ProgressBar:
+        return type(self)(**self.tqdm_options)  # open files cannot be copied
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_bar": None}  # a bar belongs to one terminal
+        options = dict(self.tqdm_options)
+        file = options.pop("file", None)
+        stream = next((name for name in ("stdout", "stderr") if file is getattr(sys, name)), None)
+        if stream is None and file is not None and not isinstance(file, io.TextIOWrapper):
+            options["file"] = file
+        return {"tqdm_options": options, "stream": stream}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.tqdm_options = dict(state["tqdm_options"])
+        if state["stream"] is not None:
+            self.tqdm_options["file"] = getattr(sys, state["stream"])
+        self._bar = None  # a bar belongs to one terminal
 
 
 class EarlyStopping:
@@ -122,6 +144,11 @@ class EarlyStopping:
     stopped_epoch_ : int or None
         The epoch after which it stopped the fit.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind; in a fit, if ``monitor`` is not logged.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -137,7 +164,10 @@ class EarlyStopping:
     def __init__(
         self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0, mode: str = "auto"
     ) -> None:
-        if patience < 0 or min_delta < 0:
+        for name, number in (("patience", patience), ("min_delta", min_delta)):
+            if not isinstance(number, Real):
+                raise TypeError(f"{name} must be a number, got {number!r}.")
+        if not (patience >= 0 and min_delta >= 0):
             raise ValueError(
                 f"patience and min_delta must be at least 0, got {patience!r} and {min_delta!r}."
             )
@@ -198,6 +228,13 @@ class ModelCheckpoint:
     last_path_ : path or None
         What was written last.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind; in a fit, if ``path`` or ``monitor`` names what is not logged.
+    FileNotFoundError, IsADirectoryError
+        When a fit begins, if there is no folder to write to, or the path is one.
+
     Notes
     -----
     ``callbacks`` are not written with the estimator: set them again to go on.
@@ -224,12 +261,24 @@ class ModelCheckpoint:
         save_best_only: bool = False,
         mode: str = "auto",
     ) -> None:
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
         self.monitor = monitor
         self.save_best_only = save_best_only
         self.mode = mode
         self._sign = _sign(mode, monitor)
+        self._fields()
         self._forget()
+
+    def _fields(self) -> list[str]:
+        """What is to be filled into the path; ValueError where it is not by name."""
+        try:
+            names = [field for _, field, _, _ in string.Formatter().parse(self.path) if field is not None]
+        except ValueError as error:
+            raise ValueError(f"path {self.path!r} cannot be filled in: {error}.") from None
+        for name in names:
+            if not name.isidentifier():
+                raise ValueError(f"path {self.path!r} must name what to fill in, such as {{epoch}}.")
+        return names
 
     def _forget(self) -> None:
         self.best_: float | None = None
@@ -237,6 +286,13 @@ class ModelCheckpoint:
 
     def on_train_begin(self, est: Any) -> None:
         self._forget()
+        fields = self._fields()
+        if {"val_loss", "val_score"} & set(fields) and getattr(est, "validation_scores_", None) is None:
+            raise ValueError(f"path {self.path!r} names what {_TAKES_A_SET}")
+        if not fields:
+            _check_place(Path(self.path.format()))
+        elif "{" not in os.path.dirname(self.path):
+            _check_place(Path(self.path).parent / "any name")
 
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
         if self.save_best_only:
@@ -244,9 +300,37 @@ class ModelCheckpoint:
             if not (value == value and (self.best_ is None or self._sign * value > self._sign * self.best_)):
                 return
             self.best_ = value
-        path = Path(self.path.format(epoch=epoch, **logs))
+        path = self._filled_in(epoch, logs)
+        _check_place(path)
         _save(est, path)
         self.last_path_ = path
+
+    def _filled_in(self, epoch: int, logs: dict[str, float]) -> Path:
+        values = {"epoch": epoch, **logs}
+        for name in self._fields():
+            if name not in values:
+                raise ValueError(
+                    f"path {self.path!r}: there is no {name!r} to fill in, only {sorted(values)}."
+                )
+        try:
+            return Path(self.path.format(**values))
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"path {self.path!r} cannot be filled in: {error}.") from None
+
+
+_TAKES_A_SET = "takes a validation set: fit with early_stopping=True, or give X_val and y_val."
+
+
+def _check_place(path: Path) -> None:
+    """OSError where no file can be written there."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(path.parent)!r} to write checkpoints to: make it first."
+        )
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"The path of a checkpoint must be that of a file, but {str(path)!r} is a folder."
+        )
 
 
 def _tqdm() -> Any:
@@ -261,6 +345,8 @@ def _tqdm() -> Any:
 
 def _sign(mode: str, monitor: str) -> int:
     """1 where more is better, else -1."""
+    if not isinstance(monitor, str):
+        raise TypeError(f"monitor must be the name of something logged, got {monitor!r}.")
     if mode not in ("auto", "min", "max"):
         raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}.")
     return 1 if mode == "max" or (mode == "auto" and "score" in monitor) else -1
@@ -283,12 +369,15 @@ def _save(est: Any, path: Path) -> None:
     model.callbacks = None
     for name in _OF_THE_FIT:
         model.__dict__.pop(name, None)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    file = beside.open("xb")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             joblib.dump(model, file)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():  # who may read it stays as it was, as with any file that is written over
+            shutil.copymode(path, beside)
         os.replace(beside, path)
     except BaseException:
         os.unlink(beside)

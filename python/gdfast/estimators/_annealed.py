@@ -76,16 +76,14 @@ def fit_annealing(
     best = [start]
     est.n_iter_ = 0
     est._no_improvement_count = 0
-    if progress.is_watched:
-        progress.epoch_begins(0, {})
+    est.loss_ = np.nan  # not known yet
 
     def iterate(step: int, x: Array, value: float) -> bool:
-        best[0] = x
+        best[0], est.loss_ = x, value
         if (step + 1) % EVALUATIONS:
             return False
         put(x)
         est.n_iter_ += 1
-        est.loss_ = value
         est.t_ += EVALUATIONS * len(samples.y if rows is None else rows)
         est.loss_curve_.append(value)
         if est.verbose:
@@ -109,6 +107,9 @@ def fit_annealing(
         return bool(stops)
 
     try:
+        if progress.is_watched and progress.epoch_begins(0, {}):
+            est.loss_ = energy_at(start)
+            return
         found = anneal(
             energy_at,
             start,
@@ -120,6 +121,7 @@ def fit_annealing(
         best[0], est.loss_ = found.x, found.energy
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
+        return
     finally:
         put(best[0])
     if not np.isfinite(est.loss_):
@@ -154,8 +156,11 @@ def _energy(
     half_decay = 0.5 * float(est.alpha) / (len(y) if weight is None else float(weight.sum()))
     forward = dict(rows=rows, out=outputs, **est._core_outputs())
 
-    def training_loss() -> float:
+    def compute_outputs() -> None:
         _core.forward(samples.X, est.coefs_, est.intercepts_, **forward)
+
+    def training_loss() -> float:
+        compute_outputs()
         penalty = half_decay * sum(float(np.vdot(coef, coef)) for coef in est.coefs_)
         return mean_loss(loss, y, outputs, weight) + penalty
 
@@ -166,4 +171,24 @@ def _energy(
     if rows is not None:
         X, labels = _safe_indexing(X, rows), labels[rows]
     weights = {} if weight is None else {"sample_weight": weight}
-    return lambda: -float(scorer(nameless(est), X, labels, **weights))
+
+    has_scored = False
+
+    def minus_score() -> float:
+        # Long jumps lead out of a metric's domain, to infinite predictions or, for a deviance, to zero. A
+        # scorer that cannot score the weights to begin with is another matter.
+        nonlocal has_scored
+        compute_outputs()
+        if not np.isfinite(outputs).all():
+            return np.inf
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                score = float(scorer(nameless(est), X, labels, **weights))
+        except ValueError:
+            if not has_scored:
+                raise
+            return np.inf
+        has_scored = True
+        return -score
+
+    return minus_score

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from gdfast import optim
 from gdfast.estimators import _activations, _annealed, _descent, _solvers, _validation, _weights
+from gdfast.estimators._holdout import check_scorer
 from gdfast.estimators._progress import check_callbacks
 from gdfast.schedules import Schedule, resolve
 
@@ -128,6 +129,7 @@ class Arguments(BaseEstimator):
         _activations.of_layers(self.activation, len(sizes))
         _activations.check_parameters(self.activation_params)
         check_callbacks(self.callbacks)
+        check_scorer(self.scoring)
         _weights.check(self.init)
         _solvers.check(self)
         _descent.check(self, len(sizes))

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from gdfast.estimators import _solvers
+from gdfast.schedules import Plateau, Warmup
 
 if TYPE_CHECKING:
     from gdfast.estimators._arguments import Arguments
@@ -42,11 +43,22 @@ def check(est: Arguments, n_hidden: int) -> None:
                 )
     if est.l1_ratio and not est.alpha:
         raise ValueError(f"l1_ratio={est.l1_ratio!r} divides the penalty, but with alpha=0 there is none.")
+    if _awaits_a_score(est.schedule):
+        raise ValueError(
+            f"schedule={est.schedule!r} waits for its value to rise, but what a schedule hears of an "
+            "estimator is a loss. Leave Plateau's mode at 'min'."
+        )
     if est.schedule is not None and est.learning_rate != "constant":
         raise ValueError(
             f"schedule={est.schedule!r} and learning_rate={est.learning_rate!r} both say how the learning "
             "rate changes. Leave learning_rate at 'constant'."
         )
+
+
+def _awaits_a_score(schedule: Any) -> bool:
+    while isinstance(schedule, Warmup):
+        schedule = schedule.schedule
+    return isinstance(schedule, Plateau) and schedule.mode == "max"
 
 
 def options(est: Arguments, n_hidden: int) -> dict[str, Any]:
@@ -78,7 +90,10 @@ def dropout_rates(dropout: Any, n_hidden: int) -> list[float]:
     if isinstance(dropout, Real):
         rates = [0.0, *[float(dropout)] * n_hidden]
     elif isinstance(dropout, Iterable) and not isinstance(dropout, str):
-        rates = [float(rate) for rate in dropout]
+        rates = list(dropout)
+        if not all(isinstance(rate, Real) for rate in rates):
+            raise TypeError(f"dropout must be a number or a sequence of numbers, got {dropout!r}.")
+        rates = [float(rate) for rate in rates]
         if len(rates) != n_hidden + 1:
             raise ValueError(
                 f"dropout must have a rate for the inputs and one for each of the {n_hidden} hidden layers, "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
 
 from gdfast.estimators._losses import mean_loss
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from gdfast.estimators._base import BaseMLP
 
 _Score = Callable[["BaseMLP", Array], float]
+
+
+def check_scorer(scoring: Any) -> None:
+    """ValueError where ``scoring`` names no scorer."""
+    if not isinstance(scoring, str) or scoring == "loss":
+        return
+    try:
+        get_scorer(scoring)
+    except ValueError:
+        raise ValueError(
+            f"scoring must be the name of one of scikit-learn's scorers (sklearn.metrics.get_scorer_names() "
+            f"lists them), 'loss', a callable or None; got {scoring!r}."
+        ) from None
 
 
 class Holdout:
@@ -69,17 +82,25 @@ class Holdout:
         if getattr(est, "validation_scores_", None) is None or est._scored_by != est.scoring:
             est.validation_scores_, est.best_validation_score_ = [], -np.inf
             est.validation_loss_curve_ = []
+        else:
+            # Nor can those on another set: the weights that were best there are what has to be beaten here.
+            _, score = self._measure(est)
+            est.best_validation_score_ = score if score > -np.inf else -np.inf
         est._scored_by = est.scoring
+
+    def _measure(self, est: BaseMLP) -> tuple[float, float]:
+        """Loss and score of the weights at hand."""
+        est._forward(self._X, self._rows, self._outputs)
+        loss = mean_loss(self._loss, self._y, self._outputs, self._weight)
+        return loss, self._score(est, self._outputs) if est.scoring != "loss" else -loss
 
     def evaluate(self, est: BaseMLP) -> bool:
         """Record loss and score of the weights at hand, keep them if they are the best so far.
 
         Returns whether the score has improved by ``tol``.
         """
-        est._forward(self._X, self._rows, self._outputs)
-        loss = mean_loss(self._loss, self._y, self._outputs, self._weight)
+        loss, score = self._measure(est)
         est.validation_loss_curve_.append(loss)
-        score = self._score(est, self._outputs) if est.scoring != "loss" else -loss
         est.validation_scores_.append(score)
         self.logs = {"val_loss": loss, "val_score": score}
         if est.verbose:

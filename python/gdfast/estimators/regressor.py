@@ -104,7 +104,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Score on the validation set, that decides which weights are best and when ``early_stopping`` stops:
         the name of one of scikit-learn's scorers, a callable ``scorer(estimator, X, y)`` (which must take
         ``sample_weight``, too, where samples have weights), "loss" for the validation loss, or None for R2
-        (for "quantile" the D2 pinball score).
+        (for "quantile" the D2 pinball score). Several ``quantiles`` take none of scikit-learn's scorers.
     coefs_init : list of array-like of shape (fan_in, fan_out), default=None
         Weights of each layer for a fit to begin with, copied. None draws them: uniformly, by Glorot and
         Bengio, in a narrower range for layers with "logistic". They are drawn even where they are given, so
@@ -186,7 +186,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Score (see ``scoring``) on the validation set after each epoch; None without a validation set, absent
         with lbfgs unless there is ``X_val``.
     best_validation_score_ : float or None
-        The best of them.
+        The best of the last fit, whose weights are left. With ``warm_start`` the weights that it began with
+        take part, scored anew on its validation set.
     validation_loss_curve_ : list of float
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
@@ -437,9 +438,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return float(r2_score(y, predicted, sample_weight=sample_weight))
 
     def _quantiles(self) -> list[float]:
-        """``quantiles`` as a list; ValueError where it is not strictly increasing within (0, 1)."""
-        several = isinstance(self.quantiles, Iterable)
-        quantiles = [float(q) for q in self.quantiles] if several else [float(self.quantiles)]
+        """``quantiles`` as a list; ValueError or TypeError where it is not increasing within (0, 1)."""
+        quantiles = list(self.quantiles) if isinstance(self.quantiles, Iterable) else [self.quantiles]
+        if not all(isinstance(quantile, Real) for quantile in quantiles):
+            raise TypeError(f"quantiles must be a number or a sequence of numbers, got {self.quantiles!r}.")
+        quantiles = [float(quantile) for quantile in quantiles]
         increasing = all(lower < upper for lower, upper in pairwise([0.0, *quantiles, 1.0]))
         if not quantiles or not increasing:
             raise ValueError(
@@ -448,8 +451,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return quantiles
 
     def _check_arguments(self) -> list[int]:
-        self._quantiles()
-        return super()._check_arguments()
+        several = self.loss == "quantile" and len(self._quantiles()) > 1
+        sizes = super()._check_arguments()
+        if several and isinstance(self.scoring, str) and self.scoring != "loss":
+            raise ValueError(
+                f"scoring={self.scoring!r} takes one prediction for each target, but there are several "
+                "quantiles. Leave it at None (the D2 pinball score), or give 'loss' or a callable."
+            )
+        return sizes
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = self._validate_arrays(X, y, reset, y_numeric=True)

@@ -86,11 +86,7 @@ class Optimizer(Record):
             If a value is not one that the constructor takes, or decides which state the rule keeps and comes
             after the first step (momentum of SGD from or to 0, for instance). Nothing is changed then.
         """
-        unknown = [name for name in params if name not in self._names]
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {', '.join(self._names)}"
-            )
+        self._check_has(params)
         new = {**self.get_params(), **params}
         check_rule_parameters(self._rule_name, new)
         if params.keys() - {"lr"}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,28 @@ class Schedule(Record):
         """
         raise NotImplementedError
 
+    def set_params(self, **params: Any) -> Self:
+        """Change arguments; what the schedule has heard so far it forgets.
+
+        Parameters
+        ----------
+        **params
+            New values of arguments of the constructor, by name.
+
+        Returns
+        -------
+        self : Schedule
+            The schedule.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name is none of the constructor's, or a value not one that it takes. Nothing is changed then.
+        """
+        self._check_has(params)
+        self.__dict__.update(type(self)(**{**self.get_params(), **params}).__dict__)
+        return self
+
     def epoch_ends(self, value: float) -> bool:
         """Hear the monitored value, and say whether training should end now.
 
@@ -108,7 +130,7 @@ class Lambda(Curve):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of its kind.
+        If an argument is not of its kind, or, when rates are asked for, a factor is no number.
 
     References
     ----------
@@ -130,5 +152,16 @@ class Lambda(Curve):
         self.per = per
 
     def _at(self, lr: float, t: NDArray[np.float64], total: int) -> NDArray[np.float64]:
-        factors: list[Any] = [self.lr_lambda(int(time)) for time in t]
-        return lr * np.array(factors, np.float64)
+        return lr * np.array([self._factor(int(time)) for time in t])
+
+    def _factor(self, time: int) -> float:
+        factor: Any = self.lr_lambda(time)
+        try:
+            if factor is None or isinstance(factor, str):  # NumPy would take both
+                raise TypeError
+            return np.asarray(factor, np.float64).item()
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"A schedule's function must return a number, the learning rate's factor; got {factor!r} for "
+                f"{self.per} {time}"
+            ) from None

@@ -118,6 +118,8 @@ class MultiStep(Curve):
     """
 
     def __init__(self, milestones: Sequence[int], gamma: float = 0.1, *, per: str = "epoch") -> None:
+        if not isinstance(milestones, Sequence | np.ndarray) or getattr(milestones, "ndim", 1) != 1:
+            raise TypeError(f"milestones must be a sequence of integers, got {milestones!r}")
         for milestone in milestones:
             check_count("milestones", milestone)
         check_not_negative("gamma", gamma)

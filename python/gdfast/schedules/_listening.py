@@ -49,7 +49,8 @@ class Adaptive(Schedule):
         return self._lr
 
     def epoch_ends(self, value: float) -> bool:
-        self._without = self._without + 1 if value > self._best - self.tol else 0
+        # Written so that a NaN is no improvement.
+        self._without = 0 if value <= self._best - self.tol else self._without + 1
         self._best = min(self._best, value)
         if self._without <= self.n_iter_no_change or self._lr is None:
             return False
@@ -66,7 +67,8 @@ class Plateau(Schedule):
     Parameters
     ----------
     mode : {"min", "max"}, default="min"
-        Whether less is better, as of a loss, or more, as of a score.
+        Whether less is better, as of a loss, or more, as of a score. Estimators monitor a loss and refuse
+        "max".
     factor : float, default=0.1
         Below 1.
     patience : int, default=10
