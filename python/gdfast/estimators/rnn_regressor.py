@@ -156,7 +156,8 @@ class RNNRegressor(Recurrent, MLPRegressor):
     validation_scores_ : list of float or None
         Score on the validation set after each epoch; None without a validation set.
     best_validation_score_ : float or None
-        The best of them.
+        The best of the last fit, whose weights are left. With ``warm_start`` the weights that it began with
+        take part, scored anew on its validation set.
     validation_loss_curve_ : list of float
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
