@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from hypothesis import settings
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))  # reference.py and problems.py are imported by their names
+
+# Some tests press Ctrl-C, and a shell lets what it starts in the background ignore that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run: a failure must be the code's doing, never the draw's. No deadline, for a
 # loaded machine may take any time over one example.
