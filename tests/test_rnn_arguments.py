@@ -213,7 +213,7 @@ BAD = {
     "complex list": (lambda: regressor().fit(list(X + 1j), y), "Complex data not supported"),
     "masked": (lambda: regressor().fit(np.ma.masked_less(X, 0), y), "masked values"),
     "nothing": (lambda: regressor().fit(np.array(None), y), "n_sequences, n_steps, n_features"),
-    "large tbptt": (lambda: regressor(tbptt=(True, True)).fit(X, y), "pair of integers"),
+    "tbptt of no integers": (lambda: regressor(tbptt=(True, True)).fit(X, y), "pair of integers"),
     "ragged targets": (lambda: regressor(per_step=True).fit(X, RAGGED_Y), "y is ragged"),
     "targets of steps": (lambda: regressor().fit(X, RAGGED_Y), "Set per_step=True"),
     "other outputs": (
@@ -241,3 +241,11 @@ def test_bad_input_is_told(what: str) -> None:
 
 def test_a_truncation_beyond_all_lengths_is_none() -> None:
     assert regressor(tbptt=(10**30, 10**30)).fit(X, y).loss_ == regressor().fit(X, y).loss_
+
+
+def test_a_stateful_fit_hands_on_what_the_user_gave() -> None:
+    frames = [pd.DataFrame(x, columns=["a", "b"]) for x in RAGGED]
+    for data in (X, frames):
+        net = regressor(stateful=True).fit(data, y)
+        _, states = net.predict(data, return_state=True)
+        np.testing.assert_array_equal(net.state_[0], states[0])

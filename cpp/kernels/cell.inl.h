@@ -20,8 +20,8 @@ void elman_forward(const CellForward<T>& s) {
     }
 }
 
-// What follows waits for long chains of sums in one step of a loop. Loops of one chain each let the processor
-// work on several steps at once.
+// A gated cell's functions, one after another within an iteration, would be a chain so long that the
+// processor sees little of the next one. With a loop for each it works on several iterations at once.
 template <class T>
 inline void squash(T* sums, int64_t n, Vec<T> (*f)(Vec<T>)) {
     for (int64_t k = 0; k < n; k += Simd<T>::lanes) store(sums + k, f(load(sums + k)));

@@ -245,12 +245,12 @@ class Recurrent(BaseMLP):
     ) -> Self:
         if not self.stateful:
             return super()._fit(X, y, sample_weight, given_holdout, incremental=incremental)
-        X = check_sequences(X)
         if not incremental:
             super()._fit(X, y, sample_weight, given_holdout, incremental=False)
             # Every epoch begins anew: where the last one ends is told by the weights that training ends with.
-            _, self.state_ = self._run(X, None)
+            _, self.state_ = self._run(self._check_features(X, reset=False), None)
             return self
+        X = check_sequences(X)
         carried = Carried(None)
         if hasattr(self, "coefs_") and hasattr(self, "state_"):
             if len(self.state_) and len(self.state_[0]) != len(X):
