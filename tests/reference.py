@@ -262,7 +262,14 @@ def reported_loss(loss: Named, y: Array, prediction: Array, sample_weight: Array
 
 
 def total_weight(n_rows: int, sample_weight: Array | None) -> float:
-    return float(n_rows) if sample_weight is None else float(sample_weight.sum())
+    """What a loss is divided by; 0 where the sum is too small to divide by, or rounding's of what cancels."""
+    if sample_weight is None:
+        return float(n_rows)
+    limits = np.finfo(sample_weight.dtype if sample_weight.dtype.kind == "f" else np.float64)
+    weights = sample_weight.astype(np.float64)
+    total = float(weights.sum())
+    least = max(float(limits.tiny), 4 * float(limits.eps) * float(np.abs(weights).sum()))
+    return total if abs(total) > least else 0.0
 
 
 def penalty(coefs: Sequence[Array], alpha: float, total: float, l1_ratio: float = 0.0) -> float:
@@ -460,23 +467,25 @@ class Trainer:
         learning_rate: float | Array,
         backprop_depth: int | None = None,
     ) -> tuple[float, bool]:
-        """One pass over the rows of ``order``: the mean of the batches' losses, and whether all is finite."""
+        """One pass over the rows of ``order``: the mean over the rows of their batch's loss, and whether all
+        weights are finite. A batch that weighs nothing has no loss."""
         order = np.arange(len(X)) if order is None else order
-        loss_sum = 0.0
+        loss_sum, n_rows = 0.0, 0
         self.records: list[tuple[Array, Array, Array]] = []
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             rate = learning_rate if np.isscalar(learning_rate) else learning_rate[start // self.batch_size]
             weight = None if sample_weight is None else sample_weight[rows]
             # A batch that weighs nothing has no mean: it is skipped, and counts as no step.
-            if total_weight(len(rows), weight) > 0:
+            if total_weight(len(rows), weight) != 0:
                 loss = self.train_step(X[rows], y[rows], weight, float(rate), backprop_depth)
                 loss_sum += loss * len(rows)
+                n_rows += len(rows)
         finite = all(bool(np.isfinite(p).all()) for p in self.params)
         if finite:
             for plain, p in zip(self.plain, self.params, strict=True):
                 plain[...] = p
-        return loss_sum / max(len(order), 1), finite
+        return loss_sum / n_rows if n_rows else np.nan, finite
 
     def train_step(
         self,

@@ -227,7 +227,7 @@ class Trainer(reference.Trainer):
         if finite:
             for plain, p in zip(self.plain, self.params, strict=True):
                 plain[...] = p
-        return total / max(terms, 1), finite
+        return total / terms if terms else np.nan, finite
 
     def train_batch(
         self,
@@ -279,7 +279,7 @@ class Trainer(reference.Trainer):
         rows = np.array([row for _, row, _, _ in terms])
         weight = None if sample_weight is None else sample_weight[rows]
         total = reference.total_weight(len(rows), weight)
-        if not total > 0:
+        if total == 0:
             return None  # no mean: skipped, and counts as no step
         head_inputs = np.concatenate([h for _, _, h, _ in terms])
         outputs = network.head(head_inputs, OUTPUT_OF[self.loss])

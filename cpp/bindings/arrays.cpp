@@ -104,8 +104,9 @@ py::array checked_array(py::handle object, const Name& name, Access access) {
                              py::cast<std::string>(py::str(a.dtype())));
     constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
     if (!(a.flags() & py::array::c_style) || !(a.flags() & aligned))
-        throw py::value_error(name.str() +
-                              " must be C-contiguous and aligned; np.ascontiguousarray makes it so");
+        throw py::value_error(
+            name.str() +
+            " must be C-contiguous and aligned; np.require(..., requirements=['C', 'A']) makes it so");
     if (access == Access::write && !a.writeable())
         throw py::value_error(name.str() + " is read-only, but is written to");
     return a;
@@ -149,7 +150,7 @@ Rows<T> checked_rows(py::handle object, const Name& name, int64_t columns) {
     const std::string data_name = name.str() + ".data", indices_name = name.str() + ".indices",
                       indptr_name = name.str() + ".indptr";
     rows.data = checked<T>(triple[0], data_name, {kAny}, Access::read);
-    const int64_t stored = py::reinterpret_borrow<py::array>(triple[0]).size();
+    const int64_t stored = rows.stored = py::reinterpret_borrow<py::array>(triple[0]).size();
     const py::array indices = as_array(triple[1], indices_name);
     const py::array indptr = as_array(triple[2], indptr_name);
     rows.rows = indptr.size() - 1;
@@ -232,6 +233,24 @@ std::vector<bool> add_norms(py::handle norms, Network<T>& network, Access access
         normalized[i] = true;
     }
     return normalized;
+}
+
+template <class T>
+PlainArrays<T> LentArrays<T>::of(const Spec& spec) const {
+    PlainArrays<T> arrays;
+    std::vector<T*>* const of_norms[] = {&arrays.gammas, &arrays.betas, &arrays.means, &arrays.variances};
+    for (size_t i = 0; i < spec.layers.size(); ++i) {
+        const Layer& l = spec.layers[i];
+        const py::object coef = coefs_[i], intercept = intercepts_[i];
+        arrays.coefs.push_back(checked<T>(coef, Name("coefs", i), {l.in, l.out}, Access::write));
+        arrays.intercepts.push_back(checked<T>(intercept, Name("intercepts", i), {l.out}, Access::write));
+        for (size_t k = 0; k < 4; ++k) {
+            const py::object norm = l.normalized ? py::object(py::tuple(norms_[i])[k]) : py::none();
+            of_norms[k]->push_back(
+                l.normalized ? checked<T>(norm, Name("batch_norm", i), {l.out}, Access::write) : nullptr);
+        }
+    }
+    return arrays;
 }
 
 template <class T>
@@ -384,6 +403,7 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
 }
 
 #define GDFAST_INSTANTIATE(T)                                                                               \
+    template class LentArrays<T>;                                                                           \
     template py::array checked_array<T>(py::handle, const Name&, Access);                                   \
     template T* checked<T>(py::handle, const Name&, Shape, Access);                                         \
     template T* checked_like<T>(const py::array&, py::handle, const Name&, Access);                         \

@@ -87,6 +87,22 @@ Network<T> checked_network(const py::sequence& coefs, const py::sequence& interc
 template <class T>
 std::vector<bool> add_norms(py::handle norms, Network<T>& network, Access access);
 
+// A network's arrays as a caller has handed them over: references of our own, for lists and arrays stay the
+// caller's to change. So every use looks at them anew, and takes all sizes from the network's spec.
+template <class T>
+class LentArrays {
+public:
+    LentArrays(const py::sequence& coefs, const py::sequence& intercepts, const py::object& norms)
+        : coefs_(coefs),
+          intercepts_(intercepts),
+          norms_(py::isinstance<py::sequence>(norms) ? py::tuple(norms) : py::tuple()) {}
+    // Raises where an array is no longer what it was.
+    PlainArrays<T> of(const Spec& spec) const;
+
+private:
+    const py::tuple coefs_, intercepts_, norms_;
+};
+
 template <class T>
 Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t outputs);
 

@@ -16,6 +16,33 @@ double checked_limit(const py::object& limit, const char* name) {
     return value;
 }
 
+using Sizes = std::vector<int64_t>;
+
+// Of weights, biases, then each normalised layer's gamma and beta.
+std::vector<Sizes> trained_shapes(const Spec& spec) {
+    std::vector<Sizes> shapes;
+    for (const Layer& l : spec.layers) shapes.push_back({l.in, l.out});
+    for (const Layer& l : spec.layers) shapes.push_back({l.out});
+    for (const Layer& l : spec.layers)
+        if (l.normalized) shapes.insert(shapes.end(), 2, {l.out});
+    return shapes;
+}
+
+// Arrays of these shapes as a network's.
+template <class T>
+PlainArrays<T> arranged(const Spec& spec, const std::vector<T*>& pointers) {
+    const size_t layers = spec.layers.size();
+    PlainArrays<T> plain;
+    plain.coefs.assign(pointers.begin(), pointers.begin() + static_cast<std::ptrdiff_t>(layers));
+    plain.intercepts.assign(pointers.begin() + static_cast<std::ptrdiff_t>(layers),
+                            pointers.begin() + static_cast<std::ptrdiff_t>(2 * layers));
+    size_t next = 2 * layers;
+    for (const Layer& l : spec.layers)
+        for (auto* list : {&plain.gammas, &plain.betas})
+            list->push_back(l.normalized ? pointers[next++] : nullptr);
+    return plain;
+}
+
 }  // namespace
 
 double checked_share(double value, const char* name, double least, double most) {
@@ -58,20 +85,18 @@ LearningRates checked_learning_rates(const py::object& learning_rate, int64_t st
 }
 
 template <class T>
-py::dict descent_state(const Descent<T>& descent, const Spec& spec, const py::list& trained,
-                       const Arrange<T>& arrange) {
+py::dict descent_state(const Descent<T>& descent, const Spec& spec) {
     py::dict slots;
     const auto names = descent.options().rule.slots();
     for (size_t i = 0; i < names.size(); ++i) {
         py::list arrays;
         std::vector<T*> pointers;
-        for (const py::handle item : trained) {
-            const auto like = py::reinterpret_borrow<py::array>(item);
-            py::array_t<T> copy(std::vector<py::ssize_t>(like.shape(), like.shape() + like.ndim()));
+        for (const Sizes& shape : trained_shapes(spec)) {
+            py::array_t<T> copy(shape);
             pointers.push_back(copy.mutable_data());
             arrays.append(copy);
         }
-        unpack(spec, descent.slot(i), arrange(pointers));
+        unpack(spec, descent.slot(i), arranged(spec, pointers));
         slots[names[i].name] = arrays;
     }
     py::dict state;
@@ -86,31 +111,34 @@ py::dict descent_state(const Descent<T>& descent, const Spec& spec, const py::li
 }
 
 template <class T>
-void load_descent_state(Descent<T>& descent, const Spec& spec, const py::list& trained,
-                        const Arrange<T>& arrange, const py::dict& state) {
+void load_descent_state(Descent<T>& descent, const Spec& spec, const py::dict& state) {
     if (!state.contains("step") || !state.contains("slots"))
         throw py::value_error("state must have 'step' and 'slots', as state_dict() returns them");
     const int64_t step = checked_number<int64_t>(state["step"], "state['step']");
     if (step < 0) throw py::value_error("state['step'] must be at least 0, got " + std::to_string(step));
     const auto slots = py::cast<py::dict>(state["slots"]);
     const auto names = descent.options().rule.slots();
+    const std::vector<Sizes> shapes = trained_shapes(spec);
     std::vector<PlainArrays<T>> all;
+    std::vector<py::tuple> lists;  // references of our own while they are read
     for (const Slot& slot : names) {
         const std::string name = slot.name;
         if (!slots.contains(slot.name))
             throw py::value_error("state['slots'] must have '" + name + "' for this rule");
-        const auto arrays = py::cast<py::list>(slots[slot.name]);
+        const py::tuple& arrays = lists.emplace_back(py::cast<py::sequence>(slots[slot.name]));
         const std::string label = "state['slots']['" + name + "']";
-        if (arrays.size() != trained.size())
-            throw py::value_error(label + " must hold " + std::to_string(trained.size()) + " arrays, got " +
+        if (arrays.size() != shapes.size())
+            throw py::value_error(label + " must hold " + std::to_string(shapes.size()) + " arrays, got " +
                                   std::to_string(arrays.size()));
         std::vector<T*> pointers;
         for (size_t i = 0; i < arrays.size(); ++i) {
-            const py::object like = trained[i];
-            pointers.push_back(checked_like<T>(py::reinterpret_borrow<py::array>(like), arrays[i],
-                                               Name(label.c_str(), i), Access::read));
+            const py::object array = arrays[i];
+            const Name name(label.c_str(), i);
+            pointers.push_back(shapes[i].size() == 2
+                                   ? checked<T>(array, name, {shapes[i][0], shapes[i][1]}, Access::read)
+                                   : checked<T>(array, name, {shapes[i][0]}, Access::read));
         }
-        all.push_back(arrange(pointers));
+        all.push_back(arranged(spec, pointers));
     }
     std::vector<double> norms;
     if (descent.options().limits.adaptive) {
@@ -142,10 +170,9 @@ py::object descent_records(const Descent<T>& descent) {
     return records;
 }
 
-#define GDFAST_INSTANTIATE(T)                                                                            \
-    template py::dict descent_state(const Descent<T>&, const Spec&, const py::list&, const Arrange<T>&); \
-    template void load_descent_state(Descent<T>&, const Spec&, const py::list&, const Arrange<T>&,       \
-                                     const py::dict&);                                                   \
+#define GDFAST_INSTANTIATE(T)                                                    \
+    template py::dict descent_state(const Descent<T>&, const Spec&);             \
+    template void load_descent_state(Descent<T>&, const Spec&, const py::dict&); \
     template py::object descent_records(const Descent<T>&);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

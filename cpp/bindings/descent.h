@@ -1,10 +1,10 @@
 // What the trainers' bindings share: the arguments, the state and the records of a Descent.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "bindings/interruptible.h"
 #include "training/trainer.h"
 
 namespace gdfast {
@@ -18,17 +18,34 @@ DescentOptions descent_options(double alpha, double l1_ratio, double weight_deca
 // A number, which `one` is to keep, or an array of `steps` numbers.
 LearningRates checked_learning_rates(const py::object& learning_rate, int64_t steps, double& one);
 
-// What plain arrays the arrays of a state are, in their order.
+// The step and the slots: arrays of the shapes of weights, biases, and then each normalised layer's gamma and
+// beta.
 template <class T>
-using Arrange = std::function<PlainArrays<T>(const std::vector<T*>&)>;
+py::dict descent_state(const Descent<T>& descent, const Spec& spec);
+template <class T>
+void load_descent_state(Descent<T>& descent, const Spec& spec, const py::dict& state);
 
-// `trained` are the caller's arrays: the state has their shapes.
-template <class T>
-py::dict descent_state(const Descent<T>& descent, const Spec& spec, const py::list& trained,
-                       const Arrange<T>& arrange);
-template <class T>
-void load_descent_state(Descent<T>& descent, const Spec& spec, const py::list& trained,
-                        const Arrange<T>& arrange, const py::dict& state);
+// Runs an epoch of a trainer, and writes the weights back where they are finite: also when Ctrl-C has ended
+// it. Returns the mean loss, and whether they are.
+template <class Trainer, class T, class Run>
+py::tuple epoch_run(Trainer& trainer, const LentArrays<T>& lent, const Spec& spec, Run run) {
+    EpochResult result{};
+    bool finite = false;
+    const auto save = [&] {
+        if (finite) trainer.save(lent.of(spec));
+    };
+    try {
+        interruptible([&] {
+            result = run();
+            finite = trainer.finite();
+        });
+    } catch (const py::error_already_set&) {
+        save();
+        throw;
+    }
+    save();
+    return py::make_tuple(result.loss, finite);
+}
 
 template <class T>
 py::object descent_records(const Descent<T>& descent);

@@ -1,5 +1,6 @@
 // The functions of a network over plain arrays.
 #include "bindings/arrays.h"
+#include "bindings/interruptible.h"
 #include "kernels/dispatch.h"
 #include "network/predict.h"
 #include "network/team.h"
@@ -49,12 +50,11 @@ py::object forward_typed(const py::object& x, const py::sequence& coefs, const p
     }
     T* to = static_cast<T*>(result.mutable_data());
     const int limit = thread_limit(n_threads);
-    bool finite;
-    {
-        py::gil_scoped_release released;
+    bool finite = false;
+    interruptible([&] {
         finite = predict<T>(spec, network.arrays, data, order, count, output_function, bn_epsilon,
                             check_finite, to, limit);
-    }
+    });
     if (!finite) return py::none();
     return result;
 }
@@ -102,8 +102,12 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
     if (data.weight_sum(0, data.count) == 0)
         throw py::value_error("sample_weight sums to zero: there is no mean loss to take the gradient of");
     const int limit = thread_limit(n_threads);
-    py::gil_scoped_release released;
-    return loss_and_gradient<T>(spec, network.arrays, data, loss_function, alpha, gradient.arrays, limit);
+    double value = 0;
+    interruptible([&] {
+        value =
+            loss_and_gradient<T>(spec, network.arrays, data, loss_function, alpha, gradient.arrays, limit);
+    });
+    return value;
 }
 
 double loss_and_grad(const py::object& x, const py::object& y, const py::sequence& coefs,

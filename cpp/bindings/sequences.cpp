@@ -7,6 +7,7 @@
 #include "bindings/arrays.h"
 #include "bindings/busy.h"
 #include "bindings/descent.h"
+#include "bindings/interruptible.h"
 #include "kernels/dispatch.h"
 #include "network/sequence_predict.h"
 #include "network/team.h"
@@ -127,98 +128,80 @@ public:
     virtual py::dict state_dict() = 0;
     virtual void load_state_dict(const py::dict& state) = 0;
     virtual py::object records() = 0;
+    virtual int64_t step() = 0;
 };
 
 template <class T>
 class TypedSequenceTrainer final : public AnySequenceTrainer {
 public:
-    TypedSequenceTrainer(const py::list& coefs, const py::list& intercepts, Cell cell, const py::object& loss,
-                         bool per_step, std::optional<Truncation> tbptt, const DescentOptions& options,
-                         int64_t batch_size, int n_threads)
-        : coefs_(coefs),
-          intercepts_(intercepts),
-          network_(checked_recurrent<T>(coefs, intercepts, cell, Access::write)),
-          loss_(loss_named<T>(loss, network_.spec.head().out)),
-          n_threads_(n_threads),
-          trainer_(network_.spec, loss_, options, per_step, tbptt, batch_size, thread_limit(n_threads)) {
-        trainer_.load(network_.arrays);
+    TypedSequenceTrainer(const py::sequence& coefs, const py::sequence& intercepts, Cell cell,
+                         const py::object& loss, bool per_step, std::optional<Truncation> tbptt,
+                         const DescentOptions& options, int64_t batch_size, int n_threads)
+        : lent_(coefs, intercepts, py::none()), n_threads_(n_threads) {
+        const RecurrentSpec spec = checked_recurrent<T>(coefs, intercepts, cell, Access::write).spec;
+        loss_ = loss_named<T>(loss, spec.head().out);
+        const int limit = thread_limit(n_threads);
+        interruptible([&] {
+            trainer_ = std::make_unique<SequenceTrainer<T>>(spec, loss_, options, per_step, tbptt, batch_size,
+                                                            limit);
+        });
+        load();
     }
 
     py::tuple run_epoch(const py::object& x, const py::object& starts, const py::object& y,
                         const py::object& order, const py::object& sample_weight,
                         const py::object& learning_rate, const py::object& states) override {
         const Busy busy(running_, "SequenceTrainer");
-        const RecurrentSpec& spec = trainer_.spec();
+        const RecurrentSpec& spec = trainer_->spec();
         SequenceData<T> data;
         data.sequences = checked_sequences<T>(x, starts, order, states, spec);
         const int64_t sequences = py::reinterpret_borrow<py::array>(starts).size() - 1;
-        const int64_t terms = trainer_.per_step() ? data.sequences.x.rows : sequences;
+        const int64_t terms = trainer_->per_step() ? data.sequences.x.rows : sequences;
         data.y = checked_targets<T>(y, loss_.kind, terms, spec.head().out);
         if (!sample_weight.is_none())
             data.weight = checked<T>(sample_weight, "sample_weight", {terms}, Access::read);
-        const int64_t batches = (data.sequences.count + trainer_.batch_size() - 1) / trainer_.batch_size();
-        const int64_t updates = batches * trainer_.updates_of_batch(data.sequences);
+        const int64_t batches = (data.sequences.count + trainer_->batch_size() - 1) / trainer_->batch_size();
+        const int64_t updates = batches * trainer_->updates_of_batch(data.sequences);
         double rate = 0;
         const LearningRates rates = checked_learning_rates(learning_rate, updates, rate);
         // Read anew: the caller may have limited its threads meanwhile.
         const int limit = thread_limit(n_threads_);
-        EpochResult result;
-        bool finite;
-        {
-            py::gil_scoped_release released;
-            result = trainer_.run(data, rates, limit, [] {
-                py::gil_scoped_acquire acquired;
-                return PyErr_CheckSignals() != 0;
-            });
-            finite = trainer_.finite();
-            if (finite) trainer_.save(network_.arrays);
-        }
-        if (result.interrupted) throw py::error_already_set();
-        return py::make_tuple(result.loss, finite);
+        return epoch_run(*trainer_, lent_, matrices(), [&] { return trainer_->run(data, rates, limit); });
     }
 
     void load() override {
         const Busy busy(running_, "SequenceTrainer");
-        trainer_.load(network_.arrays);
+        const PlainArrays<T> arrays = lent_.of(matrices());
+        interruptible([&] { trainer_->load(arrays); });
     }
 
     py::dict state_dict() override {
         const Busy busy(running_, "SequenceTrainer");
-        return descent_state<T>(trainer_.descent, trainer_.spec().matrices, trained(), arrange());
+        return descent_state<T>(trainer_->descent, matrices());
     }
 
     void load_state_dict(const py::dict& state) override {
         const Busy busy(running_, "SequenceTrainer");
-        load_descent_state<T>(trainer_.descent, trainer_.spec().matrices, trained(), arrange(), state);
+        load_descent_state<T>(trainer_->descent, matrices(), state);
     }
 
     py::object records() override {
         const Busy busy(running_, "SequenceTrainer");
-        return descent_records(trainer_.descent);
+        return descent_records(trainer_->descent);
+    }
+
+    int64_t step() override {
+        const Busy busy(running_, "SequenceTrainer");
+        return trainer_->descent.step;
     }
 
 private:
-    py::list trained() const {
-        py::list arrays;
-        for (const py::handle coef : coefs_) arrays.append(coef);
-        for (const py::handle intercept : intercepts_) arrays.append(intercept);
-        return arrays;
-    }
-    Arrange<T> arrange() const {
-        return [](const std::vector<T*>& pointers) {
-            const auto middle = pointers.begin() + static_cast<std::ptrdiff_t>(pointers.size() / 2);
-            PlainArrays<T> plain;
-            plain.coefs.assign(pointers.begin(), middle);
-            plain.intercepts.assign(middle, pointers.end());
-            return plain;
-        };
-    }
+    const Spec& matrices() const { return trainer_->spec().matrices; }
 
-    const py::list coefs_, intercepts_;  // keep the caller's arrays alive
-    const RecurrentNetwork<T> network_;
-    const LossFunction<T> loss_;
+    const LentArrays<T> lent_;
+    LossFunction<T> loss_;
     const int n_threads_;
-    SequenceTrainer<T> trainer_;
+    std::unique_ptr<SequenceTrainer<T>> trainer_;
     std::atomic<bool> running_{false};
 };
 
@@ -237,7 +220,7 @@ std::unique_ptr<AnySequenceTrainer> make_trainer(
         descent_options(alpha, l1_ratio, weight_decay, clip_value, clip_norm, clip_layer_norm, gradient_noise,
                         seed, records, rule, rule_params);
     // Copies of the lists, not of the arrays: the caller may change its lists.
-    const py::list own_coefs(coefs), own_intercepts(intercepts);
+    const py::tuple own_coefs(coefs), own_intercepts(intercepts);
     const auto make = [&](auto zero) -> std::unique_ptr<AnySequenceTrainer> {
         return std::make_unique<TypedSequenceTrainer<decltype(zero)>>(
             own_coefs, own_intercepts, cell_named(cell), loss, per_step, checked_truncation(tbptt), options,
@@ -258,10 +241,9 @@ py::array forward_typed(const py::object& x, const py::object& starts, const py:
     py::array_t<T> out({rows, network.spec.head().out});
     T* to = out.mutable_data();
     const int limit = thread_limit(n_threads);
-    {
-        py::gil_scoped_release released;
+    interruptible([&] {
         predict_sequences<T>(network.spec, network.arrays, sequences, per_step, output_function, to, limit);
-    }
+    });
     return out;
 }
 
@@ -291,7 +273,8 @@ void register_sequences(py::module_& m) {
         .def("load", &AnySequenceTrainer::load)
         .def("state_dict", &AnySequenceTrainer::state_dict)
         .def("load_state_dict", &AnySequenceTrainer::load_state_dict, py::arg("state"))
-        .def_property_readonly("records", &AnySequenceTrainer::records);
+        .def_property_readonly("records", &AnySequenceTrainer::records)
+        .def_property_readonly("step", &AnySequenceTrainer::step);
     m.def("sequence_forward", forward_any, py::arg("X"), py::arg("starts"), py::arg("coefs"),
           py::arg("intercepts"), py::arg("cell"), py::arg("output"), py::kw_only(),
           py::arg("per_step") = false, py::arg("order") = py::none(), py::arg("states") = py::none(),

@@ -8,6 +8,7 @@
 #include "bindings/arrays.h"
 #include "bindings/busy.h"
 #include "bindings/descent.h"
+#include "bindings/interruptible.h"
 #include "kernels/dispatch.h"
 
 namespace gdfast {
@@ -24,30 +25,27 @@ public:
     virtual py::dict state_dict() = 0;
     virtual void load_state_dict(const py::dict& state) = 0;
     virtual py::object records() = 0;
+    virtual int64_t step() = 0;
     virtual int threads() const = 0;
 };
 
 template <class T>
 class TypedTrainer final : public AnyTrainer {
 public:
-    TypedTrainer(const py::list& coefs, const py::list& intercepts, const py::sequence& activations,
+    TypedTrainer(const py::sequence& coefs, const py::sequence& intercepts, const py::sequence& activations,
                  const py::object& loss, const DescentOptions& options, const std::vector<double>& dropout,
                  const py::object& batch_norm, const NormOptions& norm, int64_t batch_size, int n_threads)
-        : coefs_(coefs),
-          intercepts_(intercepts),
-          norms_(py::isinstance<py::sequence>(batch_norm) ? py::list(batch_norm) : py::list()),
-          network_(checked_network<T>(coefs, intercepts, "coefs", "intercepts", Access::write)),
-          normalized_(
-              batch_norm.is_none()
-                  ? std::vector<bool>()
-                  : add_norms(py::isinstance<py::sequence>(batch_norm) ? py::object(norms_) : batch_norm,
-                              network_, Access::write)),
-          loss_(loss_named<T>(loss, network_.units.back())),
-          n_threads_(n_threads),
-          trainer_(Spec(network_.units, activations_named(activations, network_.units.size() - 2),
-                        kernels<T>().panel, kernels<T>().lanes, normalized_),
-                   loss_, options, dropout, norm, batch_size, thread_limit(n_threads)) {
-        trainer_.load(network_.arrays);
+        : lent_(coefs, intercepts, batch_norm), n_threads_(n_threads) {
+        Network<T> network = checked_network<T>(coefs, intercepts, "coefs", "intercepts", Access::write);
+        const std::vector<bool> normalized = add_norms(batch_norm, network, Access::write);
+        loss_ = loss_named<T>(loss, network.units.back());
+        const Spec spec(network.units, activations_named(activations, network.units.size() - 2),
+                        kernels<T>().panel, kernels<T>().lanes, normalized);
+        const int limit = thread_limit(n_threads);
+        interruptible([&] {
+            trainer_ = std::make_unique<Trainer<T>>(spec, loss_, options, dropout, norm, batch_size, limit);
+        });
+        load();
     }
 
     py::tuple run_epoch(const py::object& x, const py::object& y, const py::object& order,
@@ -55,16 +53,16 @@ public:
                         const py::object& backprop_depth) override {
         const Busy busy(running_, "Trainer");
         Data<T> data;
-        data.x = checked_rows<T>(x, "X", trainer_.spec().inputs());
-        data.y = checked_targets<T>(y, loss_.kind, data.x.rows, trainer_.spec().outputs());
+        data.x = checked_rows<T>(x, "X", trainer_->spec().inputs());
+        data.y = checked_targets<T>(y, loss_.kind, data.x.rows, trainer_->spec().outputs());
         data.order = checked_order(order, "order", data.x.rows, data.count);
         if (!sample_weight.is_none())
             data.weight = checked<T>(sample_weight, "sample_weight", {data.x.rows}, Access::read);
         double rate = 0;
         EpochOptions options{};
-        const int64_t batches = (data.count + trainer_.batch_size() - 1) / trainer_.batch_size();
+        const int64_t batches = (data.count + trainer_->batch_size() - 1) / trainer_->batch_size();
         options.learning_rates = checked_learning_rates(learning_rate, batches, rate);
-        const auto layers = static_cast<int64_t>(coefs_.size());
+        const auto layers = static_cast<int64_t>(spec().layers.size());
         options.backprop_depth =
             backprop_depth.is_none() ? layers : checked_number<int64_t>(backprop_depth, "backprop_depth");
         if (options.backprop_depth < 1 || options.backprop_depth > layers)
@@ -72,75 +70,44 @@ public:
                                   std::to_string(layers) + ", got " + std::to_string(options.backprop_depth));
         // Read anew: the caller may have limited its threads meanwhile.
         options.thread_limit = thread_limit(n_threads_);
-        EpochResult result;
-        bool finite;
-        {
-            py::gil_scoped_release released;
-            result = trainer_.run(data, options, [] {
-                py::gil_scoped_acquire acquired;
-                return PyErr_CheckSignals() != 0;
-            });
-            finite = trainer_.finite();
-            if (finite) trainer_.save(network_.arrays);
-        }
-        if (result.interrupted) throw py::error_already_set();
-        return py::make_tuple(result.loss, finite);
+        return epoch_run(*trainer_, lent_, spec(), [&] { return trainer_->run(data, options); });
     }
 
     void load() override {
         const Busy busy(running_, "Trainer");
-        trainer_.load(network_.arrays);
+        const PlainArrays<T> arrays = lent_.of(spec());
+        interruptible([&] { trainer_->load(arrays); });
     }
 
     py::dict state_dict() override {
         const Busy busy(running_, "Trainer");
-        return descent_state<T>(trainer_.descent, trainer_.spec(), trained(), arrange());
+        return descent_state<T>(trainer_->descent, spec());
     }
 
     void load_state_dict(const py::dict& state) override {
         const Busy busy(running_, "Trainer");
-        load_descent_state<T>(trainer_.descent, trainer_.spec(), trained(), arrange(), state);
+        load_descent_state<T>(trainer_->descent, spec(), state);
     }
 
     py::object records() override {
         const Busy busy(running_, "Trainer");
-        return descent_records(trainer_.descent);
+        return descent_records(trainer_->descent);
     }
 
-    int threads() const override { return trainer_.threads(); }
+    int64_t step() override {
+        const Busy busy(running_, "Trainer");
+        return trainer_->descent.step;
+    }
+
+    int threads() const override { return trainer_->threads(); }
 
 private:
-    // Weights, biases, then each normalised layer's gamma and beta.
-    py::list trained() const {
-        py::list arrays;
-        for (const py::handle coef : coefs_) arrays.append(coef);
-        for (const py::handle intercept : intercepts_) arrays.append(intercept);
-        for (size_t k = 0; k < normalized_.size(); ++k)
-            if (normalized_[k])
-                for (size_t i = 0; i < 2; ++i) arrays.append(py::cast<py::tuple>(norms_[k])[i]);
-        return arrays;
-    }
-    Arrange<T> arrange() const {
-        return [this](const std::vector<T*>& pointers) {
-            PlainArrays<T> plain;
-            auto next = pointers.begin();
-            for (auto* list : {&plain.coefs, &plain.intercepts}) {
-                list->assign(next, next + static_cast<std::ptrdiff_t>(coefs_.size()));
-                next += static_cast<std::ptrdiff_t>(coefs_.size());
-            }
-            for (const bool normalized : normalized_)
-                for (auto* list : {&plain.gammas, &plain.betas})
-                    list->push_back(normalized ? *next++ : nullptr);
-            return plain;
-        };
-    }
+    const Spec& spec() const { return trainer_->spec(); }
 
-    const py::list coefs_, intercepts_, norms_;  // keep the caller's arrays alive
-    Network<T> network_;
-    const std::vector<bool> normalized_;
-    const LossFunction<T> loss_;
+    const LentArrays<T> lent_;
+    LossFunction<T> loss_;
     const int n_threads_;
-    Trainer<T> trainer_;
+    std::unique_ptr<Trainer<T>> trainer_;
     std::atomic<bool> running_{false};
 };
 
@@ -178,7 +145,7 @@ std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::se
         throw py::value_error("bn_epsilon must be positive, got " + std::to_string(bn_epsilon));
     norm.epsilon = bn_epsilon;
     // Copies of the lists, not of the arrays: the caller may change its lists.
-    const py::list own_coefs(coefs), own_intercepts(intercepts);
+    const py::tuple own_coefs(coefs), own_intercepts(intercepts);
     if (is_float32(own_coefs[0], "coefs[0]"))
         return std::make_unique<TypedTrainer<float>>(own_coefs, own_intercepts, activations, loss, options,
                                                      rates, batch_norm, norm, batch_size, n_threads);
@@ -205,6 +172,7 @@ void register_trainer(py::module_& m) {
         .def("state_dict", &AnyTrainer::state_dict)
         .def("load_state_dict", &AnyTrainer::load_state_dict, py::arg("state"))
         .def_property_readonly("records", &AnyTrainer::records)
+        .def_property_readonly("step", &AnyTrainer::step)
         .def_property_readonly("n_threads", &AnyTrainer::threads);
 }
 

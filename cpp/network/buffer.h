@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "network/interruption.h"
+
 namespace gdfast {
 
 // a * b, or an error that names the cause: sizes come from the user.
@@ -40,7 +42,12 @@ public:
         // Panels of wide layers are far apart: fewer, larger pages keep the address translation cached.
         if (line == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);
 #endif
-        std::memset(static_cast<void*>(data_), 0, bytes);
+        try {
+            zero(bytes);
+        } catch (...) {
+            std::free(data_);
+            throw;
+        }
     }
     ~Buffer() { std::free(data_); }
     Buffer(Buffer&& other) noexcept { swap(other); }
@@ -55,6 +62,15 @@ public:
     int64_t size() const { return size_; }
 
 private:
+    // Piece by piece: the pages of a large one take seconds to come.
+    void zero(size_t bytes) {
+        constexpr size_t piece = size_t{1} << 25;
+        for (size_t done = 0; done < bytes; done += piece) {
+            if (done) stop_point();
+            std::memset(reinterpret_cast<char*>(data_) + done, 0,
+                        bytes - done < piece ? bytes - done : piece);
+        }
+    }
     void swap(Buffer& other) {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);

@@ -13,7 +13,21 @@ struct Moments {
     Buffer<T> mean, variance;  // running
     Buffer<T> inverse;         // of this batch: 1 / sqrt(variance + epsilon)
     Moments() = default;
-    explicit Moments(int64_t columns) : mean(columns), variance(columns), inverse(columns) {}
+    explicit Moments(int64_t columns)
+        : mean(columns), variance(columns), inverse(columns), kept_(2 * columns) {}
+
+    // For a step that may be given up.
+    void keep_running() {
+        std::copy_n(mean.data(), mean.size(), kept_.data());
+        std::copy_n(variance.data(), variance.size(), kept_.data() + mean.size());
+    }
+    void restore_running() {
+        std::copy_n(kept_.data(), mean.size(), mean.data());
+        std::copy_n(kept_.data() + mean.size(), variance.size(), variance.data());
+    }
+
+private:
+    Buffer<T> kept_;
 };
 
 struct NormOptions {

@@ -4,18 +4,21 @@
 #include <cmath>
 
 #include "kernels/dispatch.h"
+#include "network/interruption.h"
 
 namespace gdfast {
 
 namespace {
 
-// Calls visit(plain row-major pointer, panel pointer, how many) for every run that is contiguous in both.
-template <class Plain, class T, class Visit>
-void for_runs(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit) {
+// Calls visit(plain row-major pointer, panel pointer, how many) for every run that is contiguous in both, and
+// begin_panel() before those of each panel.
+template <class Plain, class T, class Visit, class Begin>
+void for_runs(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit, Begin begin_panel) {
     const int P = spec.panel;
     for (int64_t j = 0; j < l.out_panels; ++j) {
         const int64_t first = l.column(j, P), count = l.columns(j, P);
         T* panel = panels + j * l.weight_panel(P);
+        begin_panel();
         for (int64_t k = 0; k < l.in; ++k) visit(plain + k * l.out + first, panel + k * P, count);
     }
 }
@@ -35,19 +38,24 @@ void for_biases(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit
     for (int64_t j = 0; j < l.out_panels; ++j) visit(plain + l.column(j, P), panels + j * P, l.columns(j, P));
 }
 
-template <class Plain, class T, class Visit>
-void for_weights(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit) {
+template <class Plain, class T, class Visit, class Begin>
+void for_weights(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit, Begin begin_panel) {
     if (l.narrow)
         for_narrow(spec, l, plain, panels, visit);
     else
-        for_runs(spec, l, plain, panels, visit);
+        for_runs(spec, l, plain, panels, visit, begin_panel);
 }
 
 }  // namespace
 
 template <class T>
 void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to) {
-    std::fill_n(to, spec.parameters, T(0));  // a run that diverged leaves NaN in the padding, too
+    constexpr int64_t piece = int64_t{1} << 20;
+    for (int64_t e = 0; e < spec.parameters;
+         e += piece) {  // a run that diverged leaves NaN in the padding, too
+        stop_point();
+        std::fill_n(to + e, std::min(piece, spec.parameters - e), T(0));
+    }
     for (size_t i = 0; i < spec.layers.size(); ++i) {
         const Layer& l = spec.layers[i];
         const auto copy = [](const T* plain, T* panel, int64_t n) { std::copy_n(plain, n, panel); };
@@ -56,7 +64,7 @@ void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to) {
             for_biases(spec, l, from.gammas[i], to + l.gamma, copy);
             for_biases(spec, l, from.betas[i], to + l.beta, copy);
         }
-        for_weights(spec, l, from.coefs[i], to + l.weights, copy);
+        for_weights(spec, l, from.coefs[i], to + l.weights, copy, stop_point);
     }
 }
 
@@ -70,7 +78,7 @@ void unpack(const Spec& spec, const T* from, const PlainArrays<T>& to) {
             for_biases(spec, l, to.gammas[i], from + l.gamma, copy);
             for_biases(spec, l, to.betas[i], from + l.beta, copy);
         }
-        for_weights(spec, l, to.coefs[i], from + l.weights, copy);
+        for_weights(spec, l, to.coefs[i], from + l.weights, copy, [] {});
     }
 }
 
@@ -95,9 +103,11 @@ void Parameters<T>::load(const ConstPlainArrays<T>& arrays) {
     for (size_t i = 1; i < spec_.layers.size(); ++i) {
         const Layer& l = spec_.layers[i];
         if (l.narrow) continue;
-        for (int64_t j = 0; j < l.out_panels; ++j)
+        for (int64_t j = 0; j < l.out_panels; ++j) {
+            stop_point();
             for (int64_t p = 0; p < l.in_panels; ++p)
                 table.transpose(weight_panel(l, j) + p * P * P, transposed_panel(l, p) + j * P * P);
+        }
     }
 }
 

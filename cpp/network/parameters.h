@@ -29,6 +29,7 @@ struct ConstPlainArrays {
 };
 
 // One array of Spec::parameters elements from or to plain arrays: weights, or a slot of an optimizer's state.
+// (On the way in there are points to stop at.)
 template <class T>
 void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to);
 template <class T>

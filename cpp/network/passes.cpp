@@ -14,7 +14,7 @@ constexpr int64_t kSliceBytes = 16 * 1024;
 // far apart.
 template <class T, class PanelOf, class Finish>
 void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t columns, PanelOf panel_of,
-              Finish finish) {
+              Finish finish, StopCheck& check) {
     const int P = table.panel;
     const int64_t slice = kSliceBytes / static_cast<int64_t>(sizeof(T)) / P / P * P;
     const T* a = p.a;
@@ -29,6 +29,7 @@ void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t 
         const bool last = first + slice >= depth;
         p.a = a + first / P * stride;
         p.depth = last ? depth - first : slice;
+        if (check.after(p.rows * p.depth * columns)) return;
         p.start = first == 0 ? start : Start::output;
         p.epilogue = last ? epilogue : Epilogue::none;
         for (int64_t j = 0; j * P < columns; ++j) {
@@ -90,8 +91,8 @@ void normalize_back(const Workspace<T>& work, size_t i, int64_t panels, Range ro
 }  // namespace
 
 template <class T>
-void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows,
-             Range layers) {
+void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, Range layers,
+             StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const bool sparse = work.sparse.in_use();  // where entries have been dropped out on their way here
@@ -143,6 +144,7 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
                 table.sparse_product({work.sparse.rows(rows), parameters.weight_panel(l, j), P, c,
                                       parameters.bias(l) + j * P, columns, epilogue});
                 finish(j, c);
+                if (check.after(rows.count() * P)) return;
             }
             continue;
         }
@@ -154,13 +156,14 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         p.start = Start::bias;
         p.rows = rows.count();
         p.epilogue = epilogue;
-        multiply(table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); }, finish);
+        multiply(
+            table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); }, finish, check);
     }
 }
 
 template <class T>
 void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, int from,
-              int to) {
+              int to, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const size_t top = static_cast<size_t>(from);
@@ -187,13 +190,15 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
                 if (differentiate && !fused)
                     differentiate(rows.count() * P, told + j * stride, panel,
                                   static_cast<T>(below.parameter));
-            });
+            },
+            check);
     }
 }
 
-template void forward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, Range);
-template void forward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, Range);
-template void backward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, int, int);
-template void backward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, int, int);
+template void forward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, Range, StopCheck&);
+template void forward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, Range, StopCheck&);
+template void backward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, int, int, StopCheck&);
+template void backward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, int, int,
+                       StopCheck&);
 
 }  // namespace gdfast

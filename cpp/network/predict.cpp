@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "network/interruption.h"
 #include "network/normalization.h"
 #include "network/passes.h"
 #include "network/team.h"
@@ -151,15 +152,17 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
         use_running_moments(spec, arrays, norm_epsilon, work.back());
     }
     std::atomic<bool> all{true};
+    Interruption* const interruption = Interruption::present();
     in_parallel(threads, units, [&](int64_t unit, int thread) {
         Workspace<T>& mine = work[static_cast<size_t>(thread)];
         const Range unit_rows = share(count, unit, units);
+        StopCheck check(interruption, thread);
         in_blocks<T>({0, unit_rows.count()}, [&](Range part) {
             const int64_t first = unit_rows.first + part.first, rows_now = part.count();
             if (!finite(first, rows_now)) all = false;
             take_rows(rows, order ? order + first : nullptr, first, rows_now, mine);
-            forward(spec, parameters, mine, Range{0, rows_now},
-                    {0, static_cast<int64_t>(spec.layers.size())});
+            forward(spec, parameters, mine, Range{0, rows_now}, {0, static_cast<int64_t>(spec.layers.size())},
+                    check);
             finish(spec, output, mine, rows_now, out + first * spec.outputs());
         });
     });

@@ -138,7 +138,8 @@ void RecurrentWorkspace<T>::prepare(const RecurrentSpec& spec, const Parameters<
 
 template <class T>
 void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                   const Steps& steps, Range block, Range terms, Range lot, const Fetch<T>& fetch) {
+                   const Steps& steps, Range block, Range terms, Range lot, const Fetch<T>& fetch,
+                   StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const auto cell = table.cell_forward[static_cast<int>(spec.cell)];
     const int P = spec.matrices.panel;
@@ -152,6 +153,7 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
             const int64_t s = part.first - steps.row(t);
             fetch(t, {s, s + part.count()}, x.at(part.first), x.stride);
         });
+        if (check.after(sequences.count() * spec.matrices.inputs())) return;
     }
     for (size_t l = 0; l < spec.layers(); ++l) {
         RecurrentLayer<T>& layer = work.layers[l];
@@ -162,6 +164,7 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
         // What comes from below is known for all steps at once.
         for_runs(steps, block, active, [&](Range run) {
             in_blocks<T>(run, [&](Range part) {
+                if (check.after(part.count() * below.in * below.out)) return;
                 const RowPanels<T>& inputs = work.inputs[2 * l];
                 Product<T> p = product_of<T>(inputs.at(part.first), inputs.stride, part.count(), P);
                 for (int64_t j = 0; j < below.out_panels; ++j) {
@@ -178,6 +181,7 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
         for (int64_t t = block.first; t < block.last; ++t) {
             const StatePanels<T>&state = layer.state[t % 2], &next = layer.state[(t + 1) % 2];
             const Range sequences = active(t);
+            if (check.after(sequences.count() * before.in * before.out)) return;
             const bool term = last && t >= terms.first && t < terms.last;
             const int64_t row = steps.row(t) + sequences.first;
             const int64_t head_row = term ? (t - terms.first) * steps.sequences + sequences.first : row;
@@ -247,7 +251,7 @@ void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, R
 
 template <class T>
 void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                    const Steps& steps, const WayBack& back, Range lot) {
+                    const Steps& steps, const WayBack& back, Range lot, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const auto cell = table.cell_backward[static_cast<int>(spec.cell)];
     const int P = spec.matrices.panel;
@@ -267,6 +271,7 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
         }
         for (int64_t t = last_step - 1; t >= first; --t) {
             const Range sequences = flowing(t);
+            if (check.after(sequences.count() * before.in * before.out)) return;
             const bool term = top && t >= back.loss.first;
             const int64_t row = steps.row(t) + sequences.first;
             const int64_t head_row = term ? (t - back.loss.first) * steps.sequences + sequences.first : row;
@@ -303,6 +308,7 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
         if (l > 0)
             for_runs(steps, {first, last_step}, flowing, [&](Range run) {
                 in_blocks<T>(run, [&](Range part) {
+                    if (check.after(part.count() * below.in * below.out)) return;
                     const RowPanels<T>&deltas = work.deltas[2 * l], &above = work.layers[l - 1].above;
                     Product<T> p = product_of<T>(deltas.at(part.first), deltas.stride, part.count(), P);
                     for (int64_t j = 0; j < below.in_panels; ++j) {
@@ -332,11 +338,11 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
 #define GDFAST_INSTANTIATE(T)                                                                               \
     template class RecurrentWorkspace<T>;                                                                   \
     template void forward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,         \
-                                const Steps&, Range, Range, Range, const Fetch<T>&);                        \
+                                const Steps&, Range, Range, Range, const Fetch<T>&, StopCheck&);            \
     template void head_forward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range);  \
     template void head_backward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range); \
     template void backward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,        \
-                                 const Steps&, const WayBack&, Range);
+                                 const Steps&, const WayBack&, Range, StopCheck&);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "network/interruption.h"
 #include "network/parameters.h"
 #include "network/steps.h"
 
@@ -87,10 +88,12 @@ template <class T>
 using Fetch = std::function<void(int64_t, Range, T*, int64_t)>;
 
 // Takes sequences `lot` through steps `block`. What the head is to read at steps `terms` goes to its inputs:
-// step t's to rows (t - terms.first) * sequences + s.
+// step t's to rows (t - terms.first) * sequences + s. Where `check` says to stop, this and backward_steps()
+// leave anything.
 template <class T>
 void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                   const Steps& steps, Range block, Range terms, Range lot, const Fetch<T>& fetch);
+                   const Steps& steps, Range block, Range terms, Range lot, const Fetch<T>& fetch,
+                   StopCheck& check);
 
 // The head's sums for some rows of its inputs, all in one block; and from its deltas d loss / d h of the last
 // layer.
@@ -105,6 +108,6 @@ void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, R
 // through which nothing flows get deltas of zero.
 template <class T>
 void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                    const Steps& steps, const WayBack& back, Range lot);
+                    const Steps& steps, const WayBack& back, Range lot, StopCheck& check);
 
 }  // namespace gdfast

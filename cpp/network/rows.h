@@ -11,47 +11,43 @@ template <class T>
 struct Rows {
     int64_t rows = 0, columns = 0;
     const T* dense = nullptr;  // (rows, columns) row-major, or:
-    const T* data = nullptr;   // CSR
+    const T* data = nullptr;   // CSR, of so many entries:
+    int64_t stored = 0;
     const int32_t *indices32 = nullptr, *indptr32 = nullptr;
     const int64_t *indices64 = nullptr, *indptr64 = nullptr;
 
     bool sparse() const { return indptr32 || indptr64; }
 
-    // Of a sparse matrix: how many entries a row has, and copies of them.
+    // Of a sparse matrix: the number of a row's entries, and copies of `n` of them. The caller's threads may
+    // change its arrays meanwhile: what is read then is anything, but from within them, and so are the
+    // columns.
     int64_t entries(int64_t row) const {
-        return indptr32 ? indptr32[row + 1] - indptr32[row] : indptr64[row + 1] - indptr64[row];
+        return std::max<int64_t>(0, first_entry(row + 1) - first_entry(row));
     }
-    void copy_entries(int64_t row, int64_t* to_columns, T* to_values) const {
-        const int64_t first = indptr32 ? indptr32[row] : indptr64[row], n = entries(row);
+    void copy_entries(int64_t row, int64_t n, int64_t* to_columns, T* to_values) const {
+        const int64_t first = std::min(first_entry(row), stored - n);
         if (indptr32)
-            std::copy_n(indices32 + first, n, to_columns);
+            copy_columns(indices32 + first, n, to_columns);
         else
-            std::copy_n(indices64 + first, n, to_columns);
+            copy_columns(indices64 + first, n, to_columns);
         std::copy_n(data + first, n, to_values);
     }
 
-    // Rows order[0 .. count) (order null: first, first + 1, ...) into panels `stride` apart.
+    // Dense rows order[0 .. count) (order null: first, first + 1, ...) into panels `stride` apart.
     void gather(int64_t count, const int64_t* order, int64_t first, T* panels, int64_t stride) const {
-        if (dense) {
-            kernels<T>().gather(count, columns, order ? dense : dense + first * columns, columns, order,
-                                panels, stride);
-        } else if (indptr32) {
-            scatter(count, order, first, panels, stride, indices32, indptr32);
-        } else {
-            scatter(count, order, first, panels, stride, indices64, indptr64);
-        }
+        kernels<T>().gather(count, columns, order ? dense : dense + first * columns, columns, order, panels,
+                            stride);
     }
 
 private:
+    int64_t first_entry(int64_t row) const {
+        return std::clamp<int64_t>(indptr32 ? indptr32[row] : indptr64[row], 0, stored);
+    }
     template <class Index>
-    void scatter(int64_t count, const int64_t* order, int64_t first, T* panels, int64_t stride,
-                 const Index* indices, const Index* indptr) const {
-        const int P = kernels<T>().panel;
-        for (int64_t p = 0; p * P < columns; ++p) std::fill_n(panels + p * stride, count * P, T(0));
-        for (int64_t i = 0; i < count; ++i) {
-            const int64_t row = order ? order[i] : first + i;
-            for (int64_t e = indptr[row]; e < indptr[row + 1]; ++e)
-                panels[indices[e] / P * stride + i * P + indices[e] % P] += data[e];
+    void copy_columns(const Index* from, int64_t n, int64_t* to) const {
+        for (int64_t e = 0; e < n; ++e) {
+            const int64_t column = from[e];
+            to[e] = static_cast<uint64_t>(column) < static_cast<uint64_t>(columns) ? column : 0;
         }
     }
 };

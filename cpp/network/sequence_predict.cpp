@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "network/interruption.h"
 #include "network/passes.h"
 #include "network/team.h"
 
@@ -55,7 +56,9 @@ void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arr
                           false, false);
         work.back().prepare(spec, parameters);
     }
+    Interruption* const interruption = Interruption::present();
     in_parallel(threads, units, [&](int64_t unit, int thread) {
+        StopCheck check(interruption, thread);
         RecurrentWorkspace<T>& mine = work[static_cast<size_t>(thread)];
         SequenceBatch<T> batch(most_sequences);
         const Range taken = share(sequences.count, unit, units);
@@ -68,7 +71,8 @@ void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arr
             for (int64_t t = 0; t < steps.last; t += steps.slots) {
                 const Range block{t, std::min(t + steps.slots, steps.last)};
                 const Range terms = per_step ? block : Range{steps.last - 1, steps.last};
-                forward_steps(spec, parameters, mine, steps, block, terms, lot, fetch);
+                forward_steps(spec, parameters, mine, steps, block, terms, lot, fetch, check);
+                if (check.after(0)) return;
                 for (int64_t term = std::max(terms.first, t); term < std::min(terms.last, block.last);
                      ++term) {
                     const Range active = steps.active(term, lot);

@@ -49,7 +49,8 @@ void SparseInputs<T>::begin(const Rows<T>& x, const int64_t* order, int64_t firs
     count_ = count;
     int64_t* start = start_.data();
     start[0] = 0;
-    for (int64_t i = 0; i < count; ++i) start[i + 1] = start[i] + x.entries(order ? order[i] : first + i);
+    for (int64_t i = 0; i < count; ++i)  // no more than there is room for, whatever x has become meanwhile
+        start[i + 1] = std::min(start[i] + x.entries(order ? order[i] : first + i), column_.size());
 }
 
 template <class T>
@@ -59,7 +60,7 @@ void SparseInputs<T>::gather(const Rows<T>& x, const int64_t* order, int64_t fir
         const int64_t from = start_.data()[i], count = start_.data()[i + 1] - from;
         int64_t* column = column_.data() + from;
         T* value = value_.data() + from;
-        x.copy_entries(order ? order[i] : first + i, column, value);
+        x.copy_entries(order ? order[i] : first + i, count, column, value);
         if (dropout.rate > 0)
             kernels<T>().drop_entries({column, value, count, i, dropout.key, dropout.threshold(),
                                        static_cast<T>(1 / (1 - dropout.rate))});

@@ -1,6 +1,7 @@
 #include "network/team.h"
 
 #include "network/denormals.h"
+#include "network/interruption.h"
 
 #include <omp.h>
 #include <pthread.h>
@@ -82,10 +83,10 @@ private:
 
 class Team {
 public:
-    Team(int most, const Plan& plan, const Work& work, const std::function<void()>& watch)
+    Team(int most, const Plan& plan, const Work& work)
         : plan_(plan),
           work_(work),
-          watch_(watch),
+          interruption_(Interruption::present()),
           shares_(static_cast<size_t>(most)),
           bounds_(static_cast<size_t>(most) + 1) {}
 
@@ -109,7 +110,7 @@ private:
             Share& share = shares_[static_cast<size_t>((me + k) % members)];
             for (int64_t unit; (unit = share.take(phase, k == 0 ? 1 : least)) >= 0; ++done) {
                 work_(unit, me);
-                if (me == 0 && watch_) watch_();
+                if (interruption_) interruption_->look(me);
             }
         }
         if (done && left_.fetch_sub(done, std::memory_order_acq_rel) == done) next_phase(members);
@@ -169,7 +170,7 @@ private:
 
     const Plan& plan_;
     const Work& work_;
-    const std::function<void()>& watch_;
+    Interruption* const interruption_;
     std::vector<Share> shares_;
     std::vector<int64_t> bounds_;
     std::atomic<bool> over_{false};
@@ -209,20 +210,21 @@ void divide_evenly(int64_t units, int threads, int64_t* bounds) {
     for (int t = 0; t <= threads; ++t) bounds[t] = units * t / threads;
 }
 
-void in_phases(int threads, const Plan& plan, const Work& work, const std::function<void()>& watch) {
+void in_phases(int threads, const Plan& plan, const Work& work) {
     if (threads <= 1 || lost_threads) {
         const DenormalMode flush(Denormals::flush);
+        Interruption* const interruption = Interruption::present();
         int64_t bounds[2];
         while (plan(1, bounds))
             for (int64_t unit = bounds[0]; unit < bounds[1]; ++unit) {
                 work(unit, 0);
-                if (watch) watch();
+                if (interruption) interruption->look(0);
             }
         return;
     }
     watch_forks();
     opened_region = true;
-    Team team(threads, plan, work, watch);
+    Team team(threads, plan, work);
 #pragma omp parallel num_threads(threads)
     {
         const DenormalMode flush(Denormals::flush);
@@ -232,13 +234,16 @@ void in_phases(int threads, const Plan& plan, const Work& work, const std::funct
 
 void in_parallel(int threads, int64_t units, const Work& work) {
     bool planned = false;
+    const Interruption* const interruption = Interruption::present();
     in_phases(
         threads,
         [&](int members, int64_t* bounds) {
             divide_evenly(units, members, bounds);
             return !std::exchange(planned, true);
         },
-        work);
+        [&](int64_t unit, int thread) {
+            if (!interruption || !interruption->requested()) work(unit, thread);
+        });
 }
 
 }  // namespace gdfast

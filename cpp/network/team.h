@@ -30,14 +30,15 @@ using Work = std::function<void(int64_t unit, int thread)>;
 
 // Runs phase after phase on up to `threads` threads. A thread takes its own share first, for what it last
 // touched is near, and then helps out with the others'; a phase is over when its units are done, so nobody
-// waits for a thread that the operating system has put aside between two units. `watch` is called between
-// units on the calling thread. None of the three may throw, except on a single thread.
+// waits for a thread that the operating system has put aside between two units. Neither may throw, except on
+// a single thread. Between units the calling thread asks its present Interruption, if it has one: who passes
+// `plan` and `work` sees to it that they soon come to an end once that is requested.
 //
 // Denormal numbers are flushed to zero meanwhile: deltas and moments that fade away would otherwise slow
 // every operation on them. The caller's floating-point state is restored.
-void in_phases(int threads, const Plan& plan, const Work& work, const std::function<void()>& watch = {});
+void in_phases(int threads, const Plan& plan, const Work& work);
 
-// One phase of `units` equal units.
+// One phase of `units` equal units, of which some are left out once an interruption is requested.
 void in_parallel(int threads, int64_t units, const Work& work);
 
 // Evenly: bounds[t] = units * t / threads.

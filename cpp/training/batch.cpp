@@ -5,15 +5,15 @@ namespace gdfast {
 template <class T>
 double Data<T>::weight_sum(int64_t first, int64_t n) const {
     if (!weight) return static_cast<double>(n);
-    double sum = 0;
-    for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(weight[row(first + i)]);
-    return sum;
+    WeightSum<T> sum;
+    for (int64_t i = 0; i < n; ++i) sum.add(weight[row(first + i)]);
+    return sum.value();
 }
 
 namespace {
 
 template <class T>
-void gather(Workspace<T>& work, const Data<T>& data, const Batch& batch, Range block) {
+void gather(const Spec& spec, Workspace<T>& work, const Data<T>& data, const Batch& batch, Range block) {
     const int64_t first = batch.first + block.first, count = block.count();
     const int64_t* order = data.order ? data.order + first : nullptr;
     int32_t* label = work.label.data() + block.first;
@@ -26,7 +26,7 @@ void gather(Workspace<T>& work, const Data<T>& data, const Batch& batch, Range b
         data.x.gather(count, order, first, inputs.at(block.first), inputs.stride);
     }
     if (data.y.label)
-        for (int64_t i = 0; i < count; ++i) label[i] = data.y.label[data.row(first + i)];
+        for (int64_t i = 0; i < count; ++i) label[i] = data.y.label_of(data.row(first + i), spec.outputs());
     else
         data.y.values.gather(count, order, first, work.target.at(block.first), work.target.stride);
     if (data.weight)
@@ -38,12 +38,12 @@ void gather(Workspace<T>& work, const Data<T>& data, const Batch& batch, Range b
 template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
                const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, const Way& way,
-               Range rows) {
+               Range rows, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int64_t layers = static_cast<int64_t>(spec.layers.size());
     in_blocks<T>(rows, [&](Range block) {
-        if (way.forward.count() > 0 && way.forward.first == 0) gather(work, data, batch, block);
-        forward(spec, parameters, work, block, way.forward);
+        if (way.forward.count() > 0 && way.forward.first == 0) gather(spec, work, data, batch, block);
+        forward(spec, parameters, work, block, way.forward, check);
         if (way.forward.count() > 0 && way.forward.last == layers) {
             const RowPanels<T>& sums = work.deltas.back();
             table.loss[static_cast<int>(loss.kind)](
@@ -54,7 +54,7 @@ void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& 
                  spec.outputs()});
         }
         if (way.backward_from >= way.backward_to)
-            backward(spec, parameters, work, block, way.backward_from, way.backward_to);
+            backward(spec, parameters, work, block, way.backward_from, way.backward_to, check);
     });
 }
 
@@ -68,9 +68,10 @@ double sum_losses(const Workspace<T>& work, const Batch& batch) {
 template struct Data<float>;
 template struct Data<double>;
 template void pass_rows(const Spec&, const Parameters<float>&, Workspace<float>&, const LossFunction<float>&,
-                        const Data<float>&, const Batch&, const Way&, Range);
+                        const Data<float>&, const Batch&, const Way&, Range, StopCheck&);
 template void pass_rows(const Spec&, const Parameters<double>&, Workspace<double>&,
-                        const LossFunction<double>&, const Data<double>&, const Batch&, const Way&, Range);
+                        const LossFunction<double>&, const Data<double>&, const Batch&, const Way&, Range,
+                        StopCheck&);
 template double sum_losses(const Workspace<float>&, const Batch&);
 template double sum_losses(const Workspace<double>&, const Batch&);
 

@@ -1,6 +1,9 @@
 // The first phase of a step: rows -> batch -> forward -> loss -> backward.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "network/parameters.h"
@@ -14,6 +17,11 @@ template <class T>
 struct Targets {
     const int32_t* label = nullptr;  // (rows), for cross-entropy
     Rows<T> values;                  // (rows, outputs), for the other losses
+
+    // Of one row; within the classes, even if the caller's threads have changed it meanwhile.
+    int32_t label_of(int64_t row, int64_t classes) const {
+        return static_cast<uint32_t>(label[row]) < static_cast<uint64_t>(classes) ? label[row] : 0;
+    }
 };
 
 template <class T>
@@ -35,7 +43,28 @@ struct Data {
     int64_t count = 0;               // how many
 
     int64_t row(int64_t i) const { return order ? order[i] : i; }
+    // See WeightSum.
     double weight_sum(int64_t first, int64_t n) const;
+};
+
+// What a loss is divided by. Zero, and there is no mean, where the sum is too small for T to divide by, or no
+// more than what rounding leaves of weights that cancel.
+template <class T>
+class WeightSum {
+public:
+    void add(T weight) {
+        sum_ += static_cast<double>(weight);
+        magnitude_ += std::abs(static_cast<double>(weight));
+    }
+    double value() const {
+        const double least =
+            std::max(static_cast<double>(std::numeric_limits<T>::min()),
+                     4 * static_cast<double>(std::numeric_limits<T>::epsilon()) * magnitude_);
+        return std::abs(sum_) > least ? sum_ : 0;
+    }
+
+private:
+    double sum_ = 0, magnitude_ = 0;
 };
 
 // Consecutive rows of Data; their weights' sum divides the loss.
@@ -56,7 +85,7 @@ struct Way {
 template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
                const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, const Way& way,
-               Range rows);
+               Range rows, StopCheck& check);
 
 // The sum of the batch's row losses, in the order of its rows.
 template <class T>

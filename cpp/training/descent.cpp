@@ -10,6 +10,11 @@ namespace {
 // Purposes of random numbers, beside layers' numbers.
 constexpr uint32_t kNoise = 0xFFFFFFFF;
 
+// Multiply-adds of a step's sums that take long (a slow core needs a tenth of a second), for many rows, whose
+// gradient costs nothing to keep, and for any.
+constexpr double kLongSums = 1e9, kLongSumsOfAny = 4e9;
+constexpr int64_t kManyRows = 2048;
+
 }  // namespace
 
 template <class T>
@@ -25,7 +30,6 @@ Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOp
       tiling_(spec, rows),
       plain_(!(options.alpha * options.l1_ratio > 0) && !options.limits.any() &&
              !(options.gradient_noise > 0) && !options.records),
-      gradient_(options.limits.on_norms() ? spec.parameters : 0),
       sums_(static_cast<size_t>(tiling_.size())),
       factors_(spec.layers.size(), T(1)),
       recorded_(spec.layers.size()) {
@@ -46,7 +50,10 @@ void Descent<T>::set_threads(int threads) {
 }
 
 template <class T>
-void Descent<T>::begin_epoch(int first_layer) {
+void Descent<T>::begin_epoch(int first_layer, int64_t rows) {
+    const double sums = spec_.work_per_row() * static_cast<double>(rows);
+    moves_apart_ = options_.limits.on_norms() || sums >= (rows >= kManyRows ? kLongSums : kLongSumsOfAny);
+    if (moves_apart_ && gradient_.size() == 0) gradient_ = Buffer<T>(spec_.parameters);
     first_layer_ = first_layer;
     first_strip_ = tiling_.first_of(first_layer);
     recorded_.assign(spec_.layers.size(), {0, 0, 0});
@@ -133,6 +140,7 @@ void Descent<T>::prepare(const GradientPiece<T>& piece, Sums& sums) const {
 
 template <class T>
 void Descent<T>::limit() {
+    if (!options_.limits.on_norms()) return;
     std::vector<double> squares(spec_.layers.size());
     double all = 0;
     for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit)

@@ -38,16 +38,18 @@ public:
             const std::vector<int64_t>& rows);
     void set_threads(int threads);
 
-    // Layers from `first` on take part until the next call; those below it keep every bit.
-    void begin_epoch(int first_layer);
+    // Layers from `first` on take part until the next call; those below it keep every bit. Gradients are sums
+    // over `rows` rows at most.
+    void begin_epoch(int first_layer, int64_t rows);
 
-    // One step: begin; sum of every unit; where the update is a phase of its own, limit, then move of every
+    // One step: begin; sum of every unit; where the moves are a phase of their own, limit, then move of every
     // unit; end. (`sparse`: the first layer's inputs, where they are not among `inputs`.)
     void begin_step(double learning_rate, double weight_sum);
     void divide(int threads, int64_t* bounds) const { tiling_.divide(first_strip_, threads, bounds); }
     void sum(int64_t unit, int thread, const std::vector<RowPanels<T>>& inputs,
              const std::vector<RowPanels<T>>& deltas, int64_t rows, const SparseInputs<T>* sparse = nullptr);
-    bool moves_apart() const { return options_.limits.on_norms(); }
+    // So, too, where sums take so long that they must be possible to give up before a weight has changed.
+    bool moves_apart() const { return moves_apart_; }
     void limit();
     void move(int64_t unit, int thread);
     // Returns the penalty, which is to be divided by the weights' sum.
@@ -91,6 +93,7 @@ private:
     std::vector<T> factors_;  // of each layer's gradient
     std::vector<LayerRecord> recorded_;
     int64_t recorded_steps_ = 0;
+    bool moves_apart_ = false;
     int first_layer_ = 0;
     int64_t first_strip_ = 0;
 

@@ -1,5 +1,6 @@
 #include "training/gradient.h"
 
+#include "network/interruption.h"
 #include "network/team.h"
 #include "training/tiles.h"
 
@@ -48,9 +49,12 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     };
     int64_t units = 0;
     double total = 0;
+    Interruption* const interruption = Interruption::present();
+    const auto stops = [&] { return interruption && interruption->requested(); };
     in_phases(
         threads,
         [&](int members, int64_t* bounds) {
+            if (stops()) return false;
             if (phase == rows && sparse) {
                 units = members;
                 divide_evenly(units, members, bounds);
@@ -74,14 +78,18 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
             return batch.count > 0;
         },
         [&](int64_t unit, int thread) {
+            if (stops()) return;
+            StopCheck check(interruption, thread);
             if (phase == rows)
-                pass_rows(spec, parameters, work, loss, data, batch, way, share(batch.count, unit, units));
+                pass_rows(spec, parameters, work, loss, data, batch, way, share(batch.count, unit, units),
+                          check);
             else if (phase == sort)
                 work.sparse.sort(work.deltas[0], unit, units);
             else
                 add_strip(unit, thread);
         });
 
+    stop_point();
     double squares = 0;
     const T decay = static_cast<T>(alpha / weight_sum);
     for (const Layer& l : spec.layers) {

@@ -1,15 +1,12 @@
 #include "training/sequence_trainer.h"
 
-#include <atomic>
-#include <chrono>
+#include <limits>
 
-#include "network/denormals.h"
+#include "network/interruption.h"
 
 namespace gdfast {
 
 namespace {
-
-constexpr auto kBetweenChecks = std::chrono::milliseconds(50);
 
 // Sequences that go through time together on one thread: their gates at a step stay in the first caches, and
 // are enough rows for the weights that pass by.
@@ -40,13 +37,12 @@ template <class T>
 double SequenceTrainer<T>::weight_sum(const SequenceData<T>& data, const SequenceBatch<T>& batch,
                                       Range steps_with_loss) const {
     if (!data.weight) return static_cast<double>(terms_of(batch, steps_with_loss));
-    double sum = 0;
+    WeightSum<T> sum;
     for (int64_t t = steps_with_loss.first; t < steps_with_loss.last; ++t) {
         const Range active = batch.steps.active(t, {0, batch.steps.sequences});
-        for (int64_t s = active.first; s < active.last; ++s)
-            sum += static_cast<double>(data.weight[target_row(batch, s, t)]);
+        for (int64_t s = active.first; s < active.last; ++s) sum.add(data.weight[target_row(batch, s, t)]);
     }
-    return sum;
+    return sum.value();
 }
 
 template <class T>
@@ -94,10 +90,10 @@ int64_t SequenceTrainer<T>::updates_of_batch(const Sequences<T>& sequences) cons
 
 template <class T>
 EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningRates& learning_rates,
-                                    int thread_limit, const std::function<bool()>& interrupted) {
-    using Clock = std::chrono::steady_clock;
+                                    int thread_limit) {
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
     const Sequences<T>& sequences = data.sequences;
-    if (sequences.count == 0) return {0, false};
+    if (sequences.count == 0) return {none, 0};
     make_room(sequences);
     Room& room = *room_;
     SequenceBatch<T> batch(room.sequences);
@@ -105,12 +101,12 @@ EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningR
                         static_cast<double>(per_step_ ? room.terms : room.slots);
     const int most_threads =
         std::min({threads_, threads_for(work, descent.units(), thread_limit), thread_limit});
-    descent.begin_epoch(0);
+    descent.begin_epoch(0, room.sequences * room.slots);
 
-    std::atomic<bool> stop{false};
-    auto next_check = Clock::now() + kBetweenChecks;
+    Interruption* const interruption = Interruption::present();
+    const auto stops = [&] { return interruption && interruption->requested(); };
     enum { begin, rows, tiles, moves } phase = begin;
-    int64_t taken = 0, lots = 0, number = 0;
+    int64_t taken = 0, lots = 0, number = 0, steps_taken = 0;
     const int64_t updates = updates_of_batch(sequences);
     Update update{};
     double data_loss = 0, total = 0, terms_so_far = 0;
@@ -140,9 +136,12 @@ EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningR
         room.work.prepare(spec_, parameters_);
         ++number;
     };
+    // Whether the phase leaves the update such that it can be given up: no weight has changed.
+    const auto can_give_up = [&] { return phase == rows || (phase == tiles && descent.moves_apart()); };
     in_phases(
         most_threads,
         [&](int threads, int64_t* bounds) {
+            if (stops() && can_give_up()) return false;
             // Terms that weigh nothing have no mean: no update.
             if (phase == rows && update.weight_sum != 0) {
                 descent.begin_step(learning_rates.at(number), update.weight_sum);
@@ -161,18 +160,21 @@ EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningR
                 const double terms = static_cast<double>(terms_of(batch, update.back.loss));
                 total += (data_loss / outputs + descent.end_step()) / update.weight_sum * terms;
                 terms_so_far += terms;
+                ++steps_taken;
             }
             const bool batch_ends = update.back.loss.last == batch.steps.last;
             if (phase != begin && batch_ends) batch.end(spec_, sequences.states, room.work);
-            if (stop || (batch_ends && !next_batch(threads))) return false;
+            if (stops() || (batch_ends && !next_batch(threads))) return false;
             next_update();
             divide_evenly(lots, threads, bounds);
             phase = rows;
             return true;
         },
         [&](int64_t unit, int thread) {
+            if (stops() && can_give_up()) return;
             if (phase == rows) {
-                pass_sequences(data, batch, update, share(batch.steps.sequences, unit, lots));
+                StopCheck check(interruption, thread);
+                pass_sequences(data, batch, update, share(batch.steps.sequences, unit, lots), check);
             } else if (phase == moves) {
                 descent.move(unit, thread);
             } else if (unit == descent.units()) {
@@ -184,19 +186,13 @@ EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const LearningR
                 descent.sum(unit, thread, room.work.inputs, room.work.deltas,
                             head ? update.terms : update.rows);
             }
-        },
-        [&] {
-            if (stop || Clock::now() < next_check) return;
-            const DenormalMode as_the_caller(Denormals::keep);
-            if (interrupted()) stop = true;
-            next_check = Clock::now() + kBetweenChecks;
         });
-    return {terms_so_far > 0 ? total / terms_so_far : 0, stop};
+    return {terms_so_far > 0 ? total / terms_so_far : none, steps_taken};
 }
 
 template <class T>
 void SequenceTrainer<T>::pass_sequences(const SequenceData<T>& data, const SequenceBatch<T>& batch,
-                                        const Update& update, Range lot) {
+                                        const Update& update, Range lot, StopCheck& check) {
     RecurrentWorkspace<T>& work = room_->work;
     const Steps& steps = batch.steps;
     const Fetch<T> fetch = batch.fetch(data.sequences.x, work.rows.data());
@@ -206,16 +202,17 @@ void SequenceTrainer<T>::pass_sequences(const SequenceData<T>& data, const Seque
         // kept.
         const int64_t left = end - t,
                       now = left <= steps.slots ? left : std::min(steps.slots, left - steps.slots);
-        forward_steps(spec_, parameters_, work, steps, {t, t + now}, update.back.loss, lot, fetch);
+        forward_steps(spec_, parameters_, work, steps, {t, t + now}, update.back.loss, lot, fetch, check);
+        if (check.after(0)) return;
         t += now;
     }
-    pass_head(data, batch, update, lot);
-    backward_steps(spec_, parameters_, work, steps, update.back, lot);
+    pass_head(data, batch, update, lot, check);
+    backward_steps(spec_, parameters_, work, steps, update.back, lot, check);
 }
 
 template <class T>
 void SequenceTrainer<T>::pass_head(const SequenceData<T>& data, const SequenceBatch<T>& batch,
-                                   const Update& update, Range lot) {
+                                   const Update& update, Range lot, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     RecurrentWorkspace<T>& work = room_->work;
     const Steps& steps = batch.steps;
@@ -224,6 +221,7 @@ void SequenceTrainer<T>::pass_head(const SequenceData<T>& data, const SequenceBa
     const T scale = static_cast<T>(update.weight_sum != 0 ? 1 / update.weight_sum : 0);
     for (int64_t t = terms.first; t < terms.last; ++t) {
         const Range active = steps.active(t, lot);
+        if (check.after(active.count() * spec_.head().in * spec_.head().out)) return;
         const int64_t first_row = (t - terms.first) * steps.sequences;
         in_blocks<T>({first_row + active.first, first_row + active.last}, [&](Range part) {
             const int64_t s = part.first - first_row, n = part.count();
@@ -232,7 +230,7 @@ void SequenceTrainer<T>::pass_head(const SequenceData<T>& data, const SequenceBa
             int32_t* label = work.label.data() + part.first;
             for (int64_t i = 0; i < n; ++i) row[i] = target_row(batch, s + i, t);
             if (data.y.label)
-                for (int64_t i = 0; i < n; ++i) label[i] = data.y.label[row[i]];
+                for (int64_t i = 0; i < n; ++i) label[i] = data.y.label_of(row[i], spec_.head().out);
             else
                 data.y.values.gather(n, row, 0, target, work.target.stride);
             if (data.weight)

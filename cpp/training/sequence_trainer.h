@@ -1,7 +1,6 @@
 // Trains a recurrent network on a caller's sequences, by backpropagation through time, truncated or not.
 #pragma once
 
-#include <functional>
 #include <optional>
 
 #include "network/sequences.h"
@@ -40,8 +39,7 @@ public:
     // See Trainer::run. Of learning rates there is one for all, or one for each update that an epoch could
     // have: as many for each batch as the longest of all sequences takes. The loss is the mean over the
     // epoch's terms: sequences, or steps.
-    EpochResult run(const SequenceData<T>& data, const LearningRates& learning_rates, int thread_limit,
-                    const std::function<bool()>& interrupted);
+    EpochResult run(const SequenceData<T>& data, const LearningRates& learning_rates, int thread_limit);
     int64_t updates_of_batch(const Sequences<T>& sequences) const;
     int64_t batch_size() const { return batch_size_; }
 
@@ -71,9 +69,9 @@ private:
                       Range steps_with_loss) const;
     // From the inputs to all deltas, for sequences `lot` of the batch.
     void pass_sequences(const SequenceData<T>& data, const SequenceBatch<T>& batch, const Update& update,
-                        Range lot);
+                        Range lot, StopCheck& check);
     void pass_head(const SequenceData<T>& data, const SequenceBatch<T>& batch, const Update& update,
-                   Range lot);
+                   Range lot, StopCheck& check);
 
     const RecurrentSpec spec_;
     const LossFunction<T> loss_;

@@ -1,9 +1,8 @@
 #include "training/trainer.h"
 
-#include <atomic>
-#include <chrono>
+#include <limits>
 
-#include "network/denormals.h"
+#include "network/interruption.h"
 
 namespace gdfast {
 
@@ -11,8 +10,6 @@ namespace {
 
 // Weights beyond this leave too little of the second cache to a batch's rows.
 constexpr int64_t kNearBytes = 256 * 1024;
-
-constexpr auto kBetweenChecks = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -96,28 +93,27 @@ std::vector<typename Trainer<T>::Phase> Trainer<T>::plan_step(int first_layer) c
 }
 
 template <class T>
-EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
-                            const std::function<bool()>& interrupted) {
-    using Clock = std::chrono::steady_clock;
-    std::atomic<bool> stop{false};
-    auto next_check = Clock::now() + kBetweenChecks;
+EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options) {
+    Interruption* const interruption = Interruption::present();
+    const auto stops = [&] { return interruption && interruption->requested(); };
     const int layers = static_cast<int>(spec_.layers.size());
     const int first_layer = static_cast<int>(std::max<int64_t>(0, layers - options.backprop_depth));
     const double outputs = loss_.reported_as_mean() ? static_cast<double>(spec_.outputs()) : 1;
     work_.make_room(spec_, data.x, data.order, data.count);
     const SparseInputs<T>* sparse = work_.sparse.in_use() ? &work_.sparse : nullptr;
+    descent.begin_epoch(first_layer, std::min(batch_size_, data.count));
     const std::vector<Phase> phases = plan_step(first_layer);
     const Phase* phase = nullptr;
     Batch batch{0, 0, 0};
     int64_t units = 0;
     double data_loss = 0, total = 0;
-    descent.begin_epoch(first_layer);
+    int64_t rows_with_loss = 0, steps = 0;
 
     const auto begin_step = [&] {
         do {
             batch.first += batch.count;
             batch.count = std::min(batch_size_, data.count - batch.first);
-            if (batch.count <= 0 || stop) return false;
+            if (batch.count <= 0 || stops()) return false;
             batch.weight_sum = data.weight_sum(batch.first, batch.count);
         } while (batch.weight_sum == 0);
         descent.begin_step(options.learning_rates.at(batch.first / batch_size_), batch.weight_sum);
@@ -125,12 +121,15 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
         if (sparse)
             work_.sparse.begin(data.x, data.order ? data.order + batch.first : nullptr, batch.first,
                                batch.count);
+        for (Moments<T>& moments : moments_) moments.keep_running();
         phase = phases.data();
         return true;
     };
     const auto end_step = [&] {
         total +=
             (data_loss / outputs + descent.end_step()) / batch.weight_sum * static_cast<double>(batch.count);
+        rows_with_loss += batch.count;
+        ++steps;
         phase = nullptr;
     };
 
@@ -139,6 +138,10 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
                   threads_for_once(3 * spec_.work_per_row() * static_cast<double>(data.count),
                                    descent.units(), options.thread_limit)}),
         [&](int threads, int64_t* bounds) {
+            if (phase && stops() && can_give_up(*phase)) {
+                for (Moments<T>& moments : moments_) moments.restore_running();
+                return false;
+            }
             if (phase && ++phase == phases.data() + phases.size()) end_step();
             if (!phase && !begin_step()) return false;
             switch (phase->kind) {
@@ -166,11 +169,14 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
             return true;
         },
         [&](int64_t unit, int thread) {
+            if (stops() && can_give_up(*phase)) return;
             switch (phase->kind) {
-                case Phase::rows:
+                case Phase::rows: {
+                    StopCheck check(interruption, thread);
                     pass_rows(spec_, parameters_, work_, loss_, data, batch, phase->way,
-                              share(batch.count, unit, units));
+                              share(batch.count, unit, units), check);
                     break;
+                }
                 case Phase::moments:
                     find_moments(spec_, parameters_, work_, moments_[phase->layer], norm_, phase->layer, unit,
                                  batch.count, static_cast<int>(phase->layer) >= first_layer);
@@ -194,14 +200,9 @@ EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options,
                     descent.move(unit, thread);
                     break;
             }
-        },
-        [&] {
-            if (stop || Clock::now() < next_check) return;
-            const DenormalMode as_the_caller(Denormals::keep);
-            if (interrupted()) stop = true;
-            next_check = Clock::now() + kBetweenChecks;
         });
-    return {data.count ? total / static_cast<double>(data.count) : 0, stop};
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    return {rows_with_loss ? total / static_cast<double>(rows_with_loss) : none, steps};
 }
 
 // Enough units that a thread which is slowed down can be helped out, none so small that taking it, or

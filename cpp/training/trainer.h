@@ -1,8 +1,6 @@
 // Trains a network on a caller's rows, epoch by epoch.
 #pragma once
 
-#include <functional>
-
 #include "network/normalization.h"
 #include "network/team.h"
 #include "training/batch.h"
@@ -25,8 +23,8 @@ struct EpochOptions {
 };
 
 struct EpochResult {
-    double loss;  // mean over the epoch's rows of their batch's loss
-    bool interrupted;
+    double loss;  // mean over the rows of their batch's loss; batches without weight have none
+    int64_t steps;
 };
 
 template <class T>
@@ -41,10 +39,9 @@ public:
     void save(const PlainArrays<T>& arrays) const;
     bool finite() const;
 
-    // One parallel region; meanwhile `interrupted` is asked now and then, on the calling thread, whether to
-    // stop at the next step.
-    EpochResult run(const Data<T>& data, const EpochOptions& options,
-                    const std::function<bool()>& interrupted);
+    // One parallel region. An Interruption ends it after a whole step: a long one that has not changed any
+    // weight is given up.
+    EpochResult run(const Data<T>& data, const EpochOptions& options);
 
     const Spec& spec() const { return spec_; }
     int64_t batch_size() const { return batch_size_; }
@@ -58,6 +55,10 @@ private:
         size_t layer = 0;  // moments, slopes: of this layer, a unit is a panel
     };
     std::vector<Phase> plan_step(int first_layer) const;
+    // Whether a phase leaves the step such that it can be given up.
+    bool can_give_up(const Phase& phase) const {
+        return phase.kind != Phase::moves && (phase.kind != Phase::tiles || descent.moves_apart());
+    }
     int64_t row_units(int64_t rows, int threads) const;
 
     const Spec spec_;
