@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 
 from gdfast import _core
 from gdfast._annealing import COOLINGS, anneal
-from gdfast.estimators._holdout import Holdout, nameless
+from gdfast.estimators._holdout import Holdout, check_scores, scorer_of
 from gdfast.estimators._losses import mean_loss
 from gdfast.estimators._progress import Progress
-from gdfast.estimators._validation import Array, Samples
+from gdfast.estimators._validation import NORMS, Array, Samples
 from gdfast.estimators._warnings import warn
 
 if TYPE_CHECKING:
@@ -59,12 +58,15 @@ def fit_annealing(
     rows : ndarray or None
         The rows of both to train on, None for all.
     """
+    est._take_edited_weights(samples.dtype)
     arrays = est._weights()
+    lists = {name: est.__dict__[name] for name in ("coefs_", "intercepts_", *NORMS) if name in est.__dict__}
     energy = _energy(est, samples, as_checked, rows)
     shapes = [array.shape for array in arrays]
     bounds = np.cumsum([array.size for array in arrays])[:-1]
 
     def put(x: Array) -> None:
+        est.__dict__.update(lists)  # whatever a callback has put in their place
         for array, part, shape in zip(arrays, np.split(x, bounds), shapes, strict=True):
             np.copyto(array, part.reshape(shape))
 
@@ -79,6 +81,7 @@ def fit_annealing(
     est.loss_ = np.nan  # not known yet
 
     def iterate(step: int, x: Array, value: float) -> bool:
+        progress.attempt.keep()
         best[0], est.loss_ = x, value
         if (step + 1) % EVALUATIONS:
             return False
@@ -120,6 +123,8 @@ def fit_annealing(
         )
         best[0], est.loss_ = found.x, found.energy
     except KeyboardInterrupt:
+        if not progress.attempt.is_kept:  # nothing has been tried
+            raise
         warn("Training interrupted by user.")
         return
     finally:
@@ -149,11 +154,9 @@ def _energy(
     y, weight = samples.y, samples.weight
     if rows is not None:
         y, weight = y[rows], None if weight is None else weight[rows]
-    if weight is not None and not weight.sum():
-        raise ValueError("sample_weight sums to zero, so that there is no mean loss to minimize.")
     outputs = np.empty((len(y), est.n_outputs_), est.coefs_[0].dtype)
     loss = est._training_loss()
-    half_decay = 0.5 * float(est.alpha) / (len(y) if weight is None else float(weight.sum()))
+    half_decay = 0.5 * float(est.alpha) / (len(y) if weight is None else float(weight.sum(dtype=np.float64)))
     forward = dict(rows=rows, out=outputs, **est._core_outputs())
 
     def compute_outputs() -> None:
@@ -166,29 +169,20 @@ def _energy(
 
     if est.scoring is None or est.scoring == "loss":
         return training_loss
-    scorer = check_scoring(est, est.scoring)
     X, labels = as_checked
     if rows is not None:
         X, labels = _safe_indexing(X, rows), labels[rows]
-    weights = {} if weight is None else {"sample_weight": weight}
-
-    has_scored = False
+    score_of = scorer_of(est, X, labels, weight)
 
     def minus_score() -> float:
-        # Long jumps lead out of a metric's domain, to infinite predictions or, for a deviance, to zero. A
-        # scorer that cannot score the weights to begin with is another matter.
-        nonlocal has_scored
         compute_outputs()
-        if not np.isfinite(outputs).all():
-            return np.inf
+        # Long jumps lead out of a metric's domain, to infinite predictions or, for a deviance, to zero.
         try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                score = float(scorer(nameless(est), X, labels, **weights))
+            score = score_of(est, outputs)
         except ValueError:
-            if not has_scored:
-                raise
             return np.inf
-        has_scored = True
-        return -score
+        return np.inf if np.isnan(score) and not np.isfinite(outputs).all() else -score
 
+    compute_outputs()
+    check_scores(est, lambda: score_of(est, outputs))
     return minus_score

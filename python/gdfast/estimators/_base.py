@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -26,7 +27,8 @@ from gdfast.estimators._order import RowOrder
 from gdfast.estimators._progress import Progress
 from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from gdfast.estimators._stochastic import fit_stochastic
-from gdfast.estimators._validation import Array, Samples
+from gdfast.estimators._transaction import transaction
+from gdfast.estimators._validation import NORMS, Array, Samples
 from gdfast.schedules import resolve
 
 _TRAINING_RECORDS = (
@@ -115,6 +117,13 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         """How many updates a batch of a checked X makes, at most."""
         return 1
 
+    def _take_classes(self, X: Any, y: Any, classes: Any) -> None:
+        """What the first call of ``partial_fit`` is told of later ones."""
+
+    def _weighs_classes(self) -> bool:
+        """Whether some samples may weigh nothing on the user's word."""
+        return False
+
     def _weigh(self, y: Any, sample_weight: Array | None) -> Array | None:
         """The weights to train with, for a checked y."""
         return sample_weight
@@ -197,14 +206,19 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         given_holdout: tuple[Any, Any, Any] | None,
         *,
         incremental: bool,
+        classes: Any = None,
     ) -> Self:
-        as_given = X, y
-        with _validation.all_or_nothing(self):
-            plan = self._prepare(X, y, sample_weight, given_holdout, incremental)
-        task = None
-        if not incremental:
-            task = FitTask(self, *as_given, plan.weight_given, plan.order.training)
-        with Progress(self, task) as progress:
+        with transaction(self) as attempt:
+            as_given = X, y
+            plan = self._prepare(X, y, sample_weight, given_holdout, incremental, classes)
+            task = None
+            if not incremental:
+                task = FitTask(self, *as_given, plan.weight_given, plan.order.training)
+            self._train(plan, Progress(self, task, attempt), incremental)
+        return self
+
+    def _train(self, plan: _Plan, course: Progress, incremental: bool) -> None:
+        with course as progress:
             try:
                 if _solvers.is_stochastic(self.solver):
                     fit_stochastic(
@@ -225,7 +239,6 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             finally:
                 if plan.holdout is not None:
                     plan.holdout.restore_best(self)
-        return self
 
     def _prepare(
         self,
@@ -234,11 +247,14 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         sample_weight: Any,
         given_holdout: tuple[Any, Any, Any] | None,
         incremental: bool,
+        classes: Any,
     ) -> _Plan:
         """Check all there is to check, and begin what a fit begins with."""
         sizes = self._check_arguments()
+        _validation.n_threads(self.n_jobs)
         if incremental:
             self._check_partial_fit()
+            self._take_classes(X, y, classes)
         begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
@@ -256,13 +272,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         layer_units = [X.shape[1], *sizes, self.n_outputs_]
         if begins:
             self._begin(layer_units, X.dtype, random_state)
-        self._check_layers(layer_units)
-        # The weights' dtype leads: who goes on from float32 weights has float32 weights in the end.
-        dtype = _validation.weights_dtype(self.coefs_, self.intercepts_)
-        self.coefs_ = _validation.as_weights(self.coefs_, dtype, writable=True)
-        self.intercepts_ = _validation.as_weights(self.intercepts_, dtype, writable=True)
-        self._start_norms(sizes, dtype)
-
+        # The dtype of the weights leads: training that continues from float32 stays in float32.
+        dtype = self._take_weights(layer_units)
         samples = self._samples(X, y, sample_weight, dtype)
         sets_aside = given_holdout is None and self.early_stopping and self.solver != "lbfgs"
         order = self._row_order(X.shape[0], random_state, sets_aside, incremental)
@@ -273,6 +284,11 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             labels = samples.y.ravel() if self._stratifies() else None
             rows = order.set_aside(self.validation_fraction, labels, self._fewest_held_out())
             holdout = self._holdout(samples, rows, (X, y))
+        trained = samples.weight
+        if trained is not None and order.training is not None:
+            trained = trained[order.training]
+        if not (incremental and self._weighs_classes()):
+            _validation.check_mean_weight(trained, "sample_weight")
         samples = samples._replace(y=self._training_targets(samples.y))
 
         if self.solver != "lbfgs":
@@ -309,8 +325,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             X, y = self._validate_holdout(X, y)
             if sample_weight is not None:
                 sample_weight = self._check_weights(sample_weight, X)
-                if not sample_weight.sum():
-                    raise ValueError("sample_weight_val sums to zero, so that there is no mean.")
+                _validation.check_mean_weight(sample_weight, "sample_weight_val")
             if len(y) < 2:
                 raise ValueError("The validation set is too small: a score takes at least 2 samples.")
         return X, y, sample_weight
@@ -341,9 +356,34 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         activations = _activations.to_draw_for(self.activation, len(layer_units) - 2)
         return _weights.draw(self.init, layer_units, activations, dtype, random_state)
 
-    def _check_layers(self, layer_units: list[int]) -> None:
-        """ValueError where the weights at hand are not those of a network with ``layer_units``."""
-        _validation.check_layers(self.coefs_, self.intercepts_, layer_units)
+    def _take_weights(self, layer_units: list[int], dtype: np.dtype[Any] | None = None) -> np.dtype[Any]:
+        """Bring the weights at hand, which a user may have edited or replaced, into the core's form.
+
+        ValueError where they are not those of a network with ``layer_units``. Returns their dtype: ``dtype``,
+        where given, or their own.
+        """
+        coefs, intercepts = _validation.array_lists(self, "coefs_", "intercepts_")
+        self._check_shapes(coefs, intercepts, layer_units)
+        if dtype is None:
+            dtype = _validation.weights_dtype(coefs, intercepts)
+        self._start_norms(layer_units[1:-1], dtype)
+        for name in ("coefs_", "intercepts_", *(NORMS if self.batch_norm else ())):
+            arrays = getattr(self, name)
+            taken = _validation.as_weights(arrays, dtype, writable=True)
+            if not isinstance(arrays, list) or any(a is not b for a, b in zip(arrays, taken, strict=True)):
+                setattr(self, name, taken)
+        self.n_layers_ = len(layer_units)
+        return dtype
+
+    def _take_edited_weights(self, dtype: np.dtype[Any]) -> None:
+        """The same in the course of a fit in ``dtype``, after a callback."""
+        sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
+        self._take_weights([self.n_features_in_, *sizes, self.n_outputs_], dtype)
+
+    def _check_shapes(self, coefs: list[Array], intercepts: list[Array], layer_units: list[int]) -> None:
+        """ValueError where these are not the weights of a network with ``layer_units``."""
+        expected = list(pairwise(layer_units))
+        _validation.check_shapes(coefs, intercepts, expected, "features, hidden_layer_sizes and outputs")
 
     def _holdout(self, samples: Samples, rows: Array | None, as_checked: tuple[Any, Any]) -> Holdout:
         return Holdout(self, samples, rows, as_checked)
@@ -379,16 +419,15 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             self.__dict__.pop("validation_loss_curve_", None)
 
     def _start_norms(self, sizes: list[int], dtype: np.dtype[Any]) -> None:
-        """Begin what batch normalisation keeps, or take it over in the weights' dtype."""
+        """Begin what batch normalisation keeps, or check what there is."""
         if not self.batch_norm:
-            for name in ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_"):
+            for name in NORMS:
                 self.__dict__.pop(name, None)
-        elif not hasattr(self, "bn_gamma_"):
+        elif not any(hasattr(self, name) for name in NORMS):
             self.bn_gamma_, self.bn_var_ = ([np.ones(n, dtype) for n in sizes] for _ in range(2))
             self.bn_beta_, self.bn_mean_ = ([np.zeros(n, dtype) for n in sizes] for _ in range(2))
         else:
-            for name in ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_"):
-                setattr(self, name, _validation.as_weights(getattr(self, name), dtype, writable=True))
+            _validation.check_norms(self, sizes)
 
     def _start_optimizer(self, incremental: bool, n_hidden: int, random_state: np.random.RandomState) -> None:
         kept = getattr(self, "_optimizer", None)

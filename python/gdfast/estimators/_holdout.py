@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
 
 from gdfast.estimators._losses import mean_loss
-from gdfast.estimators._validation import Array, Samples
+from gdfast.estimators._validation import NORMS, Array, Samples, check_mean_weight
+from gdfast.estimators._warnings import warn
 
 if TYPE_CHECKING:
     from gdfast.estimators._base import BaseMLP
@@ -65,16 +67,15 @@ class Holdout:
         if rows is not None:
             self._y = samples.y[rows]
             self._weight = None if samples.weight is None else samples.weight[rows]
-        if self._weight is not None and not self._weight.sum():
-            raise ValueError(
-                "sample_weight sums to zero over the validation set. Increase 'validation_fraction', or "
-                "train without early_stopping."
-            )
+        hint = "Increase 'validation_fraction', or train without early_stopping."
+        check_mean_weight(self._weight, "sample_weight", " over the validation set", hint)
         self._outputs = np.empty((len(self._y), est.n_outputs_), est.coefs_[0].dtype)
         self._loss = est._choose_output()[1]
+        self._best: dict[str, list[Array]] = {}
         self._score = self._make_score(est, *as_checked)
-        self._best = [array.copy() for array in est._weights()]
+        self._keep(est)
         self.logs: dict[str, float] = {}
+        check_scores(est, lambda: self._measure(est))
         self._begin_records(est)
 
     def _begin_records(self, est: BaseMLP) -> None:
@@ -109,31 +110,74 @@ class Holdout:
         improved = score > -np.inf and score >= est.best_validation_score_ + est.tol
         if score > est.best_validation_score_:
             est.best_validation_score_ = score
-            _copy(est._weights(), self._best)
+            self._keep(est)
         return bool(improved)
 
     def restore_best(self, est: BaseMLP) -> None:
         """Put the weights that scored best back into the estimator."""
-        _copy(self._best, est._weights())
+        for name, best in self._best.items():
+            weights = getattr(est, name, None)
+            if _are_alike(weights, best):
+                _copy(best, weights)
+            else:  # a callback has put others in their place
+                setattr(est, name, best)
+
+    def _keep(self, est: BaseMLP) -> None:
+        """Keep the weights at hand as the best."""
+        for name in ("coefs_", "intercepts_", *NORMS):
+            weights = est.__dict__.get(name)
+            if weights is None:
+                self._best.pop(name, None)
+            elif _are_alike(weights, self._best.get(name)):
+                _copy(weights, self._best[name])
+            else:
+                self._best[name] = [array.copy() for array in weights]
 
     def _make_score(self, est: BaseMLP, X: Any, y: Any) -> _Score:
         if est.scoring is None or est.scoring == "loss":
             of_outputs = est._scorer(self._y, self._weight)
             return lambda est, outputs: of_outputs(outputs)
 
-        scorer = check_scoring(est, est.scoring)
         if self._rows is not None:
             X, y = _safe_indexing(X, self._rows), y[self._rows]
-        weights = {} if self._weight is None else {"sample_weight": self._weight}
+        return scorer_of(est, X, y, self._weight)
 
-        def score(est: BaseMLP, outputs: Array) -> float:
-            # scikit-learn's metrics raise where a prediction is not finite.
-            if not np.isfinite(outputs).all():
-                return np.nan
-            with np.errstate(over="ignore", invalid="ignore"):
-                return float(scorer(nameless(est), X, y, **weights))
 
-        return score
+def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None) -> _Score:
+    """The function that scores an estimator, and its finite outputs, by ``scoring`` on this set."""
+    scorer = check_scoring(est, est.scoring)
+    weights = {} if weight is None else {"sample_weight": weight}
+    if weights and not _takes_weights(scorer):
+        warn(f"scoring={est.scoring!r} takes no sample_weight: it is used without.")
+        weights = {}
+
+    def score(est: BaseMLP, outputs: Array) -> float:
+        # scikit-learn's metrics raise where a prediction is not finite.
+        if not np.isfinite(outputs).all():
+            return np.nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(scorer(nameless(est), X, y, **weights))
+
+    return score
+
+
+def check_scores(est: BaseMLP, score: Callable[[], Any]) -> None:
+    """ValueError that names ``scoring`` where it cannot score the first weights: it does not suit the task."""
+    if est.scoring is None or est.scoring == "loss":
+        return
+    try:
+        score()
+    except Exception as error:
+        raise ValueError(f"scoring={est.scoring!r} cannot score this model: {error}") from error
+
+
+def _takes_weights(scorer: Any) -> bool:
+    function = getattr(scorer, "_score_func", scorer)  # of scikit-learn's own scorers, the metric's
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin
+        return False
+    return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def nameless(est: BaseMLP) -> BaseMLP:
@@ -141,6 +185,14 @@ def nameless(est: BaseMLP) -> BaseMLP:
     twin = copy.copy(est)
     twin.__dict__.pop("feature_names_in_", None)
     return twin
+
+
+def _are_alike(arrays: Any, others: Any) -> bool:
+    """Whether both are lists of arrays of the same shapes and dtypes."""
+    if not (isinstance(arrays, list) and isinstance(others, list) and len(arrays) == len(others)):
+        return False
+    pairs = zip(arrays, others, strict=True)
+    return all(isinstance(a, np.ndarray) and a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
 
 
 def _copy(sources: Any, targets: Any) -> None:

@@ -25,6 +25,7 @@ def fit_lbfgs(est: BaseMLP, samples: Samples, holdout: Holdout | None, progress:
     Its weights change when training ends, also by Ctrl-C with the last iterate that was accepted; and at
     every iteration where somebody looks at them.
     """
+    est._take_edited_weights(samples.dtype)
     objective = _Objective(est, samples)
     iterations = _Iterations(est, objective, holdout, progress)
     try:
@@ -37,6 +38,8 @@ def fit_lbfgs(est: BaseMLP, samples: Samples, holdout: Holdout | None, progress:
             options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},
         )
     except KeyboardInterrupt:
+        if not progress.attempt.is_kept:  # no iterate has been accepted
+            raise
         warn("Training interrupted by user.")
         result = iterations.accepted
     except StopIteration:  # SciPy knows it from a callback, but not from an objective
@@ -85,6 +88,7 @@ class _Iterations:
         if not np.isfinite(intermediate_result.x).all():
             return
         self._running = False
+        self._progress.attempt.keep()
         self.accepted.x = intermediate_result.x.copy()
         self.accepted.fun = intermediate_result.fun
         self.accepted.nit += 1
@@ -117,6 +121,7 @@ class _Objective:
     """Loss and gradient as one function of one vector: all coefs, then all intercepts."""
 
     def __init__(self, est: BaseMLP, samples: Samples) -> None:
+        self._est = est
         self._arrays = arrays = [*est.coefs_, *est.intercepts_]
         X, y, sample_weight = samples
         n_layers = len(est.coefs_)
@@ -141,9 +146,7 @@ class _Objective:
         # For several outputs scikit-learn's squared error is their mean, its gradient their sum's: its
         # results come only from a line search over this very pair.
         self._averaged_outputs = est.n_outputs_ if network["loss"] == "squared_error" else 1
-        total_weight = len(y) if sample_weight is None else float(sample_weight.sum())
-        if not total_weight:
-            raise ValueError("sample_weight sums to zero, so that there is no mean loss to minimize.")
+        total_weight = len(y) if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
         self._half_decay = 0.5 * network["alpha"] / total_weight
 
     def __call__(self, x: Array) -> tuple[float, Array]:
@@ -159,7 +162,9 @@ class _Objective:
         return np.concatenate([array.ravel() for array in self._arrays], dtype=np.float64)
 
     def put(self, x: Array) -> None:
-        """Make x the estimator's weights."""
+        """Make x the estimator's weights, whatever a callback has put in their place."""
+        n_layers = len(self._coefs)
+        self._est.coefs_, self._est.intercepts_ = self._arrays[:n_layers], self._arrays[n_layers:]
         for array, values in zip(self._arrays, self.unpack(x), strict=True):
             np.copyto(array, values, casting="same_kind")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Network(Arguments):
         """How each hidden layer is normalised, as the core takes it; None where none is."""
         if "bn_gamma_" not in self.__dict__:
             return None
+        _validation.array_lists(self, *_validation.NORMS)
         return list(zip(self.bn_gamma_, self.bn_beta_, self.bn_mean_, self.bn_var_, strict=True))
 
     def _core_outputs(self, dtype: np.dtype[Any] | None = None) -> dict[str, Any]:
@@ -80,17 +82,27 @@ class Network(Arguments):
             or X.ndim != 2
             or X.shape[0] == 0
             or X.shape[1] != fitted["n_features_in_"]
-            or X.dtype != coefs[0].dtype
+            or X.dtype != getattr(coefs[0], "dtype", None)
             or not X.flags.c_contiguous
         ):
             return None
         try:
             return _core.forward_if_finite(X, coefs, self.intercepts_, **self._core_outputs())
-        except (TypeError, ValueError):  # weights that a user has set and that have to be converted
+        except (TypeError, ValueError):  # unaligned rows, or weights that a user has set
             return None
+
+    def _check_chain(self) -> None:
+        """ValueError where the weights at hand are not those of a network from features to outputs."""
+        coefs, intercepts = _validation.array_lists(self, "coefs_", "intercepts_")
+        hidden = [coef.shape[-1] if coef.ndim else 0 for coef in coefs[:-1]]
+        expected = list(pairwise([self.n_features_in_, *hidden, self.n_outputs_]))
+        _validation.check_shapes(coefs, intercepts, expected, "features, hidden_layer_sizes and outputs")
+        if self._norms() is not None:
+            _validation.check_norms(self, hidden)
 
     def _outputs_of_anything(self, X: Any) -> Array:
         check_is_fitted(self)
+        self._check_chain()
         X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
         weights = _validation.weights_dtype(self.coefs_, self.intercepts_)
         single = np.result_type(X.dtype, weights) == np.float32

@@ -177,9 +177,12 @@ class Optimizer:
 
 
 def _is_alike(state: Any, other: Any) -> bool:
-    """Whether two states hold arrays of the same names and numbers."""
-    sizes, others = ({name: len(arrays) for name, arrays in s["slots"].items()} for s in (state, other))
-    return sizes == others
+    """Whether two states hold arrays of the same names, shapes and dtype."""
+    kinds, others = (
+        {name: [(array.shape, array.dtype) for array in arrays] for name, arrays in s["slots"].items()}
+        for s in (state, other)
+    )
+    return kinds == others
 
 
 def _is(a: object, b: object) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sklearn.exceptions import ConvergenceWarning
 
 from gdfast.estimators._sklearn_callbacks import FitTask
+from gdfast.estimators._transaction import Transaction
 from gdfast.estimators._warnings import warn
 
 if TYPE_CHECKING:
@@ -42,9 +43,12 @@ class Progress:
     task : FitTask or None
         What scikit-learn's callbacks are told; None where nobody is to be told anything (``partial_fit``,
         whose caller has the loop in hand), and no time is up.
+    attempt : Transaction
+        Whether the fit is to stay.
     """
 
-    def __init__(self, est: BaseMLP, task: FitTask | None) -> None:
+    def __init__(self, est: BaseMLP, task: FitTask | None, attempt: Transaction) -> None:
+        self.attempt = attempt
         self._est = est
         self._task = task
         self._callbacks = list(est.callbacks or ()) if task is not None else []

@@ -53,6 +53,10 @@ class SequenceTrainer:
         self.load_state_dict = self._core.load_state_dict
 
     @property
+    def step(self) -> int:
+        return self._core.step
+
+    @property
     def records(self) -> Any:
         return self._core.records
 
@@ -216,21 +220,20 @@ class Recurrent(BaseMLP):
         intercepts.append(np.zeros(layer_units[-1]))
         return [c.astype(dtype) for c in coefs], [b.astype(dtype) for b in intercepts]
 
-    def _check_layers(self, layer_units: list[int]) -> None:
+    def _check_shapes(self, coefs: list[Array], intercepts: list[Array], layer_units: list[int]) -> None:
         gates = _GATES[self.cell]
         expected: list[tuple[int, int]] = []
         for fan_in, units in pairwise(layer_units[:-1]):
             expected += [(fan_in, gates * units), (units, gates * units)]
         expected.append((layer_units[-2], layer_units[-1]))
-        coef_shapes = [np.shape(coef) for coef in self.coefs_]
-        intercept_shapes = [np.shape(intercept) for intercept in self.intercepts_]
-        if coef_shapes != expected or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
-            raise ValueError(
-                "Training cannot go on from the weights at hand: features, cell, hidden_layer_sizes and "
-                f"outputs make weights of the shapes {expected}, but coefs_ have {coef_shapes} and "
-                f"intercepts_ {intercept_shapes}. Set the arguments to fit "
-                "them, or fit anew with warm_start=False."
-            )
+        makers = f"features, cell={self.cell!r}, hidden_layer_sizes and outputs"
+        _validation.check_shapes(coefs, intercepts, expected, makers)
+
+    def _check_weights_at_hand(self) -> None:
+        """ValueError where ``coefs_`` and ``intercepts_`` are not those of a network with this cell."""
+        coefs, intercepts = _validation.array_lists(self, "coefs_", "intercepts_")
+        hidden = [coef.shape[0] if coef.ndim else 0 for coef in coefs[1:-1:2]]
+        self._check_shapes(coefs, intercepts, [self.n_features_in_, *hidden, self.n_outputs_])
 
     # Training.
 
@@ -242,9 +245,10 @@ class Recurrent(BaseMLP):
         given_holdout: tuple[Any, Any, Any] | None,
         *,
         incremental: bool,
+        classes: Any = None,
     ) -> Self:
         if not self.stateful:
-            return super()._fit(X, y, sample_weight, given_holdout, incremental=incremental)
+            return super()._fit(X, y, sample_weight, given_holdout, incremental=incremental, classes=classes)
         if not incremental:
             super()._fit(X, y, sample_weight, given_holdout, incremental=False)
             # Every epoch begins anew: where the last one ends is told by the weights that training ends with.
@@ -258,9 +262,11 @@ class Recurrent(BaseMLP):
                     f"With stateful=True the sequences of one call go on in the next: the last one had "
                     f"{len(self.state_[0])}, X has {len(X)}. Call reset_state() before other sequences."
                 )
+            self._check_weights_at_hand()
             dtype = _validation.weights_dtype(self.coefs_, self.intercepts_)
             carried.arrays = self._states(len(X), self.state_, dtype, "state_")
-        super()._fit(replace(X, carried=carried), y, sample_weight, given_holdout, incremental=True)
+        given = replace(X, carried=carried)
+        super()._fit(given, y, sample_weight, given_holdout, incremental=True, classes=classes)
         if carried.arrays is not None:
             self.state_ = carried.arrays
         return self
@@ -301,8 +307,7 @@ class Recurrent(BaseMLP):
 
     def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
         """The output layer's values for each step or each sequence, and the states in which sequences end."""
-        if np.shape(self.coefs_[1])[1] != _GATES[self.cell] * np.shape(self.coefs_[1])[0]:
-            raise ValueError(f"coefs_ are not those of a network with cell={self.cell!r}: fit anew.")
+        self._check_weights_at_hand()
         weights = _validation.weights_dtype(self.coefs_, self.intercepts_)
         single = np.result_type(X.dtype, weights) == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)

@@ -40,6 +40,7 @@ def fit_stochastic(
     batch_size = _batch_size(est, len(order))
 
     def trainer() -> Trainer:
+        est._take_edited_weights(samples.dtype)
         return optimizer.trainer(
             est.coefs_,
             est.intercepts_,
@@ -64,14 +65,21 @@ def fit_stochastic(
                     break
                 current = trainer()  # somebody may have edited or replaced the weights
             rows = order.of_next_epoch(est.shuffle)
-            loss, finite = current.run_epoch(
-                samples.X,
-                samples.y,
-                rows,
-                samples.weight,
-                learning_rate=rates,
-                backprop_depth=depth_of_epoch(est.backprop_depth, optimizer.epoch, len(est.coefs_)),
-            )
+            steps_before = current.step
+            try:
+                loss, finite = current.run_epoch(
+                    samples.X,
+                    samples.y,
+                    rows,
+                    samples.weight,
+                    learning_rate=rates,
+                    backprop_depth=depth_of_epoch(est.backprop_depth, optimizer.epoch, len(est.coefs_)),
+                )
+            finally:
+                if current.step > steps_before:
+                    progress.attempt.keep()
+            if not single_epoch and current.step == steps_before:
+                raise ValueError("sample_weight leaves no batch to train on: in each the weights cancel out.")
             if not finite:
                 break
             est.n_iter_ += 1
@@ -115,6 +123,8 @@ def fit_stochastic(
                 ConvergenceWarning,
             )
     except KeyboardInterrupt:
+        if not progress.attempt.is_kept:  # nothing has been trained
+            raise
         warn("Training interrupted by user.")
         if not optimizer.is_finite():
             del est._optimizer

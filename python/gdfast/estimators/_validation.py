@@ -22,13 +22,23 @@ from scipy import sparse
 
 Array = NDArray[Any]
 
+# What batch normalisation keeps: a list of arrays each, one for each hidden layer.
+NORMS = ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_")
+
 
 class Samples(NamedTuple):
     """Data in the form that the core takes."""
 
-    X: Any  # an array, or CSR's three
+    X: Any  # an array, CSR's three, or sequences
     y: Array
     weight: Array | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of training."""
+        X = self.X[0] if isinstance(self.X, tuple) else self.X
+        dtype: np.dtype[Any] = X.dtype
+        return dtype
 
 
 def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
@@ -48,18 +58,6 @@ def naming(what: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"In {what}: {error}") from error
-
-
-@contextmanager
-def all_or_nothing(est: Any) -> Iterator[None]:
-    """Leave an estimator's attributes as they were where what is done with them raises."""
-    before = dict(est.__dict__)
-    try:
-        yield
-    except BaseException:
-        est.__dict__.clear()
-        est.__dict__.update(before)
-        raise
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
@@ -85,17 +83,46 @@ def check_addressable(layer_units: Sequence[int], itemsize: int) -> None:
         )
 
 
-def check_layers(coefs: Sequence[Array], intercepts: Sequence[Array], layer_units: Sequence[int]) -> None:
-    """ValueError where the weights at hand are not those of a network with ``layer_units``."""
-    coef_shapes = [np.shape(coef) for coef in coefs]
-    intercept_shapes = [np.shape(intercept) for intercept in intercepts]
-    expected = list(pairwise(layer_units))
-    if coef_shapes != expected or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
+def array_lists(est: Any, *names: str) -> list[list[Array]]:
+    """These attributes, which a user may have edited or replaced, as lists of arrays of real numbers.
+
+    ValueError names what is none.
+    """
+    lists = []
+    for name in names:
+        arrays = getattr(est, name, None)
+        if not isinstance(arrays, Sequence):
+            raise ValueError(f"{name} must be a list of arrays, got {arrays!r}.")
+        for i, array in enumerate(arrays):
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+                what = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+                raise ValueError(f"{name}[{i}] must be an array of real numbers, got {what}.")
+        lists.append(list(arrays))
+    return lists
+
+
+def check_shapes(
+    coefs: Sequence[Array], intercepts: Sequence[Array], expected: Sequence[tuple[int, int]], makers: str
+) -> None:
+    """ValueError where the weights have other shapes than ``makers`` make."""
+    coef_shapes = [coef.shape for coef in coefs]
+    intercept_shapes = [intercept.shape for intercept in intercepts]
+    if coef_shapes != list(expected) or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
         raise ValueError(
-            "Training cannot go on from the weights at hand: features, hidden_layer_sizes and outputs make "
-            f"layers of {list(layer_units)} units, but coefs_ have the shapes {coef_shapes} and intercepts_ "
+            f"The weights at hand do not fit: {makers} make weights of the shapes {list(expected)}, each with "
+            f"one bias for each column, but coefs_ have the shapes {coef_shapes} and intercepts_ "
             f"{intercept_shapes}. Set hidden_layer_sizes to fit them, or fit anew with warm_start=False."
         )
+
+
+def check_norms(est: Any, sizes: Sequence[int]) -> None:
+    """ValueError where what batch normalisation keeps is not for hidden layers of these sizes."""
+    for name, arrays in zip(NORMS, array_lists(est, *NORMS), strict=True):
+        shapes = [array.shape for array in arrays]
+        if shapes != [(n,) for n in sizes]:
+            raise ValueError(
+                f"{name} must hold an array for each hidden layer, of the sizes {list(sizes)}; got {shapes}."
+            )
 
 
 def weights_dtype(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dtype[Any]:
@@ -106,15 +133,15 @@ def weights_dtype(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dty
 
 def as_weights(arrays: Sequence[Array], dtype: DTypeLike, *, writable: bool) -> list[Array]:
     """The arrays as the core takes them; each is itself where it already is so."""
-    if writable:
-        return [np.require(array, dtype, ["C", "A", "W"]) for array in arrays]
-    return [np.require(array, dtype, ["C", "A"]) for array in arrays]
+    with np.errstate(over="ignore"):  # infinite weights are found by training
+        return [np.require(array, dtype, ["C", "A", "W"] if writable else ["C", "A"]) for array in arrays]
 
 
 def convert(array: Array, dtype: DTypeLike, name: str) -> Array:
-    """A C-contiguous array of ``dtype``, itself where it is one; ValueError where a value does not fit."""
+    """A C-contiguous, aligned array of ``dtype``, itself where it is one; ValueError where a value does not
+    fit."""
     with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(array, dtype)
+        converted = np.require(array, dtype, ["C", "A"])
     narrowed = array.dtype != converted.dtype and not np.can_cast(array.dtype, converted.dtype, "safe")
     if narrowed and not np.isfinite(converted).all():
         raise ValueError(f"Input {name} contains infinity or a value too large for {converted.dtype!r}.")
@@ -126,7 +153,26 @@ def as_matrix(X: Any, dtype: DTypeLike) -> Any:
     if not sparse.issparse(X):
         return convert(X, dtype, "X")
     rows = X.tocsr()
-    return convert(rows.data, dtype, "X"), rows.indices, rows.indptr
+    narrow = rows.indices.dtype == rows.indptr.dtype == np.int32
+    index = np.int32 if narrow else np.int64
+    indices, indptr = (np.require(array, index, ["C", "A"]) for array in (rows.indices, rows.indptr))
+    return convert(rows.data, dtype, "X"), indices, indptr
+
+
+def check_mean_weight(weight: Array | None, name: str, where: str = "", hint: str = "") -> None:
+    """ValueError where the sum of these weights, in the dtype of training, is none to divide a mean by."""
+    if weight is None:
+        return
+    limits = np.finfo(weight.dtype)
+    with np.errstate(over="ignore"):
+        total = float(weight.sum(dtype=np.float64))
+        magnitude = float(np.abs(weight).sum(dtype=np.float64))
+    least = max(float(limits.tiny), 4 * float(limits.eps) * magnitude)
+    if abs(total) > least and magnitude < 1 / float(limits.tiny):
+        return
+    how = "zero" if not magnitude else f"{total:.3g}, with magnitudes of {magnitude:.3g}"
+    message = f"{name} sums to {how}{where}: in {weight.dtype} a mean cannot be divided by that. {hint}"
+    raise ValueError(message.rstrip())
 
 
 def n_threads(n_jobs: int | None) -> int:
@@ -136,7 +182,8 @@ def n_threads(n_jobs: int | None) -> int:
         return 0 if on_main_thread else _threads_beside_others()
     if n_jobs == 0:
         raise ValueError("n_jobs == 0 has no meaning: give the number of threads, -1 for all, or None.")
-    return int(n_jobs) if n_jobs > 0 else max(1, int(cpu_count()) + 1 + int(n_jobs))
+    most = np.iinfo(np.int32).max  # that the core knows
+    return min(int(n_jobs), most) if n_jobs > 0 else max(1, int(cpu_count()) + 1 + int(n_jobs))
 
 
 def _threads_beside_others() -> int:

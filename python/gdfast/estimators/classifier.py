@@ -388,10 +388,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the first call has no ``classes``, y holds another class, ``early_stopping`` is True,
             ``class_weight`` is "balanced", or the data are of a kind that ``fit`` refuses.
         """
-        self._check_partial_fit()
+        return self._fit(X, y, sample_weight, None, incremental=True, classes=classes)
+
+    def _take_classes(self, X: Any, y: Any, classes: Any) -> None:
         if _check_partial_fit_first_call(self, classes):
             self._label_binarizer = LabelBinarizer().fit(self._labels(X, y, classes))
-        return self._fit(X, y, sample_weight, None, incremental=True)
+
+    def _weighs_classes(self) -> bool:
+        return self.class_weight is not None
 
     def _labels(self, X: Any, y: Any, classes: Any) -> Any:
         """What tells the classes, or the labels, that there are."""
@@ -472,10 +476,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
-        elif self.warm_start:
-            self._check_same_classes(unique_labels(y))
-        else:
+        elif incremental:
             self._check_no_new_classes(unique_labels(y))
+        else:
+            self._check_same_classes(unique_labels(y))
         if y.ndim == 2 and self._label_binarizer.y_type_ != "multilabel-indicator":
             raise ValueError("The object was not fitted with multilabel input.")
         if y.ndim == 1 and self._label_binarizer.y_type_ == "multilabel-indicator":
