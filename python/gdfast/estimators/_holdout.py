@@ -162,7 +162,7 @@ def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None) -> _Score:
 
 
 def check_scores(est: BaseMLP, score: Callable[[], Any]) -> None:
-    """ValueError that names ``scoring`` where it cannot score the first weights: it does not suit the task."""
+    """ValueError that names ``scoring`` where it cannot score the first weights."""
     if est.scoring is None or est.scoring == "loss":
         return
     try:

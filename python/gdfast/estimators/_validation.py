@@ -109,7 +109,7 @@ def check_shapes(
     intercept_shapes = [intercept.shape for intercept in intercepts]
     if coef_shapes != list(expected) or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
         raise ValueError(
-            f"The weights at hand do not fit: {makers} make weights of the shapes {list(expected)}, each with "
+            f"The weights at hand do not fit: {makers} make weights of the shapes {list(expected)}, with "
             f"one bias for each column, but coefs_ have the shapes {coef_shapes} and intercepts_ "
             f"{intercept_shapes}. Set hidden_layer_sizes to fit them, or fit anew with warm_start=False."
         )
