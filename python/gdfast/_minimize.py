@@ -186,7 +186,7 @@ def _descend(
             break
         else:
             kept = x.copy(), value, gradient
-            optimizer.lr = float(np.ravel(schedule.rates(base_lr, Progress(nit, nit, nit, 1, maxiter)))[0])
+            optimizer.set_params(lr=schedule.rates(base_lr, Progress(nit, nit, nit, 1, maxiter)))
             optimizer.step(x, _clipped(gradient, options))
             if project is not None:
                 x = project(x)
