@@ -238,7 +238,8 @@ class ModelCheckpoint:
     TypeError, ValueError
         If an argument is not of its kind; in a fit, if ``path`` or ``monitor`` names what is not logged.
     FileNotFoundError, IsADirectoryError
-        When a fit begins, if there is no folder to write to, or the path is one.
+        When a fit begins, if there is no folder to write to, or the path is one; at the end of an epoch, if
+        the folder's name is to be filled in.
 
     Notes
     -----
