@@ -190,9 +190,9 @@ def test_callbacks_are_cloned_pickled_and_searched_with() -> None:
     est = gdfast.MLPRegressor(callbacks=(stop, ProgressBar(file=io.StringIO())), **FIT)
     twin = clone(est)
     assert twin.callbacks[0] is not stop
-    assert est.fit(X, Y).n_iter_ == 3
+    assert est.fit(X, Y).n_iter_ == 2
     est.set_params(callbacks=[stop])
-    assert pickle.loads(pickle.dumps(est)).callbacks[0].stopped_epoch_ == 2
+    assert pickle.loads(pickle.dumps(est)).callbacks[0].stopped_epoch_ == 1
     search = GridSearchCV(est, {"alpha": [0.1, 1.0]}, cv=2, n_jobs=2)
     assert np.isfinite(search.fit(X, Y).best_score_)
 
@@ -268,9 +268,9 @@ def test_callbacks_come_without_scikit_learn() -> None:
 @pytest.mark.parametrize(
     ("monitor", "values", "stops_at", "best"),
     [
-        ("val_loss", [3.0, 2.0, 2.0, 1.9, 1.95, 1.9, 2.5, 0.1], 6, 3),
-        ("val_score", [0.1, 0.5, 0.4, np.nan, 0.5, 0.9], 4, 1),
-        ("val_score", [np.nan] * 6, 2, None),
+        ("val_loss", [3.0, 2.0, 2.0, 1.9, 1.95, 1.9, 2.5, 0.1], 5, 3),
+        ("val_score", [0.1, 0.5, 0.4, np.nan, 0.5, 0.9], 3, 1),
+        ("val_score", [np.nan] * 6, 1, None),
     ],
 )
 def test_early_stopping(monitor: str, values: list[float], stops_at: int, best: Any) -> None:
@@ -284,6 +284,14 @@ def test_early_stopping(monitor: str, values: list[float], stops_at: int, best: 
         stop.on_epoch_end(None, epoch, {monitor: value})
     assert (stop.best_epoch_, stop.stopped_epoch_) == (best, stops_at)
     assert stop.best_ == (None if best is None else values[best])
+
+
+@pytest.mark.parametrize("patience", [0, 1, 2, 5])
+def test_patience_is_a_number_of_epochs(patience: int) -> None:
+    """As Keras counts: it stops after as many without improvement, and 0 is as good as 1."""
+    stop = EarlyStopping("loss", patience=patience, min_delta=1e9)
+    est = gdfast.MLPRegressor(callbacks=[stop], **{**FIT, "max_iter": 20})
+    assert est.fit(X, Y).n_iter_ == 1 + max(patience, 1)
 
 
 def test_early_stopping_counts_what_is_more_than_min_delta() -> None:
@@ -418,6 +426,159 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
         gdfast.MLPRegressor(callbacks=[keep], **FIT).fit(X, Y)
     assert (tmp_path / "model").read_bytes() == whole
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+class Known:
+    """Stands for an estimator whose epochs have these values: a file of it holds the value."""
+
+    def __init__(self, *values: float, scoring: Any = None) -> None:
+        self.values, self.scoring = values, scoring
+        self.validation_scores_: list[float] = []
+        self.callbacks: Any = None
+        self.value = np.nan
+
+    def fit(self, keep: ModelCheckpoint) -> Known:
+        keep.on_train_begin(self)
+        for epoch, value in enumerate(self.values):
+            self.value = value
+            keep.on_epoch_end(self, epoch, {keep.monitor: value})
+        return self
+
+
+def kept_in(path: Any) -> float:
+    return float(joblib.load(path).value)
+
+
+COPIES: dict[str, Any] = {
+    "itself": lambda keep: keep,
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+    "pickle": lambda keep: pickle.loads(pickle.dumps(keep)),
+    "clone": lambda keep: clone(gdfast.MLPRegressor(callbacks=[keep])).callbacks[0],
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("name", ["best", "{epoch}"])
+def test_a_checkpoint_of_the_best_outlives_worse_fits(tmp_path: Path, name: str, how: str) -> None:
+    keep = ModelCheckpoint(tmp_path / name, monitor="val_score", save_best_only=True)
+    Known(0.2, 0.7, 0.5).fit(keep)
+    best = keep.last_path_
+    assert kept_in(best) == 0.7
+    for values in ([0.1, 0.6], [np.nan, 0.7], [0.3]):
+        keep = COPIES[how](keep)
+        Known(*values).fit(keep)
+        assert (keep.best_, keep.last_path_, kept_in(best)) == (0.7, best, 0.7)
+    Known(0.6, 0.8).fit(keep)
+    assert keep.best_ == kept_in(keep.last_path_) == 0.8
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_a_worse_fit_leaves_the_best(kind: Any, tmp_path: Path, warm_start: bool) -> None:
+    """The scores of the second fit are worse from its first epoch on."""
+    keep = ModelCheckpoint(tmp_path / "best", monitor="val_score", save_best_only=True)
+    est = kind(callbacks=[keep], warm_start=warm_start, learning_rate_init=0.01, **{**FIT, "max_iter": 30})
+    est.fit(X, Y, X_val=X, y_val=Y)
+    best = (tmp_path / "best").read_bytes()
+    score = keep.best_
+    est.set_params(solver="sgd", learning_rate_init=0.5, clip_norm=100.0, alpha=10.0, max_iter=2)
+    est.fit(X, Y, X_val=X, y_val=Y)
+    assert max(est.validation_scores_[-2:]) < score == keep.best_
+    assert (tmp_path / "best").read_bytes() == best
+
+
+def test_what_is_measured_otherwise_begins_anew(tmp_path: Path) -> None:
+    keep = ModelCheckpoint(tmp_path / "best", monitor="val_score", save_best_only=True)
+    Known(0.9).fit(keep)
+    Known(-3.0, -2.0, -4.0, scoring="neg_log_loss").fit(keep)
+    assert kept_in(keep.path) == keep.best_ == -2.0
+    keep.monitor = "loss"
+    Known(0.5, 0.3, 0.4).fit(keep)
+    assert kept_in(keep.path) == keep.best_ == 0.3
+    Known(0.4, scoring="accuracy").fit(keep)
+    assert keep.best_ == 0.3, "a loss does not depend on the scorer"
+    keep.mode = "max"
+    Known(0.1, 0.2, 0.1).fit(keep)
+    assert kept_in(keep.path) == keep.best_ == 0.2
+    keep.path = str(tmp_path / "another")
+    Known(0.1).fit(keep)
+    assert kept_in(keep.path) == 0.1
+    assert kept_in(tmp_path / "best") == 0.2
+
+
+def test_the_best_is_what_is_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = ModelCheckpoint(tmp_path / "best", monitor="loss", save_best_only=True)
+    Known(0.5).fit(keep)
+    with monkeypatch.context() as context:
+        context.setattr(joblib, "dump", lambda model, file: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Known(0.1).fit(keep)
+    assert kept_in(keep.path) == keep.best_ == 0.5
+    Known(0.3).fit(keep)
+    assert kept_in(keep.path) == 0.3
+    (tmp_path / "best").rename(tmp_path / "put away")
+    Known(0.4).fit(keep)
+    assert kept_in(keep.path) == keep.best_ == 0.4
+
+
+def test_a_new_checkpoint_knows_of_no_earlier_best_but_may_be_told(tmp_path: Path) -> None:
+    def make() -> ModelCheckpoint:
+        return ModelCheckpoint(tmp_path / "best", monitor="loss", save_best_only=True)
+
+    Known(0.1).fit(make())
+    Known(0.5).fit(make())
+    assert kept_in(tmp_path / "best") == 0.5
+    told = make()
+    told.best_ = 0.5
+    Known(0.6).fit(told)
+    assert kept_in(tmp_path / "best") == 0.5
+
+
+def test_early_stopping_looks_at_its_arguments_as_they_are() -> None:
+    stop = EarlyStopping("loss", patience=1)
+    stop.monitor = "val_score"
+    stop.on_train_begin(None)
+    assert [stop.on_epoch_end(None, e, {"val_score": v}) for e, v in enumerate([0.1, 0.2, 0.3])] == [
+        False
+    ] * 3
+
+
+WRITES_FOREVER = """
+import sys, joblib, gdfast
+from gdfast.callbacks import ModelCheckpoint
+
+def dump(model, file):
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+
+joblib.dump = dump
+gdfast.MLPRegressor(callbacks=[ModelCheckpoint(sys.argv[1])]).fit([[0.0], [1.0]], [0.0, 1.0])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks that end with their process")
+def test_what_a_killed_checkpoint_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    """But not what another process is writing, nor what only looks like it."""
+    keep = ModelCheckpoint(tmp_path / "model")
+    others = {".model.backup", ".model.0123456", ".another.01234567", "model"}
+    for name in others:
+        (tmp_path / name).touch()
+    command = [sys.executable, "-c", WRITES_FOREVER, str(tmp_path / "model")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "writing\n"
+            (half,) = {file.name for file in tmp_path.iterdir()} - others
+            Known(0.1).fit(keep)
+            assert (tmp_path / half).read_bytes() == b"half"
+        finally:
+            child.kill()
+    assert {file.name for file in tmp_path.iterdir()} == {half, *others}
+    (tmp_path / ".model.89abcdef").touch()
+    Known(0.1).fit(keep)
+    assert {file.name for file in tmp_path.iterdir()} == others
 
 
 def test_a_checkpoint_of_an_estimator_with_callbacks_that_cannot_be_pickled(tmp_path: Path) -> None:

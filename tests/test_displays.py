@@ -176,3 +176,11 @@ def test_without_matplotlib(display: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "pip install matplotlib" in done.stdout, done.stderr
+
+
+def test_a_display_keeps_the_curves_that_it_was_made_of() -> None:
+    """A later fit adds to the estimator's lists, not to the picture's."""
+    est = gdfast.MLPRegressor(warm_start=True, record_gradients=True, **FIT).fit(X, Y, X_val=X, y_val=Y)
+    curves, norms = LossCurveDisplay.from_estimator(est), GradientNormDisplay.from_estimator(est)
+    est.fit(X, Y, X_val=X, y_val=Y)
+    assert len(curves.loss_curve) == len(curves.validation_loss_curve) == len(norms.records) == 5

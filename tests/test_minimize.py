@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import gdfast
@@ -405,3 +406,123 @@ def test_annealing_in_many_dimensions() -> None:
 
 def test_minimize_is_public() -> None:
     assert gdfast.minimize is minimize
+
+
+# ---------------------------------------------------------------------------------------- what is lent
+
+
+TARGET = np.array([3.0, 1.0, 2.0])
+WAYS: dict[str, dict[str, Any]] = {
+    "jac": {"jac": lambda x: 2 * (x - TARGET), "options": {"lr": 0.1, "maxiter": 50, "gtol": 0}},
+    "together": {"jac": True, "options": {"lr": 0.1, "maxiter": 50, "gtol": 0}},
+    "differences": {"options": {"lr": 0.1, "maxiter": 50, "gtol": 0}},
+    "listening": {"options": {"lr": 0.1, "maxiter": 50, "gtol": 0, "schedule": "plateau"}},
+    "annealing": {"method": "annealing", "options": {"seed": 0, "maxfev": 400}},
+}
+
+
+def called(way: str, fun: Any, wrap: Any, **more: Any) -> OptimizeResult:
+    """`minimize` in this way, all of the user's functions wrapped."""
+    x0 = more.pop("x0", np.zeros(3))
+    arguments = {**WAYS[way], **more}
+    if callable(arguments.get("jac")):
+        arguments["jac"] = wrap(arguments["jac"])
+    elif arguments.get("jac"):
+        value = fun
+        fun = lambda x: (value(x), 2 * (x - TARGET))  # noqa: E731
+    return minimize(wrap(fun), x0, **arguments)
+
+
+@pytest.mark.parametrize("bounds", [None, [(-1, 2.5)] * 3])
+@pytest.mark.parametrize("way", WAYS)
+def test_points_are_the_users_to_change_and_to_keep(way: str, bounds: Any) -> None:
+    """fun, jac and callback get arrays of their own: changed, they harm nothing; kept, they do not change."""
+    kept: list[tuple[Array, bytes]] = []
+
+    def keeps(f: Any) -> Any:
+        def keeping(x: Array) -> Any:
+            kept.append((x, x.tobytes()))
+            return f(x)
+
+        return keeping
+
+    def spoils(f: Any) -> Any:
+        def spoiling(x: Array) -> Any:
+            result = f(x)
+            x[:] = math.nan
+            return result
+
+        return spoiling
+
+    def distance(x: Array) -> float:
+        return float(((x - TARGET) ** 2).sum())
+
+    callback = keeps(lambda x: None)
+    plain = called(way, distance, keeps, bounds=bounds, callback=callback)
+    assert all(x.tobytes() == bits for x, bits in kept), "what is kept does not change"
+    assert len({id(x) for x, _ in kept}) == len(kept)
+    points = [x for x, _ in kept] + [plain.x]
+    assert not any(np.shares_memory(a, b) for a, b in pairwise(points))
+    spoiled = called(way, distance, spoils, bounds=bounds, callback=spoils(lambda x: None))
+    for name in ("x", "fun", "jac", "nit", "nfev", "status"):
+        np.testing.assert_array_equal(spoiled.get(name), plain.get(name))
+
+    def spoils_result(intermediate_result: OptimizeResult) -> None:
+        intermediate_result.x[:] = math.nan
+        intermediate_result.fun = math.nan
+
+    result = called(way, distance, spoils, bounds=bounds, callback=spoils_result)
+    assert result.x.tobytes() == plain.x.tobytes()
+
+
+@pytest.mark.parametrize("schedule", [None, "plateau"])
+@pytest.mark.parametrize("together", [True, False])
+def test_what_a_function_returned_may_be_used_again(together: bool, schedule: Any) -> None:
+    """One buffer for every gradient, spoiled by the next call of either function."""
+    buffer = np.empty(3)
+
+    def fun(x: Array) -> Any:
+        buffer[:] = math.nan
+        value = np.array(((x - TARGET) ** 2).sum())
+        return (value, jac(x)) if together else value
+
+    def jac(x: Array) -> Array:
+        buffer[:] = 2 * (x - TARGET)
+        return buffer
+
+    options = {"lr": 0.25, "schedule": schedule}
+    result = minimize(fun, np.zeros(3), jac=together or jac, method="sgd", options=options)
+    assert result.success
+    np.testing.assert_allclose(result.x, TARGET, atol=1e-4)
+    assert not np.shares_memory(result.jac, buffer)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_users_own_arguments_stay_as_they_are(way: str) -> None:
+    """x0 is neither changed nor returned, and changed bounds change nothing on the way."""
+    x0, limits = np.array([-9.0, 0.0, 9.0]), Bounds(np.full(3, -1.0), np.full(3, 2.5))
+    schedule = schedules.Plateau(patience=0)
+    optimizer = optim.Adam(lr=0.1)
+    options = dict(WAYS[way]["options"])
+    more: dict[str, Any] = {"options": options}
+    if way != "annealing":
+        del options["lr"]
+        options["schedule"] = schedule
+        more["method"] = optimizer
+    given = dict(options)
+
+    def spoils(x: Array) -> None:
+        x0[:] = limits.lb[:] = limits.ub[:] = 100.0
+        if "schedule" in given:
+            optimizer.lr = 100.0
+            schedule.rates(100.0, schedules.Progress(0, 0, 0, 1, 9))
+
+    before = x0.tobytes()
+    plain = called(way, parabola, lambda f: f, x0=x0, bounds=limits, **more)
+    assert x0.tobytes() == before
+    assert schedule._lr is None
+    assert optimizer.steps == 0
+    assert options == given
+    spoiled = called(way, parabola, lambda f: f, x0=x0, bounds=limits, callback=spoils, **more)
+    assert spoiled.x.tobytes() == plain.x.tobytes()
+    assert not np.shares_memory(plain.x, x0)

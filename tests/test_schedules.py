@@ -6,12 +6,14 @@ import copy
 import fractions
 import math
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from gdfast import schedules
+from gdfast import optim, schedules
+from gdfast.kernels import sgd_update
 from gdfast.schedules import Progress, Schedule
 from sklearn.base import clone
 
@@ -337,3 +339,112 @@ def test_resolve() -> None:
 def test_wrong_arguments(make: Callable[[], Schedule], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         make()
+
+
+BIG = 1e300
+BEYOND_ALL_NUMBERS: dict[str, Callable[[], Schedule]] = {
+    f"gamma={BIG!r}": lambda: schedules.Exponential(BIG),
+    f"Step(step_size=1, gamma={BIG!r}": lambda: schedules.Step(1, BIG),
+    f"MultiStep(milestones=[1, 2], gamma={BIG!r}": lambda: schedules.MultiStep([1, 2], BIG),
+    f"gamma={BIG!r}, per='step'": lambda: schedules.Exponential(BIG, per="step"),
+    "OneCycle(max_lr=1e+300": lambda: schedules.OneCycle(BIG, div_factor=1e-300),
+    "Cosine(T_max=None, eta_min=1.7e+308": lambda: schedules.Cosine(eta_min=1.7e308),
+    "CosineRestarts(T_0=3, T_mult=1, eta_min=1.7e+308": lambda: schedules.CosineRestarts(3, eta_min=1.7e308),
+    "lr_lambda=": lambda: schedules.Lambda(lambda epoch: math.inf),
+    "Lambda": lambda: schedules.Lambda(lambda epoch: math.nan),
+    "per='step'": lambda: schedules.Lambda(lambda step: -1.0, per="step"),
+    "Exponential": lambda: schedules.Warmup(schedules.Exponential(BIG)),
+}
+
+
+@pytest.mark.parametrize("argument", BEYOND_ALL_NUMBERS)
+def test_rates_that_are_no_learning_rates(argument: str) -> None:
+    message = r"Learning rates must be finite and at least 0, got .* in epoch \d+ of schedule=.*"
+    with pytest.raises(ValueError, match=message + re.escape(argument)):
+        curve(BEYOND_ALL_NUMBERS[argument]())
+
+
+@pytest.mark.parametrize("lr", [math.inf, math.nan, -1.0])
+def test_no_schedule_hands_on_what_is_no_learning_rate(lr: float) -> None:
+    curves = [schedule for schedule, _ in FORMULAS.values()]
+    for schedule in (*curves, schedules.Plateau(), schedules.Adaptive(), schedules.Warmup()):
+        with pytest.raises(ValueError, match="Learning rates must be finite"):
+            curve(schedule, lr=lr)
+        assert np.isfinite(curve(schedule)).all(), "what is refused is not remembered"
+
+
+@pytest.mark.parametrize("power_t", [1e300, 10**300, 1000])
+def test_a_power_beyond_all_numbers_divides_to_nothing(power_t: float) -> None:
+    assert set(curve(schedules.InvScaling(power_t), lr=0.5)) == {0.5, 0.0}
+
+
+@pytest.mark.parametrize("big", [10**400, -(10**400)])
+def test_an_integer_beyond_all_floats_is_not_finite(big: int) -> None:
+    with pytest.raises(ValueError, match="gamma must be finite and not negative"):
+        schedules.Exponential(big)
+    with pytest.raises(ValueError, match="dampening must be finite"):
+        optim.SGD(dampening=big)
+
+
+@pytest.mark.parametrize("name", ["patience", "cooldown"])
+@pytest.mark.parametrize(("value", "message"), [
+    ("a", "must be an integer, got str"), (1.0, "must be an integer, got float"), (-1, "must be at least 0"),
+    (2**63, r"must be at least 0, and below 2\*\*63"),
+])  # fmt: skip
+def test_counts_of_plateau_are_named(name: str, value: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{name} {message}"):
+        schedules.Plateau(**{name: value})
+
+
+class Own(Schedule):
+    """A user's, which returns an array, as it may."""
+
+    def rates(self, lr: float, progress: Progress) -> schedules.Rates:
+        return np.full(progress.steps_per_epoch, lr / 2)
+
+
+OF_ONE_STEP: dict[str, Schedule] = {
+    **{name: FORMULAS[name][0] for name in FORMULAS},
+    "plateau": schedules.Plateau(),
+    "adaptive": schedules.Adaptive(),
+    "your own": Own(),
+    "warm-up of your own": schedules.Warmup(Own()),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE_STEP)
+def test_what_rates_returns_for_one_step_is_a_learning_rate(name: str) -> None:
+    """Of an optimizer, however it is given, and of a bare function."""
+    schedule = OF_ONE_STEP[name]
+    optimizer, same = optim.SGD(lr=LR), np.ones(2)
+    for epoch in range(EPOCHS):
+        rates = schedule.rates(LR, Progress(epoch, epoch, epoch, 1, EPOCHS))
+        expected = float(np.ravel(rates)[0])
+        params = np.ones(2)
+        optimizer.lr = rates  # type: ignore[assignment]
+        optimizer.step(params, np.ones(2))
+        np.testing.assert_array_equal(params, 1 - expected)
+        assert (type(optimizer.lr), optimizer.lr) == (float, expected)
+        assert clone(optim.Adam(lr=rates)).lr == optim.Adam().set_params(lr=rates).lr == expected
+        sgd_update(same, np.ones(2), lr=rates)  # type: ignore[arg-type]
+        same += expected
+    np.testing.assert_allclose(same, 1.0)
+
+
+@pytest.mark.parametrize("lr", [np.array(0.25), np.array([0.25]), np.array([[0.25]], np.float32)])
+def test_an_array_of_one_element_is_a_learning_rate(lr: Any) -> None:
+    optimizer = optim.SGD()
+    optimizer.lr = lr
+    assert optimizer.lr == 0.25
+    lr[...] = 1.0
+    assert optimizer.lr == 0.25
+
+
+@pytest.mark.parametrize("lr", [np.ones(2), np.ones(0), np.array(["a"]), [0.1], np.array([None])])
+def test_other_arrays_are_none(lr: Any) -> None:
+    optimizer = optim.SGD(lr=0.5)
+    with pytest.raises(TypeError, match="lr must be a number, got"):
+        optimizer.lr = lr
+    with pytest.raises(TypeError, match="lr must be a number, got"):
+        optim.SGD(lr=lr)
+    assert optimizer.lr == 0.5

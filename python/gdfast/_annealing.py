@@ -83,7 +83,7 @@ def anneal(
     Parameters
     ----------
     energy : callable
-        Of an array like ``x``, which it must not keep; NaN is worse than anything.
+        Of an array like ``x``, which it must not change; NaN is worse than anything.
     x : array of shape (n,), float32 or float64
         The beginning; not changed.
     rng : numpy.random.Generator

@@ -11,25 +11,35 @@ import numpy as np
 EPS_MODES = ("outside", "uncorrected", "inside")
 
 
-def check_count(name: str, count: int) -> None:
+def check_count(name: str, count: int, least: int = 1) -> None:
     if not isinstance(count, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {type(count).__name__}")
-    if not 1 <= count < 2**63:
-        raise ValueError(f"{name} must be at least 1, and below 2**63, got {count}")
+    if not least <= count < 2**63:
+        raise ValueError(f"{name} must be at least {least}, and below 2**63, got {count}")
 
 
 def check_number(name: str, number: float) -> None:
-    if not isinstance(number, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number, got {type(number).__name__}")
-    if not math.isfinite(number):
+    if not _is_finite(name, number):
         raise ValueError(f"{name} must be finite, got {number}")
 
 
 def check_not_negative(name: str, number: float) -> None:
+    if not (_is_finite(name, number) and number >= 0):
+        raise ValueError(f"{name} must be finite and not negative, got {number}")
+
+
+def _is_finite(name: str, number: float) -> bool:
     if not isinstance(number, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a number, got {type(number).__name__}")
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{name} must be finite and not negative, got {number}")
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
+def one_rate(lr: Any) -> Any:
+    """The number in an array of one element, as a schedule's rates may be; all else unchecked, as it is."""
+    return lr.item() if isinstance(lr, np.ndarray) and lr.size == 1 else lr
 
 
 def check_positive(name: str, number: float) -> None:

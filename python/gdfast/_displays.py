@@ -118,7 +118,7 @@ class LossCurveDisplay:
             )
         display = cls(
             None if loss_curve is None else list(loss_curve),
-            validation_loss_curve=validation_loss_curve,
+            validation_loss_curve=None if validation_loss_curve is None else list(validation_loss_curve),
             estimator_name=type(estimator).__name__ if name is None else name,
         )
         return display.plot(ax=ax, validation_kwargs=validation_kwargs, **kwargs)

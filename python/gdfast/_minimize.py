@@ -40,9 +40,9 @@ def minimize(
     ----------
     fun : callable
         ``fun(x, *args) -> float``, or, with ``jac=True``, ``-> (float, gradient)``. x is a float64 array of
-        shape (n,), which it must not change.
+        shape (n,), a new one in each call of ``fun``, ``jac`` and ``callback``: it may be kept or changed.
     x0 : array-like of shape (n,)
-        The beginning.
+        The beginning; not changed.
     args : tuple, default=()
         Passed on to ``fun`` and ``jac``.
     method : str or gdfast.optim.Optimizer, default="adam"
@@ -186,7 +186,7 @@ def _descend(
             break
         else:
             kept = x.copy(), value, gradient
-            optimizer.lr = float(np.ravel(schedule.rates(base_lr, Progress(nit, nit, nit, 1, maxiter)))[0])
+            optimizer.set_params(lr=schedule.rates(base_lr, Progress(nit, nit, nit, 1, maxiter)))
             optimizer.step(x, _clipped(gradient, options))
             if project is not None:
                 x = project(x)
@@ -296,7 +296,7 @@ def _projection(bounds: Any, n: int) -> Callable[[Vector], Vector] | None:
         else:
             pairs = [(-np.inf if a is None else a, np.inf if b is None else b) for a, b in bounds]
             low, high = np.array(pairs, np.float64).reshape(n, 2).T
-        low, high = (np.broadcast_to(np.asarray(bound, np.float64), (n,)) for bound in (low, high))
+        low, high = (np.broadcast_to(np.array(bound, np.float64), (n,)) for bound in (low, high))
     except (TypeError, ValueError):
         raise ValueError(
             "bounds must be a pair (min, max), with None for no bound, for each of the elements of x0 "

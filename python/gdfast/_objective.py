@@ -25,7 +25,10 @@ def as_array(value: Any, complaint: str) -> Vector:
 
 
 class Function:
-    """The user's function and gradient, counted."""
+    """The user's function and gradient, counted.
+
+    Each call gets an array of its own, which the user may keep or change; what comes back is copied.
+    """
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class Function:
 
     def value(self, x: Vector) -> float:
         self.nfev += 1
-        result = self.fun(x, *self.args)
+        result = self.fun(x.copy(), *self.args)
         return _number(_pair(result)[0] if self.together else result)
 
     def value_and_gradient(self, x: Vector, value_too: bool) -> tuple[float | None, Vector]:
@@ -54,10 +57,11 @@ class Function:
         self.njev += 1
         if self.together:
             self.nfev += 1
-            value, gradient = _pair(self.fun(x, *self.args))
+            value, gradient = _pair(self.fun(x.copy(), *self.args))
             return _number(value), _gradient(gradient, x)
-        gradient = self.jac(x, *self.args) if callable(self.jac) else self._differences(x)
-        return self.value(x) if value_too else None, _gradient(gradient, x)
+        gradient = self.jac(x.copy(), *self.args) if callable(self.jac) else self._differences(x)
+        gradient = _gradient(gradient, x)  # before fun is called, which may write to the same memory
+        return self.value(x) if value_too else None, gradient
 
     def _differences(self, x: Vector) -> Vector:
         gradient = np.empty_like(x)

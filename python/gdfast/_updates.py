@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdfast import _core
-from gdfast._checks import check_count, check_not_negative, check_rule_parameters
+from gdfast._checks import check_count, check_not_negative, check_rule_parameters, one_rate
 
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
@@ -733,6 +733,7 @@ def _update(
     step: int,
     lr: float,
 ) -> None:
+    lr = one_rate(lr)
     check_not_negative("lr", lr)
     check_rule_parameters(rule, params)
     check_count("step", step)

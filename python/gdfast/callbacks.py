@@ -40,13 +40,13 @@ from __future__ import annotations
 import copy
 import io
 import os
-import secrets
-import shutil
 import string
 import sys
 from numbers import Real
 from pathlib import Path
 from typing import Any
+
+from gdfast._files import written_whole
 
 __all__ = ["EarlyStopping", "ModelCheckpoint", "ProgressBar"]
 
@@ -122,14 +122,15 @@ class EarlyStopping:
     """Stop when what is logged no longer improves.
 
     Unlike the estimators' ``early_stopping`` it can watch anything that is logged, and puts no weights back;
-    with a validation set the estimator does that in any case.
+    with a validation set the estimator does that in any case. It begins anew in each fit.
 
     Parameters
     ----------
     monitor : str, default="val_loss"
         The name in ``logs`` to watch.
     patience : int, default=10
-        Epochs without improvement after which to stop.
+        Epochs without improvement after which to stop: 2 stops at the end of the second in a row. 0 is of the
+        same effect as 1.
     min_delta : float, default=0.0
         What counts as an improvement: to be better than the best by more than this.
     mode : {"auto", "min", "max"}, default="auto"
@@ -138,11 +139,11 @@ class EarlyStopping:
     Attributes
     ----------
     best_ : float or None
-        The best value so far.
+        The best value of the last fit.
     best_epoch_ : int or None
         Its epoch.
     stopped_epoch_ : int or None
-        The epoch after which it stopped the fit.
+        The epoch after which it stopped the fit; None if it did not.
 
     Raises
     ------
@@ -175,7 +176,7 @@ class EarlyStopping:
         self.patience = patience
         self.min_delta = min_delta
         self.mode = mode
-        self._sign = _sign(mode, monitor)
+        _sign(mode, monitor)
         self._forget()
 
     def _forget(self) -> None:
@@ -188,15 +189,13 @@ class EarlyStopping:
         self._forget()
 
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> bool:
-        value = _monitored(self.monitor, logs)
+        value, sign = _monitored(self.monitor, logs), _sign(self.mode, self.monitor)
         # Written so that a NaN is no improvement.
-        if value == value and (
-            self.best_ is None or self._sign * value > self._sign * self.best_ + self.min_delta
-        ):
+        if value == value and (self.best_ is None or sign * value > sign * self.best_ + self.min_delta):
             self.best_, self.best_epoch_, self._waited = value, epoch, 0
             return False
         self._waited += 1
-        if self._waited <= self.patience:
+        if self._waited < self.patience:
             return False
         self.stopped_epoch_ = epoch
         return True
@@ -207,7 +206,13 @@ class ModelCheckpoint:
 
     The file is joblib's: ``joblib.load(path)`` gives an estimator that predicts and, fitted with
     ``warm_start`` and ``keep_optimizer_state``, goes on where it was. It is written beside its place and then
-    put there, so that there is a whole one at any time. As with every pickle, load only files that you trust.
+    put there, so that there is a whole one at any time; what a killed process has left beside it is cleared
+    away by the next checkpoint to the same path. As with every pickle, load only files that you trust.
+
+    With ``save_best_only`` the best is the best of all fits with this object, however they begin: a later one
+    writes when it does better. The best goes along in copies and pickles. It is forgotten when its file is
+    gone, or when ``path``, ``monitor``, ``mode`` or, for "val_score", the estimator's ``scoring`` is another
+    one. A new object knows nothing of a file that is there, and writes over it, unless ``best_`` is set.
 
     Parameters
     ----------
@@ -217,23 +222,24 @@ class ModelCheckpoint:
     monitor : str, default="val_loss"
         The name in ``logs`` that says which epoch is the best; used with ``save_best_only``.
     save_best_only : bool, default=False
-        Whether to write only when ``monitor`` has improved.
+        Whether to write only when ``monitor`` is better than ``best_``.
     mode : {"auto", "min", "max"}, default="auto"
         Whether less or more is better; "auto" takes more for names with "score" in them, else less.
 
     Attributes
     ----------
     best_ : float or None
-        The best value so far; None without ``save_best_only``.
+        The best value so far, over all fits; None without ``save_best_only``. May be set before a fit.
     last_path_ : path or None
-        What was written last.
+        What was written last, over all fits.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not of its kind; in a fit, if ``path`` or ``monitor`` names what is not logged.
     FileNotFoundError, IsADirectoryError
-        When a fit begins, if there is no folder to write to, or the path is one.
+        When a fit begins, if there is no folder to write to, or the path is one; at the end of an epoch, if
+        the folder's name is to be filled in.
 
     Notes
     -----
@@ -265,9 +271,11 @@ class ModelCheckpoint:
         self.monitor = monitor
         self.save_best_only = save_best_only
         self.mode = mode
-        self._sign = _sign(mode, monitor)
+        self.best_: float | None = None
+        self.last_path_: Path | None = None
+        self._measured: tuple[Any, ...] | None = None  # where and how the best was measured
+        _sign(mode, monitor)
         self._fields()
-        self._forget()
 
     def _fields(self) -> list[str]:
         """What is to be filled into the path; ValueError where it is not by name."""
@@ -280,12 +288,13 @@ class ModelCheckpoint:
                 raise ValueError(f"path {self.path!r} must name what to fill in, such as {{epoch}}.")
         return names
 
-    def _forget(self) -> None:
-        self.best_: float | None = None
-        self.last_path_: Path | None = None
-
     def on_train_begin(self, est: Any) -> None:
-        self._forget()
+        scoring = repr(getattr(est, "scoring", None)) if self.monitor == "val_score" else None
+        measured = self.path, self.monitor, self.mode, scoring
+        is_gone = self.last_path_ is not None and not self.last_path_.exists()
+        if is_gone or self._measured not in (None, measured):
+            self.best_ = None
+        self._measured = measured
         fields = self._fields()
         if {"val_loss", "val_score"} & set(fields) and getattr(est, "validation_scores_", None) is None:
             raise ValueError(f"path {self.path!r} names what {_TAKES_A_SET}")
@@ -295,15 +304,16 @@ class ModelCheckpoint:
             _check_place(Path(self.path).parent / "any name")
 
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
+        best = None
         if self.save_best_only:
-            value = _monitored(self.monitor, logs)
-            if not (value == value and (self.best_ is None or self._sign * value > self._sign * self.best_)):
+            best, sign = _monitored(self.monitor, logs), _sign(self.mode, self.monitor)
+            # Written so that a NaN is no improvement.
+            if not (best == best and (self.best_ is None or sign * best > sign * self.best_)):
                 return
-            self.best_ = value
         path = self._filled_in(epoch, logs)
         _check_place(path)
         _save(est, path)
-        self.last_path_ = path
+        self.best_, self.last_path_ = best, path
 
     def _filled_in(self, epoch: int, logs: dict[str, float]) -> Path:
         values = {"epoch": epoch, **logs}
@@ -362,23 +372,12 @@ def _monitored(monitor: str, logs: dict[str, float]) -> float:
 
 
 def _save(est: Any, path: Path) -> None:
-    """Write a copy without callbacks to ``path``, that at no time holds half a file."""
+    """Write a copy without callbacks to ``path``."""
     import joblib
 
     model = copy.copy(est)
     model.callbacks = None
     for name in _OF_THE_FIT:
         model.__dict__.pop(name, None)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    file = beside.open("xb")
-    try:
-        with file:
-            joblib.dump(model, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():  # who may read it stays as it was, as with any file that is written over
-            shutil.copymode(path, beside)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    with written_whole(path) as file:
+        joblib.dump(model, file)

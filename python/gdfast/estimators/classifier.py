@@ -45,24 +45,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the samples (their
         weights) of the batch. Intercepts are not penalized.
     batch_size : int or "auto", default="auto"
-        Samples of a batch; "auto" is ``min(200, n_samples)``. Not used by lbfgs.
+        Samples of a batch; "auto" is ``min(200, n_samples)``. Not used by lbfgs and
+        annealing.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         Schedule of the learning rate, used by sgd only: ``learning_rate_init``; the same divided by
         ``(t_ + 1) ** power_t``; or the same divided by 5 whenever training stops improving.
     learning_rate_init : float, default=0.001
-        The learning rate at the beginning. Not used by lbfgs.
+        The learning rate at the beginning. Not used by lbfgs and annealing.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Most epochs (iterations, for lbfgs) of a fit.
+        Most epochs (iterations, for lbfgs and annealing) of a fit.
     shuffle : bool, default=True
-        Whether each epoch takes the samples in a new order. Not used by lbfgs.
+        Whether each epoch takes the samples in a new order. Not used by lbfgs and annealing.
     random_state : int, RandomState instance or None, default=None
         Source of the first weights, the validation split and the order of samples.
     tol : float, default=1e-4
-        Improvement of the loss, or of the validation score, that counts as one.
+        Improvement of the loss, or of the validation score, that counts as one. lbfgs also ends where no
+        component of the gradient is larger.
     verbose : bool, default=False
-        Whether to print the loss of each epoch.
+        Whether to print the loss of each epoch; lbfgs prints nothing but validation scores.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights of the last one, with a new optimizer.
     momentum : float, default=0.9
@@ -81,7 +83,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     epsilon : float, default=1e-8
         Added to the root of Adam's second moment.
     n_iter_no_change : int, default=10
-        Epochs without improvement, after which training stops (or "adaptive" cuts the learning rate).
+        Epochs without improvement that are let pass: after one more training stops (or "adaptive" cuts the
+        learning rate). lbfgs and annealing stop so with ``early_stopping`` only.
     max_fun : int, default=15000
         Most evaluations of the loss by lbfgs.
     n_jobs : int, default=None
@@ -113,10 +116,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Whether a ``fit`` with ``warm_start`` goes on exactly where the last one was: with the optimizer's
         moments, step and learning rate and, for the same number of samples, the order of samples and the
         validation split. Two fits of 50 epochs are then one of 100, bit by bit, unless a validation set has
-        put back earlier weights in between. Not used by lbfgs.
+        put back earlier weights in between or a schedule spans the whole training, which is the fit at hand
+        for it. Not used by lbfgs; annealing keeps the validation split and begins a new walk.
     max_time : float, default=None
-        Seconds after which a fit ends, with a ConvergenceWarning, when the epoch (iteration, for lbfgs) in
-        which they have passed is over. None sets no limit.
+        Seconds after which a fit ends, with a ConvergenceWarning, when the epoch (iteration, for lbfgs
+        and annealing) in which they have passed is over. None sets no limit.
     callbacks : list of objects, default=None
         What to call in the course of a fit; any of the methods ``on_train_begin(est)``,
         ``on_train_end(est)``, ``on_epoch_begin(est, epoch, logs)`` and ``on_epoch_end(est, epoch, logs)``.
@@ -177,11 +181,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     intercepts_ : list of ndarrays of shape (fan_out,)
         Biases of each layer.
     loss_ : float
-        Loss of the last epoch: the mean over its batches, each with the weights before its step.
+        Loss of the last epoch: the mean over its batches, each with the weights before its step. With lbfgs
+        that of the last iterate, with annealing the least of the walk.
     best_loss_ : float or None
         Least loss of an epoch; None with ``early_stopping``, absent with lbfgs.
     loss_curve_ : list of float
-        Loss of each epoch; absent with lbfgs.
+        Loss of each epoch, with annealing the least until then; absent with lbfgs.
     validation_scores_ : list of float or None
         Score (see ``scoring``) on the validation set after each epoch; None without a validation set, absent
         with lbfgs unless there is ``X_val``.
@@ -192,7 +197,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
     learning_rate_curve_ : list of float
-        Learning rate of each epoch, the mean over its steps; absent with lbfgs.
+        Learning rate of each epoch, the mean over its steps; empty with annealing, absent with lbfgs.
     gradient_records_ : dict of str to list of lists of float
         With ``record_gradients``, of each epoch and layer: "gradient_norm" (before any clipping),
         "weight_norm" and "update_ratio" (the norm of a step over that of the weights), means over the
@@ -201,7 +206,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         With ``batch_norm``, of each hidden layer: factor and summand of the normalised sums, and the running
         moments.
     n_iter_ : int
-        Epochs (iterations, for lbfgs) of the last fit.
+        Epochs (iterations, for lbfgs and annealing) of the last fit.
     t_ : int
         Samples that the optimizer has seen.
     n_features_in_ : int

@@ -86,7 +86,8 @@ class RNNClassifier(Recurrent, MLPClassifier):
     epsilon : float, default=1e-8
         Added to the root of Adam's second moment.
     n_iter_no_change : int, default=10
-        Epochs without improvement, after which training stops (or "adaptive" cuts the learning rate).
+        Epochs without improvement that are let pass: after one more training stops (or "adaptive" cuts the
+        learning rate).
     n_jobs : int, default=None
         Most threads to use, in ``fit`` and ``predict``; -1 means one for each processor. None uses as many as
         the work pays for. The results are the same for any number.
@@ -106,7 +107,9 @@ class RNNClassifier(Recurrent, MLPClassifier):
         gates.
     keep_optimizer_state : bool, default=False
         Whether a ``fit`` with ``warm_start`` goes on exactly where the last one was: with the optimizer's
-        step, moments and learning rate, and with the order of sequences.
+        step, moments and learning rate and, for the same number of sequences, their order and the validation
+        split; but for what a validation set has put back, and for a schedule that spans the whole training,
+        which is the fit at hand for it.
     max_time : float, default=None
         Seconds after which ``fit`` ends with the epoch at hand. None sets no limit.
     callbacks : list of object, default=None

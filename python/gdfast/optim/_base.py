@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdfast import _core
-from gdfast._checks import check_rule_parameters
+from gdfast._checks import check_rule_parameters, one_rate
 from gdfast._record import Record
 
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
@@ -22,6 +22,8 @@ class Optimizer(Record):
     An optimizer is a record of hyper-parameters, readable and writable as attributes, and the state that its
     steps leave: moments, velocities, the number of steps. The state is made at the first step and belongs to
     the shapes and the dtype of that step's parameters from then on.
+
+    ``lr`` takes what a schedule's ``rates`` return for an epoch of one step: a number, or an array of one.
     """
 
     lr: float
@@ -30,8 +32,9 @@ class Optimizer(Record):
     _core: _core.Optimizer
 
     def _begin(self, params: dict[str, Any]) -> None:
-        """The constructor's work: ``params`` are its arguments, kept as they are."""
+        """The constructor's work: ``params`` are its arguments, kept as they are (an array as its number)."""
         params = {name: params[name] for name in self._names}
+        params["lr"] = one_rate(params["lr"])
         check_rule_parameters(self._rule_name, params)
         self.__dict__.update(params)
         self.__dict__["_core"] = _core.Optimizer(*self._rule())
@@ -87,6 +90,8 @@ class Optimizer(Record):
             after the first step (momentum of SGD from or to 0, for instance). Nothing is changed then.
         """
         self._check_has(params)
+        if "lr" in params:
+            params["lr"] = one_rate(params["lr"])
         new = {**self.get_params(), **params}
         check_rule_parameters(self._rule_name, new)
         if params.keys() - {"lr"}:

@@ -72,7 +72,7 @@ _NAMED: dict[str, Callable[[], Schedule]] = {
 
 
 def resolve(schedule: Schedule | str | Callable[[int], float] | None) -> Schedule:
-    """A schedule of one's own, made of whatever names one; the argument is not changed by using the result.
+    """A schedule of one's own, made of whatever names one.
 
     Parameters
     ----------
@@ -84,7 +84,8 @@ def resolve(schedule: Schedule | str | Callable[[int], float] | None) -> Schedul
     Returns
     -------
     Schedule
-        A copy.
+        A new one. A schedule is copied, so that using the result does not change it; a function is called as
+        it is.
 
     Raises
     ------

@@ -58,8 +58,21 @@ class Schedule(Record):
         -------
         float or array of shape (progress.steps_per_epoch,), float64
             One for all steps, or one for each.
+
+        Raises
+        ------
+        ValueError
+            If one is not finite or is negative.
         """
         raise NotImplementedError
+
+    def _checked(self, rates: Rates, progress: Progress) -> Rates:
+        if not (np.isfinite(rates).all() and np.greater_equal(rates, 0).all()):
+            raise ValueError(
+                f"Learning rates must be finite and at least 0, got {rates} in epoch {progress.epoch} of "
+                f"schedule={self!r}."
+            )
+        return rates
 
     def set_params(self, **params: Any) -> Self:
         """Change arguments; what the schedule has heard so far it forgets.
@@ -101,11 +114,14 @@ class Curve(Schedule):
 
     def rates(self, lr: float, progress: Progress) -> Rates:
         if self.per == "epoch":
-            return float(self._at(lr, np.array([progress.epoch], np.float64), progress.epochs)[0])
-        times = progress.step + np.arange(progress.steps_per_epoch, dtype=np.float64)
-        # A last epoch may be short, or epochs be of different lengths: what is planned is what is left.
-        left = (progress.epochs - progress.epoch) * progress.steps_per_epoch
-        return self._at(lr, times, progress.step + left)
+            times, total = np.array([progress.epoch], np.float64), progress.epochs
+        else:
+            times = progress.step + np.arange(progress.steps_per_epoch, dtype=np.float64)
+            # A last epoch may be short, or epochs be of different lengths: what is planned is what is left.
+            total = progress.step + (progress.epochs - progress.epoch) * progress.steps_per_epoch
+        with np.errstate(over="ignore", invalid="ignore"):
+            rates = self._at(lr, times, total)
+        return self._checked(float(rates[0]) if self.per == "epoch" else rates, progress)
 
     def _at(self, lr: float, t: NDArray[np.float64], total: int) -> NDArray[np.float64]:
         """The learning rate at each time of t, of which there will be `total`."""
@@ -130,7 +146,8 @@ class Lambda(Curve):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of its kind, or, when rates are asked for, a factor is no number.
+        If an argument is not of its kind, or, when rates are asked for, a factor is no number that makes a
+        learning rate.
 
     References
     ----------

@@ -27,7 +27,7 @@ class Constant(Schedule):
         pass
 
     def rates(self, lr: float, progress: Progress) -> Rates:
-        return float(lr)
+        return self._checked(float(lr), progress)
 
 
 class InvScaling(Schedule):
@@ -54,7 +54,8 @@ class InvScaling(Schedule):
         self.power_t = power_t
 
     def rates(self, lr: float, progress: Progress) -> Rates:
-        return float(lr / (progress.samples + 1) ** self.power_t)
+        with np.errstate(over="ignore"):  # divided by what is beyond all numbers, nothing is left
+            return self._checked(float(lr / np.float64(progress.samples + 1) ** self.power_t), progress)
 
 
 class Step(Curve):
@@ -282,7 +283,9 @@ class CosineRestarts(Schedule):
         while begin + length <= progress.epoch:
             begin, length = begin + length, length * int(self.T_mult)
         part = np.arange(progress.steps_per_epoch) / progress.steps_per_epoch
-        return _cosine(lr, self.eta_min, (progress.epoch - begin + part) / length)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rates = _cosine(lr, self.eta_min, (progress.epoch - begin + part) / length)
+        return self._checked(rates, progress)
 
 
 class OneCycle(Curve):

@@ -45,6 +45,7 @@ class Adaptive(Schedule):
 
     def rates(self, lr: float, progress: Progress) -> Rates:
         if self._lr is None:
+            self._checked(lr, progress)
             self._lr = float(lr)
         return self._lr
 
@@ -115,11 +116,11 @@ class Plateau(Schedule):
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be one of 'min', 'max'; got {mode!r}")
         check_share("factor", factor)
-        check_count("patience + 1", patience + 1)
+        check_count("patience", patience, least=0)
         check_not_negative("threshold", threshold)
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"threshold_mode must be one of 'rel', 'abs'; got {threshold_mode!r}")
-        check_count("cooldown + 1", cooldown + 1)
+        check_count("cooldown", cooldown, least=0)
         check_not_negative("min_lr", min_lr)
         check_not_negative("eps", eps)
         self.mode = mode
@@ -137,6 +138,7 @@ class Plateau(Schedule):
 
     def rates(self, lr: float, progress: Progress) -> Rates:
         if self._lr is None:
+            self._checked(lr, progress)
             self._lr = float(lr)
         return self._lr
 

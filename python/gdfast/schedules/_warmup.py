@@ -6,6 +6,7 @@ import numpy as np
 
 from gdfast._checks import check_count, check_positive
 from gdfast.schedules._base import Progress, Rates, Schedule, check_per
+from gdfast.schedules._curves import Constant
 
 
 class Warmup(Schedule):
@@ -57,7 +58,8 @@ class Warmup(Schedule):
         self.per = per
 
     def rates(self, lr: float, progress: Progress) -> Rates:
-        behind = lr if self.schedule is None else self.schedule.rates(lr, progress)
+        schedule = Constant() if self.schedule is None else self.schedule
+        behind = schedule.rates(lr, progress)
         if self.per == "epoch":
             return behind * float(self._factor(np.float64(progress.epoch)))
         if progress.step >= self.total_iters:
