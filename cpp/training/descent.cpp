@@ -53,6 +53,7 @@ template <class T>
 void Descent<T>::begin_epoch(int first_layer, int64_t rows) {
     const double sums = spec_.work_per_row() * static_cast<double>(rows);
     moves_apart_ = options_.limits.on_norms() || sums >= (rows >= kManyRows ? kLongSums : kLongSumsOfAny);
+    interruption_ = moves_apart_ ? Interruption::present() : nullptr;
     if (moves_apart_ && gradient_.size() == 0) gradient_ = Buffer<T>(spec_.parameters);
     first_layer_ = first_layer;
     first_strip_ = tiling_.first_of(first_layer);
@@ -114,7 +115,8 @@ void Descent<T>::sum(int64_t unit, int thread, const std::vector<RowPanels<T>>& 
                      const std::vector<RowPanels<T>>& deltas, int64_t rows, const SparseInputs<T>* sparse) {
     const StripGradient<T> gradient = gradient_of(unit, thread);
     const Strip& strip = tiling_[unit];
-    sum_strip(spec_, inputs, deltas, strip, rows, gradient, sparse);
+    StopCheck check(interruption_, thread);
+    sum_strip(spec_, inputs, deltas, strip, rows, gradient, sparse, check);
     Sums sums{};
     for_pieces(spec_, parameters_, strip, gradient, [&](const GradientPiece<T>& piece) {
         if (!plain_) prepare(piece, sums);

@@ -94,6 +94,7 @@ private:
     std::vector<LayerRecord> recorded_;
     int64_t recorded_steps_ = 0;
     bool moves_apart_ = false;
+    Interruption* interruption_ = nullptr;  // of sums that can be given up
     int first_layer_ = 0;
     int64_t first_strip_ = 0;
 

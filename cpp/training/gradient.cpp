@@ -38,10 +38,13 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     const Way way{{0, last + 1}, last, 0};
     enum { begin, rows, sort, tiles } phase = begin;
     Batch batch{0, 0, weight_sum};
+    Interruption* const interruption = Interruption::present();
+    const auto stops = [&] { return interruption && interruption->requested(); };
     const auto add_strip = [&](int64_t unit, int thread) {
         T* mine = scratch[static_cast<size_t>(thread)].data();
         const StripGradient<T> gradient{mine, mine + spec.panel};
-        sum_strip(spec, work.activations, work.deltas, tiling[unit], batch.count, gradient, sparse);
+        StopCheck check(interruption, thread);
+        sum_strip(spec, work.activations, work.deltas, tiling[unit], batch.count, gradient, sparse, check);
         for_pieces(spec, parameters, tiling[unit], gradient, [&](const GradientPiece<T>& piece) {
             T* sum = sums.data() + piece.offset;
             for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
@@ -49,8 +52,6 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     };
     int64_t units = 0;
     double total = 0;
-    Interruption* const interruption = Interruption::present();
-    const auto stops = [&] { return interruption && interruption->requested(); };
     in_phases(
         threads,
         [&](int members, int64_t* bounds) {

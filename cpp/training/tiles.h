@@ -106,11 +106,12 @@ void sum_sparse_strip(const Spec& spec, const SparseInputs<T>& inputs, const Row
 }
 
 // Sums a strip's gradients over `rows` rows of its layer's inputs and deltas; not those of gammas and betas.
-// (A bias that is normalised away has no gradient.) The first layer's inputs may be `sparse`, or null.
+// (A bias that is normalised away has no gradient.) The first layer's inputs may be `sparse`, or null. Where
+// `check` says to stop, the gradient is anything.
 template <class T>
 void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
                const std::vector<RowPanels<T>>& all_deltas, const Strip& strip, int64_t rows,
-               const StripGradient<T>& gradient, const SparseInputs<T>* sparse = nullptr) {
+               const StripGradient<T>& gradient, const SparseInputs<T>* sparse, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
@@ -145,6 +146,7 @@ void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
     constexpr int64_t slice = kRowBlock<T> / 2;
     for (int64_t first = 0; first < rows; first += slice) {
         const int64_t count = std::min(slice, rows - first);
+        if (check.after(count * strip.blocks.count() * P * P)) return;
         for (int64_t block = strip.blocks.first; block < strip.blocks.last; ++block)
             table.outer({inputs.at(first, block), deltas.at(first, strip.panel),
                          gradient.weights + (block - strip.blocks.first) * P * P, count,
