@@ -405,6 +405,14 @@ def test_divergence_leaves_the_last_finite_weights() -> None:
     assert all(np.isfinite(a).all() for a in weights(est))
 
 
+def test_divergence_with_a_validation_set_is_warned_of() -> None:
+    est = regressor(solver="sgd", learning_rate_init=1e200, per_step=True, max_iter=20)
+    with pytest.warns(ConvergenceWarning, match="diverged.* non-finite"):
+        est.fit(X * 100, Y * 100, X_val=X, y_val=Y)
+    assert np.isnan(est.validation_scores_[-1])
+    assert all(np.isfinite(a).all() for a in weights(est))
+
+
 def test_it_says_when_it_has_not_converged() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)

@@ -222,7 +222,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Notes
     -----
-    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite.
+    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite;
+    with a validation set it ends with a ConvergenceWarning instead, and a score of NaN.
     Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. Where there is a
     validation set (``early_stopping`` or ``X_val``), the weights that scored best are left, however a fit
     ends.

@@ -222,7 +222,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Notes
     -----
-    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite.
+    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite;
+    with a validation set it ends with a ConvergenceWarning instead, and a score of NaN.
     Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. Where there is a
     validation set (``early_stopping`` or ``X_val``), the weights that scored best are left, however a fit
     ends.
@@ -506,8 +507,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             quantiles = self._quantiles()
             return lambda outputs: _d2_pinball(y[:, 0], outputs, quantiles, sample_weight)
         truth = y.astype(np.float64)
-        mean = np.average(truth, axis=0, weights=sample_weight)
-        spread = np.average((truth - mean) ** 2, axis=0, weights=sample_weight)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(truth, axis=0, weights=sample_weight)
+            spread = np.average((truth - mean) ** 2, axis=0, weights=sample_weight)
 
         def r2(outputs: Array) -> float:
             with np.errstate(over="ignore", invalid="ignore"):

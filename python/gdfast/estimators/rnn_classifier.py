@@ -369,8 +369,9 @@ class RNNClassifier(Recurrent, MLPClassifier):
             If an argument is of a kind that it cannot be.
         ValueError
             If a sequence is empty or not finite, targets or weights do not fit the sequences, arguments do
-            not fit one another (``tbptt`` with k1 > k2); or if training diverged, in which case the weights
-            are those of the last epoch in which they were finite or, with a validation set, the best ones.
+            not fit one another (``tbptt`` with k1 > k2); or if training diverged without a validation set, in
+            which case the weights are those of the last epoch in which they were finite. With one it ends
+            with a ConvergenceWarning.
         """
         super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
         return self
