@@ -169,10 +169,13 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
 
         Raises
         ------
+        TypeError
+            If X holds dates or time differences, or y in regression those or text.
         ValueError
             If the data are empty, not finite, not numeric or of different lengths; if arguments or weights do
-            not fit the data; or if training diverged without a validation set, in which case the weights are
-            those of the last epoch in which they were finite. With one it ends with a ConvergenceWarning.
+            not fit the data; if an argument has no effect beside the others; or if training diverged without
+            a validation set, in which case the weights are those of the last epoch in which they were finite.
+            With one it ends with a ConvergenceWarning.
         """
         _validation.check_holdout_is_whole(X_val, y_val, sample_weight_val)
         holdout = None if X_val is None else (X_val, y_val, sample_weight_val)
@@ -284,6 +287,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
 
     def _validate_arrays(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
         """X and y, checked by scikit-learn; y of one column has one dimension."""
+        _validation.check_no_dates(X)
         X, y = validate_data(
             self,
             X,

@@ -80,7 +80,8 @@ class RNNClassifier(Recurrent, MLPClassifier):
     validation_fraction : float, default=0.1
         Share of the sequences to set aside.
     beta_1 : float, default=0.9
-        Decay of Adam's first moment, in [0, 1).
+        Decay of the first moment of ``solver="adam"``, in [0, 1). Other solvers that have such moments take
+        ``beta_1``, ``beta_2`` and ``epsilon`` from an object of :mod:`gdfast.optim` only.
     beta_2 : float, default=0.999
         Decay of Adam's second moment, in [0, 1).
     epsilon : float, default=1e-8
@@ -348,7 +349,7 @@ class RNNClassifier(Recurrent, MLPClassifier):
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
             Class labels, or an indicator matrix for several labels. With ``per_step`` one for each step: of
             shape (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs) or, where X is a list, a list of
-            arrays.
+            arrays. Without it, as many labels as there are steps are warned of.
         sample_weight : array-like of shape (n_sequences,), default=None
             Weight of each target's loss in the mean over an update's. With ``per_step`` a weight for each
             step can be given in the shape of y, too: zero leaves a step's target out. An update whose weights
