@@ -287,3 +287,16 @@ def test_warnings(case: str) -> None:
         caught.append([(w.category, re.sub(r"\s+", " ", str(w.message))) for w in records])
         assert records[0].filename == __file__ or type(estimator).__module__.startswith("sklearn")
     assert caught[0] == caught[1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_least_probability_is_the_smallest_normal_number(dtype: Any) -> None:
+    # scikit-learn has zero there: docs/coming-from-scikit-learn.md lists the difference.
+    X, y = make("multiclass", dtype)
+    ours, theirs = both("multiclass", max_iter=2)
+    mine, its = (estimator.fit(X, y).predict_proba(1e9 * X) for estimator in (ours, theirs))
+    assert its.min() == 0
+    # To the rounding of the exponent, about 700 in float64 and 90 in float32.
+    least = float(np.finfo(dtype).tiny)
+    assert float(mine.min()) == pytest.approx(least, rel=1000 * float(np.finfo(dtype).eps), abs=0)
+    np.testing.assert_allclose(mine, its, atol=2 * least)

@@ -1,4 +1,4 @@
-"""Ctrl-C by real signals to a process of its own: every long call ends within a tenth of a second, at any size.
+"""Ctrl-C by real signals to a process of its own: long calls end within a tenth of a second.
 
 `pytest -m slow -s tests/test_ctrl_c.py` prints the latencies.
 """
@@ -88,7 +88,8 @@ CALLS = {
     "fit, sparse rows in one batch": (
         "from scipy import sparse\n"
         "X = sparse.random(60_000, 2000, 0.02, 'csr', np.float32, rng); y = rows(60_000, 1)[:, 0]\n"
-        "net = MLPRegressor(hidden_layer_sizes=(256, 256), batch_size=60_000, **endless); call = lambda: net.fit(X, y)",
+        "net = MLPRegressor(hidden_layer_sizes=(256, 256), batch_size=60_000, **endless)\n"
+        "call = lambda: net.fit(X, y)",
         (0.5, 2.0),
     ),
     "fit, one long sequence": (
@@ -152,5 +153,5 @@ def test_ctrl_c_ends_it_within_a_tenth_of_a_second(call: str) -> None:
         latencies.append(seconds)
         ways.add(how)
     print(f"\n{call}: {', '.join(f'{1000 * s:.0f}' for s in latencies)} ms, {', '.join(sorted(ways))}")
-    # The calling thread asks every 50 ms. On a machine that others use, too, one of three may wait for a core.
+    # The calling thread asks every 50 ms. On a shared machine one of three may wait for a core.
     assert sorted(latencies)[1] < 0.1

@@ -182,7 +182,8 @@ def test_partial_fit_of_a_classifier_is_told_the_classes() -> None:
 @pytest.mark.parametrize("loss", ["poisson", "absolute_error", "huber", "quantile"])
 def test_every_loss(loss: str) -> None:
     X, y = data()
-    est = regressor(loss=loss, per_step=True, quantiles=[0.1, 0.9]).fit(X, np.abs(y))
+    quantiles = {"quantiles": [0.1, 0.9]} if loss == "quantile" else {}
+    est = regressor(loss=loss, per_step=True, **quantiles).fit(X, np.abs(y))
     assert np.isfinite(est.loss_)
     assert np.isfinite(est.score(X, np.abs(y)))
 
@@ -402,6 +403,14 @@ def test_divergence_leaves_the_last_finite_weights() -> None:
     est = regressor(solver="sgd", learning_rate_init=1e200, per_step=True, max_iter=20)
     with pytest.raises(ValueError, match="non-finite"):
         est.fit(X * 100, Y * 100)
+    assert all(np.isfinite(a).all() for a in weights(est))
+
+
+def test_divergence_with_a_validation_set_is_warned_of() -> None:
+    est = regressor(solver="sgd", learning_rate_init=1e200, per_step=True, max_iter=20)
+    with pytest.warns(ConvergenceWarning, match="diverged.* non-finite"):
+        est.fit(X * 100, Y * 100, X_val=X, y_val=Y)
+    assert np.isnan(est.validation_scores_[-1])
     assert all(np.isfinite(a).all() for a in weights(est))
 
 

@@ -48,8 +48,6 @@ def said_by(estimator: Any, call: Any) -> Said:
         except Exception as caught:
             # In which order a set is printed, and at which address an object is, differs from run to run.
             error = f"{type(caught).__name__}: {re.sub(r'{.*?}|0x[0-9a-f]+', '', str(caught))}"
-            # scikit-learn lists the classes in the terms of its encoding, not in the user's.
-            error = re.sub(r"(?<=Classes with too few members are: ).*", "", error)
     # NumPy's own of overflows on the way are no message of scikit-learn's.
     warned = [(w.category.__name__, str(w.message)) for w in records if w.category is not RuntimeWarning]
     # What the numbers are is for test_against_sklearn.py.

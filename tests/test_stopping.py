@@ -13,7 +13,9 @@ import gdfast
 import numpy as np
 import pytest
 from fits import KINDS, assert_same_bits, make, parameters
+from scipy.optimize import OptimizeResult
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 # Most runs are cut short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -79,36 +81,148 @@ def test_validation_weights_that_are_all_zero(kind: Any) -> None:
 # What ends a run before its time.
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_divergence_keeps_the_last_finite_weights(
-    kind: Any, early_stopping: bool, dtype: type[np.floating]
-) -> None:
+DIVERGES = {
+    "solver": "sgd",
+    "learning_rate_init": 1e6,
+    "activation": "identity",
+    "random_state": 0,
+    "tol": 0,
+    "n_iter_no_change": 10**6,
+    "alpha": 1.0,
+}
+
+
+def test_divergence_keeps_the_last_finite_weights(kind: Any, dtype: type[np.floating]) -> None:
     X, y = make(dtype)
     y = y if kind is gdfast.MLPClassifier else y + 0.5
-    arguments = {
-        "solver": "sgd",
-        "learning_rate_init": 1e6,
-        "activation": "identity",
-        "random_state": 0,
-        "early_stopping": early_stopping,
-        "tol": 0,
-        "n_iter_no_change": 10**6,
-        "alpha": 1.0,
-    }
-    estimator = kind(max_iter=2000, **arguments)
+    estimator = kind(max_iter=2000, **DIVERGES)
     with pytest.raises(ValueError, match=r"Solver produced non-finite parameter weights\."):
         estimator.fit(X, y)
     assert all(np.isfinite(array).all() for array in parameters(estimator))
     assert len(estimator.loss_curve_) == estimator.n_iter_ < 2000
     if estimator.n_iter_:
-        until_then = kind(max_iter=estimator.n_iter_, **arguments).fit(X, y)
+        until_then = kind(max_iter=estimator.n_iter_, **DIVERGES).fit(X, y)
         assert_same_bits(parameters(estimator), parameters(until_then))
     # Who goes on begins with new moments, so that a sane learning rate can still save the model.
-    estimator.set_params(learning_rate_init=1e-3, early_stopping=False)
+    estimator.set_params(learning_rate_init=1e-3)
     for array in estimator.coefs_ + estimator.intercepts_:
         array[:] = 0.01
     estimator.partial_fit(X, y)
     assert all(np.isfinite(array).all() for array in parameters(estimator))
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["set aside", "own"])
+def test_divergence_with_a_validation_set_is_warned_of(
+    kind: Any, own: bool, dtype: type[np.floating], capsys: pytest.CaptureFixture[str]
+) -> None:
+    X, y = make(dtype)
+    y = y if kind is gdfast.MLPClassifier else y + 0.5
+    given = {"X_val": X[:40], "y_val": y[:40]} if own else {}
+    estimator = kind(max_iter=2000, early_stopping=not own, verbose=True, **DIVERGES)
+    with pytest.warns(ConvergenceWarning, match=r"diverged.*non-finite parameter weights\.") as warned:
+        estimator.fit(X, y, **given)
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    scores = estimator.validation_scores_
+    assert np.isnan(scores[-1])
+    assert type(scores[-1]) is float
+    assert len(scores) == len(estimator.loss_curve_) == estimator.n_iter_ < 2000
+    assert len(estimator.validation_loss_curve_) == len(estimator.learning_rate_curve_) == estimator.n_iter_
+    assert estimator.t_ == estimator.n_iter_ * (len(X) if own else 0.9 * len(X))
+    assert capsys.readouterr().out.endswith("Validation score: nan\n")
+    best = int(np.nanargmax(scores)) + 1
+    until_best = kind(max_iter=best, early_stopping=not own, **DIVERGES).fit(X, y, **given)
+    assert_same_bits(parameters(estimator), parameters(until_best))
+    for array in estimator.coefs_ + estimator.intercepts_:
+        array[:] = 0.01
+    estimator.set_params(learning_rate_init=1e-3, early_stopping=False).partial_fit(X, y)
+    assert all(np.isfinite(array).all() for array in parameters(estimator))
+
+
+def test_divergence_in_the_first_epoch_leaves_the_first_weights() -> None:
+    X, y = make()
+    estimator = gdfast.MLPRegressor(solver="sgd", activation="identity", early_stopping=True, max_iter=3)
+    with pytest.warns(ConvergenceWarning, match="are those that training began with") as warned:
+        estimator.fit(X * 1e160, y)
+    assert len(warned) == 1
+    assert estimator.n_iter_ == 1
+    assert estimator.best_validation_score_ == -np.inf
+    assert all(np.isfinite(array).all() for array in parameters(estimator))
+
+
+def test_lbfgs_that_diverges_is_warned_of_with_a_validation_set(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = make()
+
+    def minimize(function: Any, x: Any, callback: Any, **kwargs: Any) -> OptimizeResult:
+        function(x)
+        callback(OptimizeResult(x=x, fun=1.0))
+        return OptimizeResult(x=np.full_like(x, np.nan), fun=np.nan, nit=2, status=2, message="")
+
+    monkeypatch.setattr("gdfast.estimators._lbfgs.minimize", minimize)
+    estimator = kind(solver="lbfgs", random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        estimator.fit(X, y, X_val=X, y_val=y)
+    assert np.isnan(estimator.validation_scores_[-1])
+    assert np.isfinite(estimator.best_validation_score_)
+    assert all(np.isfinite(array).all() for array in parameters(estimator))
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        estimator.fit(X, y)
+
+
+# Weights that stay finite while there is nothing to tell how good they are.
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "annealing"])
+def test_scores_that_are_never_finite_are_warned_of(
+    kind: Any, solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = make()
+    monkeypatch.setattr(kind, "_scorer", lambda self, y, weight: lambda outputs: np.nan)
+    estimator = kind(solver=solver, early_stopping=True, n_iter_no_change=3, max_iter=50, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="the validation score is nan") as warned:
+        estimator.fit(X, y, X_val=X, y_val=y)
+    assert len(warned) == 1
+    assert estimator.n_iter_ == 4
+
+
+def test_a_loss_that_overflows_at_once_is_warned_of() -> None:
+    X, y = make()
+    estimator = gdfast.MLPRegressor(early_stopping=True, n_iter_no_change=3, max_iter=50, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="the validation score is nan") as warned:
+        estimator.fit(X, y * 1e200)
+    assert len(warned) == 1
+    assert estimator.n_iter_ == 4
+
+
+def test_a_loss_that_is_no_number_is_warned_of(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = make()
+    run_epoch = gdfast.estimators._stochastic.Trainer.run_epoch
+
+    class Trainer:
+        """The core's, whose loss is NaN."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._core = gdfast._core.Trainer(*args, **kwargs)
+
+        def run_epoch(self, *args: Any, **kwargs: Any) -> tuple[float, bool]:
+            return np.nan, run_epoch(self._core, *args, **kwargs)[1]
+
+        @property
+        def step(self) -> int:
+            return self._core.step
+
+    monkeypatch.setattr(kind, "_core_network", with_maker(kind._core_network, Trainer))
+    estimator = kind(n_iter_no_change=3, max_iter=50, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="the training loss is nan") as warned:
+        estimator.fit(X, y)
+    assert len(warned) == 1
+    assert estimator.n_iter_ == 4
+
+
+def with_maker(core_network: Any, make: Any) -> Any:
+    return lambda self: {**core_network(self), "make": make}
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

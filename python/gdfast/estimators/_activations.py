@@ -66,6 +66,14 @@ def with_parameters(names: Sequence[str], parameters: Mapping[str, float] | None
     return [(name, float(parameters[name])) if name in parameters else name for name in names]
 
 
+def takes_any(activation: Any, parameters: Mapping[str, float]) -> bool:
+    """Whether one of the layers' activations has a parameter among these, or there are none."""
+    if not parameters:
+        return True
+    names = [activation] if isinstance(activation, str) else activation
+    return any(name in parameters for name in names)
+
+
 def check_parameters(parameters: Mapping[Any, Any] | None) -> None:
     """ValueError where a parameter is none, or is for an activation that has none."""
     for name, value in (parameters or {}).items():

@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing
 
 from gdfast import _core
 from gdfast._annealing import COOLINGS, anneal
+from gdfast.estimators import _divergence
 from gdfast.estimators._holdout import Holdout, check_scores, scorer_of
 from gdfast.estimators._losses import mean_loss
 from gdfast.estimators._progress import Progress
@@ -98,6 +99,8 @@ def fit_annealing(
         est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
         # A walk that is still hot stands still for long, so only a validation set says when it is enough.
         stops = est.early_stopping and est._no_improvement_count > est.n_iter_no_change
+        if stops:
+            _divergence.warn_unless_finite(est)
         if progress.is_watched:
             stops |= progress.epoch_ends(
                 est.n_iter_ - 1, {"loss": value, **(holdout.logs if holdout else {})}

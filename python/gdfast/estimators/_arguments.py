@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from gdfast import optim
-from gdfast.estimators import _activations, _annealed, _descent, _solvers, _validation, _weights
+from gdfast.estimators import _activations, _annealed, _descent, _meaningless, _solvers, _validation, _weights
 from gdfast.estimators._holdout import check_scorer
 from gdfast.estimators._progress import check_callbacks
 from gdfast.schedules import Schedule, resolve
@@ -131,9 +131,9 @@ class Arguments(BaseEstimator):
         check_callbacks(self.callbacks)
         check_scorer(self.scoring)
         _weights.check(self.init)
-        _solvers.check(self)
-        _descent.check(self, len(sizes))
         _annealed.check(self.annealing_params)
+        _meaningless.check(self)
+        _descent.check(self, len(sizes))
         if self.schedule is not None:
             resolve(self.schedule)
         return sizes

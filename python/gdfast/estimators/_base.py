@@ -178,10 +178,13 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
 
         Raises
         ------
+        TypeError
+            If X holds dates or time differences, or y in regression those or text.
         ValueError
             If the data are empty, not finite, not numeric or of different lengths; if arguments or weights do
-            not fit the data; or if training diverged, in which case the weights are those of the last epoch
-            in which they were finite, or, with a validation set, the best ones.
+            not fit the data; if an argument has no effect beside the others; or if training diverged without
+            a validation set, in which case the weights are those of the last epoch in which they were finite.
+            With one it ends with a ConvergenceWarning.
         """
         _validation.check_holdout_is_whole(X_val, y_val, sample_weight_val)
         holdout = None if X_val is None else (X_val, y_val, sample_weight_val)
@@ -281,7 +284,8 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         if given_holdout is not None:
             holdout = self._holdout(self._samples(*given_holdout, dtype), None, given_holdout[:2])
         elif sets_aside:
-            labels = samples.y.ravel() if self._stratifies() else None
+            # By the names under which scikit-learn's error lists classes that are too small.
+            labels = np.where(samples.y.ravel(), "True", "False") if self._stratifies() else None
             rows = order.set_aside(self.validation_fraction, labels, self._fewest_held_out())
             holdout = self._holdout(samples, rows, (X, y))
         trained = samples.weight
@@ -299,6 +303,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
 
     def _validate_arrays(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
         """X and y, checked by scikit-learn; y of one column has one dimension."""
+        _validation.check_no_dates(X)
         X, y = validate_data(
             self,
             X,
@@ -408,8 +413,9 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         """Begin the records that this fit adds to, where an earlier one has not begun them."""
         if not hasattr(self, "loss_curve_"):
             self.loss_curve_ = []
-            self.learning_rate_curve_ = []
             self._no_improvement_count = 0
+        if not hasattr(self, "learning_rate_curve_"):  # scikit-learn has none to be set by hand
+            self.learning_rate_curve_ = []
         if self.early_stopping:
             self.best_loss_ = None
         elif getattr(self, "best_loss_", None) is None:

@@ -6,26 +6,10 @@ from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from gdfast.estimators import _solvers
 from gdfast.schedules import Plateau, Warmup
 
 if TYPE_CHECKING:
     from gdfast.estimators._arguments import Arguments
-
-# What has no meaning without steps, and its default.
-_OF_STEPS: dict[str, Any] = {
-    "schedule": None,
-    "l1_ratio": 0.0,
-    "weight_decay": 0.0,
-    "clip_value": None,
-    "clip_norm": None,
-    "clip_layer_norm": None,
-    "gradient_noise": 0.0,
-    "backprop_depth": None,
-    "dropout": 0.0,
-    "batch_norm": False,
-    "record_gradients": False,
-}
 
 
 def check(est: Arguments, n_hidden: int) -> None:
@@ -33,16 +17,6 @@ def check(est: Arguments, n_hidden: int) -> None:
     dropout_rates(est.dropout, n_hidden)
     if not callable(est.backprop_depth) and est.backprop_depth is not None:
         _check_depth(est.backprop_depth, n_hidden + 1)
-    if not _solvers.is_stochastic(est.solver):
-        for name, default in _OF_STEPS.items():
-            value = getattr(est, name)
-            if not (value is default or (isinstance(value, Real) and value == default)):
-                raise ValueError(
-                    f"{name}={value!r} has no meaning with solver={est.solver!r}, which takes no steps over "
-                    "batches. Use a stochastic solver, such as 'adam', or leave it out."
-                )
-    if est.l1_ratio and not est.alpha:
-        raise ValueError(f"l1_ratio={est.l1_ratio!r} divides the penalty, but with alpha=0 there is none.")
     if _awaits_a_score(est.schedule):
         raise ValueError(
             f"schedule={est.schedule!r} waits for its value to rise, but what a schedule hears of an "

@@ -95,12 +95,13 @@ class Holdout:
         loss = mean_loss(self._loss, self._y, self._outputs, self._weight)
         return loss, self._score(est, self._outputs) if est.scoring != "loss" else -loss
 
-    def evaluate(self, est: BaseMLP) -> bool:
+    def evaluate(self, est: BaseMLP, *, diverged: bool = False) -> bool:
         """Record loss and score of the weights at hand, keep them if they are the best so far.
 
+        Where training has ``diverged``, NaN is recorded: the weights at hand are those of the epoch before.
         Returns whether the score has improved by ``tol``.
         """
-        loss, score = self._measure(est)
+        loss, score = (np.nan, np.nan) if diverged else self._measure(est)
         est.validation_loss_curve_.append(loss)
         est.validation_scores_.append(score)
         self.logs = {"val_loss": loss, "val_score": score}
@@ -112,6 +113,10 @@ class Holdout:
             est.best_validation_score_ = score
             self._keep(est)
         return bool(improved)
+
+    def best_is_finite(self) -> bool:
+        """Whether the weights that scored best are finite."""
+        return all(np.isfinite(array).all() for arrays in self._best.values() for array in arrays)
 
     def restore_best(self, est: BaseMLP) -> None:
         """Put the weights that scored best back into the estimator."""

@@ -9,9 +9,9 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from gdfast import _core
+from gdfast.estimators import _divergence
 from gdfast.estimators._holdout import Holdout
 from gdfast.estimators._progress import Progress
-from gdfast.estimators._stochastic import NON_FINITE_WEIGHTS
 from gdfast.estimators._validation import Array, Samples
 from gdfast.estimators._warnings import warn
 
@@ -56,7 +56,9 @@ def fit_lbfgs(est: BaseMLP, samples: Samples, holdout: Holdout | None, progress:
     est.loss_ = float(best.fun)
     objective.put(best.x)
     if diverged:
-        raise ValueError(NON_FINITE_WEIGHTS)
+        if holdout is not None:
+            holdout.evaluate(est, diverged=True)
+        _divergence.end(est, holdout)
 
 
 class _Iterations:
@@ -109,6 +111,8 @@ class _Iterations:
             logs |= self._holdout.logs
             est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
         stops = est.early_stopping and est._no_improvement_count > est.n_iter_no_change
+        if stops:
+            _divergence.warn_unless_finite(est)
         if self._progress.epoch_ends(self.accepted.nit - 1, logs) or stops:
             self._stop()
 

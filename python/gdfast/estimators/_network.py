@@ -102,6 +102,7 @@ class Network(Arguments):
 
     def _outputs_of_anything(self, X: Any) -> Array:
         check_is_fitted(self)
+        _validation.check_no_dates(X)
         self._check_chain()
         X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
         weights = _validation.weights_dtype(self.coefs_, self.intercepts_)

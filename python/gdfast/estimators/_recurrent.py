@@ -17,13 +17,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gdfast import _core, optim
-from gdfast.estimators import _solvers, _validation
+from gdfast.estimators import _meaningless, _solvers, _validation
 from gdfast.estimators._base import BaseMLP
 from gdfast.estimators._holdout import Holdout
 from gdfast.estimators._order import RowOrder
 from gdfast.estimators._sequences import (
     Carried,
     Sequences,
+    check_not_per_step,
     check_sequences,
     check_step_weights,
     check_targets,
@@ -31,6 +32,13 @@ from gdfast.estimators._sequences import (
 from gdfast.estimators._validation import Array, Samples
 
 _GATES = {"elman": 1, "gru": 3, "lstm": 4}
+_MEANINGLESS = (
+    _meaningless.Rule(
+        ("activation",),
+        lambda est: est.cell == "elman",
+        "has no meaning with cell={cell!r}, which has its own activations. It is for cell='elman'.",
+    ),
+)
 
 
 class SequenceTrainer:
@@ -117,6 +125,7 @@ class Recurrent(BaseMLP):
 
     def _check_arguments(self) -> list[int]:
         sizes = super()._check_arguments()
+        _meaningless.check(self, _MEANINGLESS)
         if not sizes:
             raise ValueError("hidden_layer_sizes must name at least one recurrent layer, got none.")
         if self.tbptt is not None:
@@ -146,6 +155,8 @@ class Recurrent(BaseMLP):
         X = self._check_features(X, reset)
         numeric = bool(checks.get("y_numeric"))
         y = check_targets(y, X, per_step=self.per_step, numeric=numeric)
+        if reset and not self.per_step:
+            check_not_per_step(y, X, numeric=numeric)
         return X, y.astype(np.float64) if numeric and y.dtype.kind != "f" else y
 
     def _check_features(self, X: Any, reset: bool) -> Sequences:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 from sklearn.utils import check_array
+from sklearn.utils.multiclass import type_of_target
 
-from gdfast.estimators._validation import Array, convert
+from gdfast.estimators._validation import Array, check_real_targets, convert
+from gdfast.estimators._warnings import warn
 
 _HOW = (
     "X must be an array of shape (n_sequences, n_steps, n_features) or a list of arrays of shape "
@@ -146,6 +148,8 @@ def _checked(X: Any, name: str) -> Array:
         array = np.asarray(X)
         if array.dtype.kind == "c":
             raise ValueError("Complex data not supported")
+        if array.dtype.kind in "mM":
+            raise ValueError("it holds dates or time differences")
         if array.dtype.kind not in "fiub":
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -181,6 +185,8 @@ def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Arr
     checked: Array = check_array(
         y, ensure_2d=False, allow_nd=True, dtype="numeric" if numeric else None, input_name="y"
     )
+    if numeric:
+        check_real_targets(checked)
     if checked.ndim == 2 and checked.shape[1] == 1:
         checked = checked[:, 0]
     if checked.ndim > 2 or checked.ndim == 0:
@@ -194,6 +200,26 @@ def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Arr
             f"X has {wanted} sequences, but y has {len(checked)} targets: one for each is needed."
         )
     return checked
+
+
+def check_not_per_step(y: Array, X: Sequences, *, numeric: bool) -> None:
+    """Say where targets that are taken for one row to a sequence look like one target to a step.
+
+    A ValueError where they can mean nothing else; a warning where they can: several outputs, or labels, may
+    well be as many as there are steps (a day's hours from those of the day before).
+    """
+    if y.ndim != 2 or not (X.lengths == y.shape[1]).all():
+        return
+    steps, several = y.shape[1], "targets" if numeric else "labels"
+    if not numeric and type_of_target(y) != "multilabel-indicator":
+        raise ValueError(
+            f"y has the shape {y.shape}, a class for each of the {steps} steps of X, but per_step is False. "
+            "Set per_step=True, or give one class for each sequence."
+        )
+    warn(
+        f"y has the shape {y.shape}, and X has {steps} steps: with per_step=False these are {several} "
+        "of each sequence. Set per_step=True for a target at each step."
+    )
 
 
 def check_step_weights(weight: Any, X: Sequences) -> Array:

@@ -23,16 +23,6 @@ RULES: dict[str, type[optim.Optimizer]] = {
 STOCHASTIC = frozenset({"sgd", "adam", *RULES})
 NAMES = frozenset({"lbfgs", "annealing", *STOCHASTIC})
 
-# What an optim object decides by itself, with the constructor's defaults.
-_DECIDED = {
-    "learning_rate_init": 0.001,
-    "momentum": 0.9,
-    "nesterovs_momentum": True,
-    "beta_1": 0.9,
-    "beta_2": 0.999,
-    "epsilon": 1e-8,
-}
-
 
 def is_stochastic(solver: Any) -> bool:
     """Whether it goes by epochs and batches."""
@@ -58,25 +48,3 @@ def rule_of(est: Arguments) -> tuple[str, dict[str, Any], float]:
             params["weight_decay"] = 0.0  # in place of AdamW's own, not beside it
         return rule, params, float(est.learning_rate_init)
     return solver, params, float(est.learning_rate_init)
-
-
-def check(est: Arguments) -> None:
-    """ValueError where an argument contradicts an optim object."""
-    solver: Any = est.solver
-    if not isinstance(solver, optim.Optimizer):
-        return
-    for name, default in _DECIDED.items():
-        if getattr(est, name) != default:
-            raise ValueError(
-                f"{name}={getattr(est, name)!r} contradicts solver={solver!r}, whose own hyper-parameters "
-                f"count. Leave {name} alone, or name the solver by a string."
-            )
-    if est.learning_rate != "constant":
-        raise ValueError(
-            f"learning_rate={est.learning_rate!r} is for solver='sgd'. With solver={solver!r} say "
-            f"schedule={est.learning_rate!r}, or give it one of gdfast.schedules."
-        )
-    if est.weight_decay and getattr(solver, "weight_decay", 0):
-        raise ValueError(
-            f"weight_decay={est.weight_decay!r} contradicts solver={solver!r}, which has one of its own."
-        )

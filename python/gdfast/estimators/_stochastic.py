@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from gdfast._core import Trainer
+from gdfast.estimators import _divergence
 from gdfast.estimators._descent import depth_of_epoch
 from gdfast.estimators._holdout import Holdout
 from gdfast.estimators._order import RowOrder
@@ -19,10 +20,6 @@ from gdfast.estimators._warnings import warn
 if TYPE_CHECKING:
     from gdfast.estimators._base import BaseMLP
 
-NON_FINITE_WEIGHTS = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-    "preprocessed."
-)
 _AUTO_BATCH_SIZE = 200
 
 
@@ -80,7 +77,7 @@ def fit_stochastic(
                     progress.attempt.keep()
             if not single_epoch and current.step == steps_before:
                 raise ValueError("sample_weight leaves no batch to train on: in each the weights cancel out.")
-            if not finite:
+            if not finite and holdout is None:
                 break
             est.n_iter_ += 1
             est.loss_ = loss
@@ -94,7 +91,7 @@ def fit_stochastic(
 
             improved = False
             if holdout is not None:
-                improved = holdout.evaluate(est)
+                improved = holdout.evaluate(est, diverged=not finite)
             if not est.early_stopping:
                 # Written so that a NaN is no improvement.
                 improved = loss <= est.best_loss_ - est.tol
@@ -107,11 +104,13 @@ def fit_stochastic(
                 is_flat = optimizer.stops_on_plateau(_plateau_message(est), est.verbose)
                 if not is_flat:
                     est._no_improvement_count = 0
+                elif finite and not single_epoch:
+                    _divergence.warn_unless_finite(est)
                 stops |= is_flat
             if watched:
                 logs = {"loss": loss, "learning_rate": learning_rate, **(holdout.logs if holdout else {})}
                 stops |= progress.epoch_ends(epoch, logs)
-            if stops or single_epoch:
+            if stops or single_epoch or not finite:
                 break
             if progress.is_out_of_time():
                 progress.warn_out_of_time()
@@ -130,7 +129,7 @@ def fit_stochastic(
             del est._optimizer
     if not finite:
         del est._optimizer  # its moments are lost, so that going on has to begin with new ones
-        raise ValueError(NON_FINITE_WEIGHTS)
+        _divergence.end(est, holdout)
 
 
 def _record(est: BaseMLP, trainer: Trainer) -> None:

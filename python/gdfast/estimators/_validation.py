@@ -51,6 +51,25 @@ def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> No
         raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
 
 
+def check_no_dates(X: Any) -> None:
+    """TypeError where X holds dates: NumPy would make numbers of them, counted in whatever unit they have."""
+    if sparse.issparse(X) or not hasattr(X, "__getitem__"):
+        return
+    try:
+        kind = np.asarray(X if isinstance(X, np.ndarray) else X[:1]).dtype.kind
+    except (TypeError, ValueError, LookupError):  # for scikit-learn's checks to say
+        return
+    if kind in "mM":
+        raise TypeError("X holds dates or time differences. Make numbers of them, in a unit of your choice.")
+
+
+def check_real_targets(y: Array) -> None:
+    """TypeError where a regressor's y holds dates or text, of which NumPy would make numbers."""
+    if y.dtype.kind in "mMSU":
+        what = "dates or time differences" if y.dtype.kind in "mM" else "text"
+        raise TypeError(f"y holds {what} ({y.dtype}), but a regressor's targets are numbers. Convert them.")
+
+
 @contextmanager
 def naming(what: str) -> Iterator[None]:
     """Say of a ValueError in what it was found: scikit-learn's checks know X and y only."""

@@ -77,7 +77,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     validation_fraction : float, default=0.1
         Share of the samples to set aside.
     beta_1 : float, default=0.9
-        Decay of Adam's first moment, in [0, 1).
+        Decay of the first moment of ``solver="adam"``, in [0, 1). Other solvers that have such moments take
+        ``beta_1``, ``beta_2`` and ``epsilon`` from an object of :mod:`gdfast.optim` only.
     beta_2 : float, default=0.999
         Decay of Adam's second moment, in [0, 1).
     epsilon : float, default=1e-8
@@ -227,7 +228,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Notes
     -----
-    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite.
+    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite;
+    with a validation set it ends with a ConvergenceWarning instead, and a score of NaN.
     Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. Where there is a
     validation set (``early_stopping`` or ``X_val``), the weights that scored best are left, however a fit
     ends.

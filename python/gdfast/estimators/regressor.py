@@ -16,6 +16,7 @@ from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from gdfast.estimators import _validation
 from gdfast.estimators._base import BaseMLP, dense_targets
 from gdfast.estimators._losses import Loss
 from gdfast.estimators._validation import Array
@@ -82,7 +83,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     validation_fraction : float, default=0.1
         Share of the samples to set aside.
     beta_1 : float, default=0.9
-        Decay of Adam's first moment, in [0, 1).
+        Decay of the first moment of ``solver="adam"``, in [0, 1). Other solvers that have such moments take
+        ``beta_1``, ``beta_2`` and ``epsilon`` from an object of :mod:`gdfast.optim` only.
     beta_2 : float, default=0.999
         Decay of Adam's second moment, in [0, 1).
     epsilon : float, default=1e-8
@@ -227,7 +229,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Notes
     -----
-    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite.
+    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite;
+    with a validation set it ends with a ConvergenceWarning instead, and a score of NaN.
     Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. Where there is a
     validation set (``early_stopping`` or ``X_val``), the weights that scored best are left, however a fit
     ends.
@@ -467,6 +470,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = self._validate_arrays(X, y, reset, y_numeric=True)
+        _validation.check_real_targets(y)
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError(
                 "loss='poisson' requires y >= 0, but y has negative values. Use loss='squared_error' for "
@@ -511,8 +515,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             quantiles = self._quantiles()
             return lambda outputs: _d2_pinball(y[:, 0], outputs, quantiles, sample_weight)
         truth = y.astype(np.float64)
-        mean = np.average(truth, axis=0, weights=sample_weight)
-        spread = np.average((truth - mean) ** 2, axis=0, weights=sample_weight)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.average(truth, axis=0, weights=sample_weight)
+            spread = np.average((truth - mean) ** 2, axis=0, weights=sample_weight)
 
         def r2(outputs: Array) -> float:
             with np.errstate(over="ignore", invalid="ignore"):

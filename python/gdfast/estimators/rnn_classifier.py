@@ -80,7 +80,8 @@ class RNNClassifier(Recurrent, MLPClassifier):
     validation_fraction : float, default=0.1
         Share of the sequences to set aside.
     beta_1 : float, default=0.9
-        Decay of Adam's first moment, in [0, 1).
+        Decay of the first moment of ``solver="adam"``, in [0, 1). Other solvers that have such moments take
+        ``beta_1``, ``beta_2`` and ``epsilon`` from an object of :mod:`gdfast.optim` only.
     beta_2 : float, default=0.999
         Decay of Adam's second moment, in [0, 1).
     epsilon : float, default=1e-8
@@ -351,7 +352,7 @@ class RNNClassifier(Recurrent, MLPClassifier):
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
             Class labels, or an indicator matrix for several labels. With ``per_step`` one for each step: of
             shape (n_sequences, n_steps) or (n_sequences, n_steps, n_outputs) or, where X is a list, a list of
-            arrays.
+            arrays. Without it, as many labels as there are steps are warned of.
         sample_weight : array-like of shape (n_sequences,), default=None
             Weight of each target's loss in the mean over an update's. With ``per_step`` a weight for each
             step can be given in the shape of y, too: zero leaves a step's target out. An update whose weights
@@ -372,8 +373,9 @@ class RNNClassifier(Recurrent, MLPClassifier):
             If an argument is of a kind that it cannot be.
         ValueError
             If a sequence is empty or not finite, targets or weights do not fit the sequences, arguments do
-            not fit one another (``tbptt`` with k1 > k2); or if training diverged, in which case the weights
-            are those of the last epoch in which they were finite or, with a validation set, the best ones.
+            not fit one another (``tbptt`` with k1 > k2); or if training diverged without a validation set, in
+            which case the weights are those of the last epoch in which they were finite. With one it ends
+            with a ConvergenceWarning.
         """
         super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
         return self

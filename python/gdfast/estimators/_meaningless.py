@@ -1,0 +1,144 @@
+"""Arguments that have no meaning beside the others: refused by name, so that none is ignored in silence.
+
+scikit-learn's own arguments are left alone where scikit-learn ignores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from inspect import signature
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gdfast import optim
+from gdfast.estimators import _activations, _solvers, _validation
+
+if TYPE_CHECKING:
+    from gdfast.estimators._arguments import Arguments
+
+
+class Rule(NamedTuple):
+    """When some arguments have a meaning, and what is said of one that has none and is not at its default."""
+
+    names: tuple[str, ...]
+    holds: Callable[[Any], bool]
+    why: str  # of {name} and all arguments
+
+
+def _has_layers(est: Arguments) -> bool:
+    return bool(_validation.hidden_sizes(est.hidden_layer_sizes))
+
+
+def _is_object(est: Arguments) -> bool:
+    return isinstance(est.solver, optim.Optimizer)
+
+
+RULES = (
+    Rule(("huber_delta",), lambda est: est.loss == "huber", "has no meaning without loss='huber'."),
+    Rule(("quantiles",), lambda est: est.loss == "quantile", "has no meaning without loss='quantile'."),
+    Rule(
+        ("activation_params",),
+        # One dict may serve several activations, in a search.
+        lambda est: _activations.takes_any(est.activation, est.activation_params or {}),
+        "has no meaning with activation={activation!r}: no layer has one of these activations.",
+    ),
+    Rule(
+        ("annealing_params",),
+        lambda est: not est.annealing_params or est.solver == "annealing",
+        "has no meaning without solver='annealing'.",
+    ),
+    Rule(
+        ("bn_momentum", "bn_epsilon"),
+        lambda est: est.batch_norm,
+        "has no meaning without batch_norm=True.",
+    ),
+    Rule(
+        ("batch_norm",),
+        _has_layers,
+        "has no meaning with hidden_layer_sizes={hidden_layer_sizes!r}: it normalises hidden layers.",
+    ),
+    Rule(
+        ("dropout",),
+        lambda est: not isinstance(est.dropout, Real) or _has_layers(est),
+        "has no meaning with hidden_layer_sizes={hidden_layer_sizes!r}: one number is for hidden layers. "
+        "Give dropout=[{dropout!r}] for the inputs.",
+    ),
+    Rule(
+        ("init",),
+        lambda est: est.coefs_init is None or est.intercepts_init is None,
+        "has no meaning where coefs_init and intercepts_init say what all first weights are.",
+    ),
+    Rule(
+        ("label_smoothing",),
+        lambda est: est.solver != "annealing" or est.scoring in (None, "loss"),
+        "has no meaning with solver='annealing' and scoring={scoring!r}, a score of the labels as they are.",
+    ),
+    Rule(
+        ("l1_ratio",),
+        lambda est: est.alpha != 0,
+        "divides the penalty, but with alpha=0 there is none.",
+    ),
+    Rule(
+        (
+            "schedule", "l1_ratio", "weight_decay", "clip_value", "clip_norm", "clip_layer_norm",
+            "gradient_noise", "backprop_depth", "dropout", "batch_norm", "record_gradients",
+        ),
+        lambda est: _solvers.is_stochastic(est.solver),
+        "has no meaning with solver={solver!r}, which takes no steps over batches. Use a stochastic solver, "
+        "such as 'adam', or leave it out.",
+    ),
+    Rule(
+        ("beta_1", "beta_2", "epsilon"),
+        lambda est: _is_object(est) or est.solver not in _solvers.RULES,
+        "has no meaning with solver={solver!r}, which has the hyper-parameters that gdfast.optim has for it. "
+        "Give an object of that module for others.",
+    ),
+    Rule(
+        ("learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"),
+        lambda est: not _is_object(est),
+        "contradicts solver={solver!r}, whose own hyper-parameters count. Leave {name} alone, or name the "
+        "solver by a string.",
+    ),
+    Rule(
+        ("learning_rate",),
+        lambda est: not _is_object(est),
+        "is for solver='sgd'. With solver={solver!r} say schedule={learning_rate!r}, or give it one of "
+        "gdfast.schedules.",
+    ),
+    Rule(
+        ("weight_decay",),
+        lambda est: not getattr(est.solver, "weight_decay", 0),
+        "contradicts solver={solver!r}, which has one of its own.",
+    ),
+)  # fmt: skip
+
+
+def check(est: Arguments, rules: tuple[Rule, ...] = RULES) -> None:
+    """ValueError where an argument has no meaning and is not at its default."""
+    kind: Any = type(est)
+    defaults = _defaults(kind)
+    for names, holds, why in rules:
+        changed = [n for n in names if n in defaults and not _is_same(getattr(est, n), defaults[n])]
+        if changed and not holds(est):
+            name, value = changed[0], getattr(est, changed[0])
+            raise ValueError(f"{name}={value!r} {why.format_map({**vars(est), 'name': name})}")
+
+
+@cache
+def _defaults(kind: Any) -> dict[str, Any]:
+    """Of the arguments of a class and of those that it hands on."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if "__init__" in vars(base) and base is not object:
+            found |= {
+                p.name: p.default for p in signature(base).parameters.values() if p.default is not p.empty
+            }
+    return found
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    plain = isinstance(value, Real | str | np.bool_)
+    return value is default or (plain and bool(value == default))
