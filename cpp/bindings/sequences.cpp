@@ -129,6 +129,7 @@ public:
     virtual void load_state_dict(const py::dict& state) = 0;
     virtual py::object records() = 0;
     virtual int64_t step() = 0;
+    virtual bool state_is_finite() = 0;
 };
 
 template <class T>
@@ -193,6 +194,10 @@ public:
     int64_t step() override {
         const Busy busy(running_, "SequenceTrainer");
         return trainer_->descent.step;
+    }
+    bool state_is_finite() override {
+        const Busy busy(running_, "SequenceTrainer");
+        return trainer_->descent.state_is_finite();
     }
 
 private:
@@ -274,7 +279,8 @@ void register_sequences(py::module_& m) {
         .def("state_dict", &AnySequenceTrainer::state_dict)
         .def("load_state_dict", &AnySequenceTrainer::load_state_dict, py::arg("state"))
         .def_property_readonly("records", &AnySequenceTrainer::records)
-        .def_property_readonly("step", &AnySequenceTrainer::step);
+        .def_property_readonly("step", &AnySequenceTrainer::step)
+        .def_property_readonly("state_is_finite", &AnySequenceTrainer::state_is_finite);
     m.def("sequence_forward", forward_any, py::arg("X"), py::arg("starts"), py::arg("coefs"),
           py::arg("intercepts"), py::arg("cell"), py::arg("output"), py::kw_only(),
           py::arg("per_step") = false, py::arg("order") = py::none(), py::arg("states") = py::none(),

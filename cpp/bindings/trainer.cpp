@@ -26,6 +26,7 @@ public:
     virtual void load_state_dict(const py::dict& state) = 0;
     virtual py::object records() = 0;
     virtual int64_t step() = 0;
+    virtual bool state_is_finite() = 0;
     virtual int threads() const = 0;
 };
 
@@ -97,6 +98,10 @@ public:
     int64_t step() override {
         const Busy busy(running_, "Trainer");
         return trainer_->descent.step;
+    }
+    bool state_is_finite() override {
+        const Busy busy(running_, "Trainer");
+        return trainer_->descent.state_is_finite();
     }
 
     int threads() const override { return trainer_->threads(); }
@@ -173,6 +178,7 @@ void register_trainer(py::module_& m) {
         .def("load_state_dict", &AnyTrainer::load_state_dict, py::arg("state"))
         .def_property_readonly("records", &AnyTrainer::records)
         .def_property_readonly("step", &AnyTrainer::step)
+        .def_property_readonly("state_is_finite", &AnyTrainer::state_is_finite)
         .def_property_readonly("n_threads", &AnyTrainer::threads);
 }
 

@@ -1,5 +1,6 @@
 #include "training/descent.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -215,6 +216,12 @@ double Descent<T>::end_step() {
         ++recorded_steps_;
     }
     return options_.alpha * (0.5 * (1 - options_.l1_ratio) * squares + options_.l1_ratio * magnitudes);
+}
+
+template <class T>
+bool Descent<T>::state_is_finite() const {
+    return std::all_of(slots_.begin(), slots_.end(),
+                       [&](const Buffer<T>& slot) { return all_finite(slot.data(), spec_.parameters); });
 }
 
 template <class T>

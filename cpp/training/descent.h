@@ -59,6 +59,7 @@ public:
     int layer_of(int64_t unit) const { return tiling_[unit].layer; }
     int most_threads() const { return tiling_.most_threads(); }
     const DescentOptions& options() const { return options_; }
+    bool state_is_finite() const;
     // One slot of the rule's state, laid out as the parameters.
     T* slot(size_t i) const { return slots_[i].data(); }
     // Of the epoch so far; NaN for a layer that took no part.

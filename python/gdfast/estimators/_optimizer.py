@@ -123,7 +123,9 @@ class Optimizer:
 
     def is_finite(self) -> bool:
         """Whether training can go on with these moments."""
-        state = self.state_dict()
+        if self._trainer is not None:
+            return self._trainer.state_is_finite
+        state = self._state
         return state is None or all(
             np.isfinite(array).all() for slot in state["slots"].values() for array in slot
         )

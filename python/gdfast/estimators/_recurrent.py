@@ -65,6 +65,10 @@ class SequenceTrainer:
         return self._core.step
 
     @property
+    def state_is_finite(self) -> bool:
+        return self._core.state_is_finite
+
+    @property
     def records(self) -> Any:
         return self._core.records
 

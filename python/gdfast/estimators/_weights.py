@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Real
 from typing import Any
@@ -53,22 +53,25 @@ def draw(
             # Glorot and Bengio (2010), equation 16. Its bound is for tanh; scikit-learn has a narrower one
             # for the logistic function.
             bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (fan_in + fan_out))
-            coef = random_state.uniform(-bound, bound, (fan_in, fan_out))
-            intercept = random_state.uniform(-bound, bound, fan_out)
+            coef = _uniform(bound, (fan_in, fan_out), dtype, random_state)
+            intercept = random_state.uniform(-bound, bound, fan_out).astype(dtype, copy=False)
         else:
-            coef, intercept = _matrix(init, fan_in, fan_out, random_state), np.zeros(fan_out)
-        coefs.append(coef.astype(dtype, copy=False))
-        intercepts.append(intercept.astype(dtype, copy=False))
+            coef = _matrix(init, fan_in, fan_out, dtype, random_state)
+            intercept = np.zeros(fan_out, dtype)
+        coefs.append(coef)
+        intercepts.append(intercept)
     return coefs, intercepts
 
 
-def _matrix(init: Any, fan_in: int, fan_out: int, random_state: np.random.RandomState) -> Array:
+def _matrix(
+    init: Any, fan_in: int, fan_out: int, dtype: np.dtype[Any], random_state: np.random.RandomState
+) -> Array:
     shape = fan_in, fan_out
     name, scale = init if isinstance(init, tuple) else (init, _FREE.get(init, 0.0))
     if name == "zeros":
-        return np.zeros(shape)
+        return np.zeros(shape, dtype)
     if name == "orthogonal":
-        return np.asarray(scale * _orthogonal(shape, random_state))
+        return np.asarray(scale * _orthogonal(shape, random_state), dtype)
     author, _, form = name.rpartition("_")
     if author:
         # Glorot and Bengio (2010), He et al. (2015), LeCun et al. (1998).
@@ -77,8 +80,24 @@ def _matrix(init: Any, fan_in: int, fan_out: int, random_state: np.random.Random
         if form == "uniform":
             scale *= np.sqrt(3)  # a uniform distribution of bound b has the variance b^2 / 3
     if form == "normal":
-        return np.asarray(random_state.normal(0.0, scale, shape))
-    return np.asarray(random_state.uniform(-scale, scale, shape))
+        return _filled(shape, dtype, lambda size: random_state.normal(0.0, scale, size))
+    return _uniform(scale, shape, dtype, random_state)
+
+
+def _uniform(
+    bound: float, shape: tuple[int, int], dtype: np.dtype[Any], random_state: np.random.RandomState
+) -> Array:
+    return _filled(shape, dtype, lambda size: random_state.uniform(-bound, bound, size))
+
+
+def _filled(shape: tuple[int, int], dtype: np.dtype[Any], draw: Callable[[tuple[int, int]], Array]) -> Array:
+    """A matrix drawn a million numbers at a time: between two pieces Ctrl-C can end it."""
+    matrix = np.empty(shape, dtype)
+    rows = max(1, 10**6 // shape[1])
+    for first in range(0, shape[0], rows):
+        piece = matrix[first : first + rows]
+        piece[...] = draw((len(piece), shape[1]))
+    return matrix
 
 
 def _orthogonal(shape: tuple[int, int], random_state: np.random.RandomState) -> Array:
