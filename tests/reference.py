@@ -9,6 +9,9 @@ of shape (fan_out,), one activation for each hidden layer and one for the output
 
 Everything here works row-major on whole batches, in the dtype it is given, and returns new arrays. Nothing is
 optimised; where a choice of formula could surprise, a comment says why it is this one.
+
+Far out, at infinity too, activations, slopes and losses have their limits. An intermediate that has none (0
+times infinity) or that overflows on its own is kept from it by ``near`` and by taking differences of halves.
 """
 
 from __future__ import annotations
@@ -25,6 +28,18 @@ from scipy.special import ndtr
 Array = NDArray[Any]
 
 # --------------------------------------------------------------------------------------------- activations
+
+
+FAR = 1000.0  # in size: the logistic function, the normal one and tanh of softplus are 0 or 1 from there on
+
+
+def near(z: Array) -> Array:
+    return np.clip(z, -FAR, FAR)
+
+
+def times(z: Array, factor: Array) -> Array:
+    """``z * factor`` for a factor that vanishes at minus infinity: so does the product."""
+    return np.maximum(z, -FAR) * factor
 
 
 def identity(z: Array) -> Array:
@@ -54,15 +69,25 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193, 1.6732632423543772848170
 
 def normal(z: Array) -> tuple[Array, Array]:
     """Distribution function and density of the standard normal distribution."""
-    return ndtr(z), np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return ndtr(z), np.exp(-(near(z) ** 2) / 2) / math.sqrt(2 * math.pi)
 
 
 def gelu_tanh_inner(z: Array) -> Array:
+    z = near(z)
     return math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)
 
 
+def half_below_top(z: Array) -> Array:
+    """Half of how far each is below its row's largest: nothing, if it is that. Several infinite ones: NaN."""
+    top = z.max(axis=1, keepdims=True)
+    alone = (z == top).sum(axis=1, keepdims=True) == 1
+    with np.errstate(invalid="ignore"):
+        return np.where((z == top) & alone, 0, z / 2 - top / 2)
+
+
 def softmax(z: Array) -> Array:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
+    # The root first: twice the half may overflow.
+    e = np.exp(half_below_top(z)) ** 2
     return e / e.sum(axis=1, keepdims=True)
 
 
@@ -76,15 +101,15 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "logistic": logistic,
     "tanh": np.tanh,
     "relu": relu,
-    "leaky_relu": lambda z, slope=0.01: np.where(z > 0, z, slope * z),
+    "leaky_relu": lambda z, slope=0.01: np.where(z > 0, z, slope * z if slope > 0 else 0 * near(z)),
     "elu": elu,
     "selu": lambda z: SELU_SCALE * elu(z, SELU_ALPHA),
-    "gelu": lambda z: z * normal(z)[0],
-    "gelu_tanh": lambda z: z / 2 * (1 + np.tanh(gelu_tanh_inner(z))),
-    "silu": lambda z: z * logistic(z),
-    "mish": lambda z: z * np.tanh(softplus(z)),
+    "gelu": lambda z: times(z, normal(z)[0]),
+    "gelu_tanh": lambda z: times(z, (1 + np.tanh(gelu_tanh_inner(z))) / 2),
+    "silu": lambda z: times(z, logistic(z)),
+    "mish": lambda z: times(z, np.tanh(softplus(z))),
     "softplus": softplus,
-    "softsign": lambda z: z / (1 + np.abs(z)),
+    "softsign": lambda z: np.clip(z, -1e30, 1e30) / (1 + np.minimum(np.abs(z), 1e30)),
     "hard_tanh": lambda z: np.clip(z, -1, 1),
     # of the output layer only
     "softmax": softmax,
@@ -99,18 +124,18 @@ def elu_slope(z: Array, alpha: float = 1.0) -> Array:
 
 def gelu_slope(z: Array) -> Array:
     below, density = normal(z)
-    return below + z * density
+    return below + near(z) * density
 
 
 def gelu_tanh_slope(z: Array) -> Array:
     t = np.tanh(gelu_tanh_inner(z))
-    inner_slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z**2)
-    return (1 + t) / 2 + z / 2 * (1 - t**2) * inner_slope
+    inner_slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * near(z) ** 2)
+    return (1 + t) / 2 + near(z) / 2 * (1 - t**2) * inner_slope
 
 
 def mish_slope(z: Array) -> Array:
     t = np.tanh(softplus(z))
-    return t + z * (1 - t**2) * logistic(z)
+    return t + near(z) * (1 - t**2) * logistic(z)
 
 
 # The derivative of each hidden activation.
@@ -124,10 +149,10 @@ SLOPES: dict[str, Callable[..., Array]] = {
     "selu": lambda z: SELU_SCALE * elu_slope(z, SELU_ALPHA),
     "gelu": gelu_slope,
     "gelu_tanh": gelu_tanh_slope,
-    "silu": lambda z: logistic(z) * (1 + z * (1 - logistic(z))),
+    "silu": lambda z: logistic(z) * (1 + near(z) * (1 - logistic(z))),
     "mish": mish_slope,
     "softplus": logistic,
-    "softsign": lambda z: 1 / (1 + np.abs(z)) ** 2,
+    "softsign": lambda z: (1 / (1 + np.abs(z))) ** 2,
     "hard_tanh": lambda z: (np.abs(z) < 1).astype(z.dtype),
 }
 
@@ -207,24 +232,35 @@ def target(loss: Named, y: Array, prediction: Array) -> Array:
     return one_hot * (1 - smoothing) + smoothing / k
 
 
-def elementwise_loss(loss: Named, y: Array, prediction: Array) -> Array:
-    """The loss of every row and output, (n, k), before any average."""
+def elementwise_loss(loss: Named, y: Array, sums: Array) -> Array:
+    """The loss of every row and output, (n, k), before any average; from the sums of the output layer."""
     name, parameters = name_and_parameters(loss)
+    prediction = FUNCTIONS[output_of(loss)](sums)
     t = target(loss, y, prediction)
-    residual = prediction - t
+    half_residual = prediction / 2 - t / 2
     if name == "squared_error":
-        return 0.5 * residual**2
+        return 2 * half_residual * half_residual
     if name == "absolute_error":
-        return np.abs(residual)
+        return 2 * np.abs(half_residual)
     if name == "huber":
-        size, delta = np.abs(residual), parameters[0]
-        return np.where(size <= delta, residual**2 / 2, delta * (size - delta / 2))
+        half_size, delta = np.abs(half_residual), parameters[0]
+        kept = np.minimum(2 * half_size, delta)
+        return 2 * kept * (half_size - kept / 4)
     if name == "quantile":
         level = np.array(parameters, prediction.dtype)
-        return np.where(residual > 0, (1 - level) * residual, -level * residual)
+        return np.where(half_residual > 0, 1 - level, -level) * 2 * half_residual
     if name == "poisson":
-        # Half the deviance: with the terms that depend on y alone, so that a perfect prediction costs 0.
-        return x_log_y(t, t / prediction) - t + prediction
+        # Half the deviance: with the terms that depend on y alone, so that a perfect prediction costs 0. The
+        # prediction's logarithm is the sum, which may be less than any number's. Where the prediction is
+        # infinite the sum does not matter.
+        log_prediction = np.minimum(sums, np.log(np.finfo(sums.dtype).max) + 1)
+        log_t = np.log(t, out=np.zeros_like(t), where=t > 0)
+        return np.where(t > 0, t * (log_t - log_prediction), 0) + (prediction - t)
+    if name == "cross_entropy" and parameters:
+        # Every output's logarithm counts: from the sums, where a probability would be too small for a number.
+        half = half_below_top(sums)
+        log_total = np.log((np.exp(half) ** 2).sum(axis=1, keepdims=True))
+        return t * log_total - 2 * t * half
     p = clip_probability(prediction)
     if name == "cross_entropy":
         return -x_log_y(t, p)
@@ -241,7 +277,7 @@ def slope_of_loss(loss: Named, y: Array, prediction: Array, sums: Array) -> Arra
     if name == "huber":
         return np.clip(residual, -parameters[0], parameters[0])
     if name == "quantile":
-        by_quantile = (residual > 0) - np.array(parameters, prediction.dtype)
+        by_quantile = np.heaviside(residual, 0) - np.array(parameters, prediction.dtype)
         # Every quantile from the j-th on rests on sum j.
         slopes = np.cumsum(by_quantile[:, ::-1], axis=1)[:, ::-1].copy()
         slopes[:, 1:] *= logistic(sums[:, 1:])
@@ -250,15 +286,15 @@ def slope_of_loss(loss: Named, y: Array, prediction: Array, sums: Array) -> Arra
     return residual
 
 
-def mean_loss(loss: Named, y: Array, prediction: Array, sample_weight: Array | None = None) -> float:
+def mean_loss(loss: Named, y: Array, sums: Array, sample_weight: Array | None = None) -> float:
     """(Weighted) mean over the rows, sum over the outputs."""
-    return float(np.average(elementwise_loss(loss, y, prediction), weights=sample_weight, axis=0).sum())
+    return float(np.average(elementwise_loss(loss, y, sums), weights=sample_weight, axis=0).sum())
 
 
-def reported_loss(loss: Named, y: Array, prediction: Array, sample_weight: Array | None = None) -> float:
+def reported_loss(loss: Named, y: Array, sums: Array, sample_weight: Array | None = None) -> float:
     """The number scikit-learn's loss curve shows: it averages the squared error over the outputs."""
-    mean = mean_loss(loss, y, prediction, sample_weight)
-    return mean / prediction.shape[1] if loss == "squared_error" else mean
+    mean = mean_loss(loss, y, sums, sample_weight)
+    return mean / sums.shape[1] if loss == "squared_error" else mean
 
 
 def total_weight(n_rows: int, sample_weight: Array | None) -> float:
@@ -333,7 +369,7 @@ def loss_and_grad(
     total = total_weight(len(X), sample_weight)
     deltas = backward(values, sums, y, coefs, activations, loss, sample_weight)
     coef_grads, intercept_grads = gradients(values, deltas, coefs, alpha, total)
-    mean = mean_loss(loss, y, values[-1], sample_weight)
+    mean = mean_loss(loss, y, sums[-1], sample_weight)
     return mean + penalty(coefs, alpha, total), coef_grads, intercept_grads
 
 
@@ -398,7 +434,7 @@ def adam_update(
 
 
 def norm(arrays: Sequence[Array]) -> float:
-    return math.sqrt(sum(float((array**2).sum()) for array in arrays))
+    return math.hypot(*(float(x) for array in arrays for x in array.flat))  # no square overflows
 
 
 def clipped_to(arrays: Sequence[Array], limit: float) -> list[Array]:
@@ -500,7 +536,7 @@ class Trainer:
         coefs, intercepts = self.params[:layers], self.params[layers:]
         total = total_weight(len(X), sample_weight)
         values, sums = forward_pass(X, coefs, intercepts, self.activations, output_of(self.loss))
-        loss = reported_loss(self.loss, y, values[-1], sample_weight)
+        loss = reported_loss(self.loss, y, sums[-1], sample_weight)
         loss += penalty(coefs, self.alpha, total, self.l1_ratio)
         deltas = backward(values, sums, y, coefs, self.activations, self.loss, sample_weight)
         coef_grads, intercept_grads = gradients(values, deltas, coefs, self.alpha, total, self.l1_ratio)

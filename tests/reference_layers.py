@@ -51,6 +51,12 @@ def normalize(z: Array, mean: Array, variance: Array, gamma: Array, beta: Array,
     return (z - mean) / np.sqrt(variance + epsilon) * gamma + beta
 
 
+def moments(z: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation by columns, in units of the largest number: no square overflows."""
+    largest = np.maximum(np.abs(z).max(axis=0), np.finfo(z.dtype).tiny)
+    return largest * (z / largest).mean(axis=0), largest * (z / largest).std(axis=0)
+
+
 def forward(
     X: Array,
     coefs: Sequence[Array],
@@ -123,15 +129,15 @@ class Trainer(reference.Trainer):
         for layer in range(layers):
             z = values[-1] @ coefs[layer] + intercepts[layer]
             if layer in gammas:
-                mean, variance = z.mean(axis=0), z.var(axis=0)
+                mean, deviation = moments(z)
                 if layer >= first:
                     _, _, running_mean, running_variance = self.norms[layer]
                     running_mean += self.bn_momentum * (mean - running_mean)
-                    unbiased = variance * n / max(n - 1, 1)
+                    unbiased = deviation**2 * n / max(n - 1, 1)
                     running_variance += self.bn_momentum * (unbiased - running_variance)
                 centred.append(z - mean)
-                inverses.append(1 / np.sqrt(variance + self.bn_epsilon))
-                z = normalize(z, mean, variance, gammas[layer], betas[layer], self.bn_epsilon)
+                inverses.append(1 / np.hypot(deviation, np.sqrt(self.bn_epsilon)))
+                z = centred[-1] * inverses[-1] * gammas[layer] + betas[layer]
             else:
                 centred.append(z)
                 inverses.append(np.ones(z.shape[1]))
@@ -141,7 +147,7 @@ class Trainer(reference.Trainer):
             masks.append(mask(layer + 1, value))
             values.append(value * masks[-1])
 
-        loss = reference.reported_loss(self.loss, y, values[-1], sample_weight)
+        loss = reference.reported_loss(self.loss, y, sums[-1], sample_weight)
         loss += reference.penalty(coefs, self.alpha, total, self.l1_ratio)
 
         delta = reference.slope_of_loss(self.loss, y, values[-1], sums[-1])

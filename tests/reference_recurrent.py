@@ -43,6 +43,8 @@ def cell_forward(cell: str, a: Array, r: Array, state: Array) -> tuple[Array, tu
     if cell == "gru":
         (a_r, a_z, a_n), (r_r, r_z, r_n) = np.split(a, 3, axis=1), np.split(r, 3, axis=1)
         reset, update = logistic(a_r + r_r), logistic(a_z + r_z)
+        # It may have overflowed; a reset gate of zero still closes it.
+        r_n = np.clip(r_n, np.finfo(r_n.dtype).min, np.finfo(r_n.dtype).max)
         new = np.tanh(a_n + reset * r_n)
         return (1 - update) * new + update * state, (reset, update, new, r_n, state)
     h, c = np.split(state, 2, axis=1)
@@ -283,7 +285,8 @@ class Trainer(reference.Trainer):
             return None  # no mean: skipped, and counts as no step
         head_inputs = np.concatenate([h for _, _, h, _ in terms])
         outputs = network.head(head_inputs, OUTPUT_OF[self.loss])
-        loss = reference.reported_loss(self.loss, y[rows], outputs, weight)
+        head_sums = network.head(head_inputs, "identity")
+        loss = reference.reported_loss(self.loss, y[rows], head_sums, weight)
         loss += reference.penalty(network.coefs, self.alpha, total)
         delta = outputs - reference.target(self.loss, y[rows], outputs)
         if weight is not None:

@@ -17,6 +17,7 @@ NUMERICAL_TESTS = (
     "test_training.py",
     "test_bits.py",
     "test_math.py",
+    "test_far_out.py",
     "test_rules.py",
     "test_descent.py",
     "test_dropout_norm.py",

@@ -1,6 +1,10 @@
 // Activations over contiguous panels. Each has `value`, and `back`, which takes a delta through the
 // derivative; that is told by what the forward pass keeps: the value where it determines the derivative, the
 // sum where it does not (told_by_sum, kernels.h).
+//
+// Far out each keeps its limit, at infinity too, and NaN passes through. Where a factor goes to zero as the
+// argument grows, the argument that it meets is clamped to where it has got there: 0 * infinity has no value,
+// and the square of a large number is infinite.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -40,14 +44,15 @@ template <class T>
 struct Relu {
     explicit Relu(T) {}
     Vec<T> value(Vec<T> z) const { return max(Vec<T>{}, z); }
-    Vec<T> back(Vec<T> a, Vec<T> d) const { return a > Vec<T>{} ? d : Vec<T>{}; }
+    Vec<T> back(Vec<T> a, Vec<T> d) const { return a <= Vec<T>{} ? Vec<T>{} : d; }
 };
 
 template <class T>
 struct LeakyRelu {
-    const Vec<T> slope;
-    explicit LeakyRelu(T slope) : slope(broadcast(slope)) {}
-    Vec<T> value(Vec<T> z) const { return z > Vec<T>{} ? z : slope * z; }
+    const Vec<T> slope, lowest;  // a slope of zero takes minus infinity to zero
+    explicit LeakyRelu(T slope)
+        : slope(broadcast(slope)), lowest(broadcast(slope > 0 ? T(-__builtin_huge_val()) : T(0))) {}
+    Vec<T> value(Vec<T> z) const { return z > Vec<T>{} ? z : slope * max(lowest, z); }
     Vec<T> back(Vec<T> a, Vec<T> d) const { return a > Vec<T>{} ? d : slope * d; }
 };
 
@@ -74,11 +79,16 @@ struct Selu {
 // Hendrycks and Gimpel (2016).
 template <class T>
 struct Gelu {
+    static constexpr T end = NormalTail<T>::end;
     explicit Gelu(T) {}
-    Vec<T> value(Vec<T> z) const { return z * normal<T>(z).below; }
+    Vec<T> value(Vec<T> z) const {
+        const Vec<T> from = max(broadcast(-end), z);
+        return from * normal<T>(min(broadcast(end), from)).below;
+    }
     Vec<T> back(Vec<T> z, Vec<T> d) const {
-        const Normal<T> n = normal<T>(z);
-        return d * fma(z, n.density, n.below);
+        const Vec<T> near = clamp<T>(-end, z, end);
+        const Normal<T> n = normal<T>(near);
+        return d * fma(near, n.density, n.below);
     }
 };
 
@@ -87,42 +97,52 @@ template <class T>
 struct GeluTanh {
     explicit GeluTanh(T) {}
     static constexpr T twice_root = T(1.59576912160573071176);
+    static constexpr T end = sizeof(T) == 4 ? 11 : 22;  // the logistic function's beyond its bounds
+    static Vec<T> below(Vec<T> z) {
+        return logistic<T>(broadcast(twice_root) * fma(broadcast(T(0.044715)) * z, z * z, z));
+    }
     Vec<T> value(Vec<T> z) const {
-        return z * logistic<T>(broadcast(twice_root) * fma(broadcast(T(0.044715)) * z, z * z, z));
+        const Vec<T> from = max(broadcast(-end), z);
+        return from * below(from);
     }
     Vec<T> back(Vec<T> z, Vec<T> d) const {
-        const Vec<T> s = logistic<T>(broadcast(twice_root) * fma(broadcast(T(0.044715)) * z, z * z, z));
-        const Vec<T> du = broadcast(twice_root) * fma(broadcast(T(3 * 0.044715)), z * z, broadcast(T(1)));
-        return d * fma(z * (s * (broadcast(T(1)) - s)), du, s);
+        const Vec<T> near = clamp<T>(-end, z, end), s = below(near);
+        const Vec<T> du =
+            broadcast(twice_root) * fma(broadcast(T(3 * 0.044715)), near * near, broadcast(T(1)));
+        return d * fma(near * (s * (broadcast(T(1)) - s)), du, s);
     }
 };
 
 // Also known as swish.
 template <class T>
 struct Silu {
+    using Bounds = LogisticBounds<T>;
     explicit Silu(T) {}
-    Vec<T> value(Vec<T> z) const { return z * logistic<T>(z); }
+    Vec<T> value(Vec<T> z) const {
+        const Vec<T> from = max(broadcast(Bounds::low), z);
+        return from * logistic_within<T>(min(broadcast(Bounds::high), from));
+    }
     Vec<T> back(Vec<T> z, Vec<T> d) const {
-        const Vec<T> s = logistic<T>(z);
-        return d * fma(z * s, broadcast(T(1)) - s, s);
+        const Vec<T> near = clamp<T>(Bounds::low, z, Bounds::high), s = logistic_within<T>(near);
+        return d * fma(near * s, broadcast(T(1)) - s, s);
     }
 };
 
 // z tanh(softplus(z)) (Misra, 2019); with e = exp(z) and w = e (e + 2) that is z w / (w + 2).
 template <class T>
 struct Mish {
+    static constexpr T low = ExpConstants<T>::lowest, high = 25;  // e is 0; the quotient and the slope are 1
     explicit Mish(T) {}
-    // Beyond 20 the quotient is 1.
-    static Vec<T> exponential(Vec<T> z) { return exp_saturating<T>(min(broadcast(T(20)), z)); }
     Vec<T> value(Vec<T> z) const {
-        const Vec<T> two = broadcast(T(2)), e = exponential(z), w = e * (e + two);
-        return z * (w / (w + two));
+        const Vec<T> from = max(broadcast(low), z);
+        const Vec<T> two = broadcast(T(2)), e = exp_within<T>(min(broadcast(high), from)), w = e * (e + two);
+        return from * (w / (w + two));
     }
     Vec<T> back(Vec<T> z, Vec<T> d) const {
-        const Vec<T> one = broadcast(T(1)), two = broadcast(T(2));
-        const Vec<T> e = exponential(z), w = e * (e + two), t = w / (w + two);
+        const Vec<T> one = broadcast(T(1)), two = broadcast(T(2)), near = clamp<T>(low, z, high);
+        const Vec<T> e = exp_within<T>(near), w = e * (e + two), t = w / (w + two);
         const Vec<T> slope_of_t = (two / (w + two)) * (one + t) * (e / (e + one));
-        return d * fma(z, slope_of_t, t);
+        return d * fma(near, slope_of_t, t);
     }
 };
 
@@ -135,8 +155,12 @@ struct Softplus {
 
 template <class T>
 struct Softsign {
+    static constexpr T end = T(1e30);
     explicit Softsign(T) {}
-    Vec<T> value(Vec<T> z) const { return z / (broadcast(T(1)) + magnitude<T>(z)); }
+    Vec<T> value(Vec<T> z) const {
+        const Vec<T> near = clamp<T>(-end, z, end);
+        return near / (broadcast(T(1)) + magnitude<T>(near));
+    }
     Vec<T> back(Vec<T> a, Vec<T> d) const {
         const Vec<T> rest = broadcast(T(1)) - magnitude<T>(a);
         return d * (rest * rest);
@@ -147,7 +171,7 @@ template <class T>
 struct HardTanh {
     explicit HardTanh(T) {}
     Vec<T> value(Vec<T> z) const { return min(broadcast(T(1)), max(broadcast(T(-1)), z)); }
-    Vec<T> back(Vec<T> a, Vec<T> d) const { return magnitude<T>(a) < broadcast(T(1)) ? d : Vec<T>{}; }
+    Vec<T> back(Vec<T> a, Vec<T> d) const { return magnitude<T>(a) >= broadcast(T(1)) ? Vec<T>{} : d; }
 };
 
 template <class T>

@@ -27,13 +27,19 @@ inline void squash(T* sums, int64_t n, Vec<T> (*f)(Vec<T>)) {
     for (int64_t k = 0; k < n; k += Simd<T>::lanes) store(sums + k, f(load(sums + k)));
 }
 
+// A GRU's hidden part of n may have overflowed; a reset gate of zero still closes it.
+template <class T>
+inline Vec<T> hidden_part(const T* sums) {
+    return clamp<T>(-kMost<T>, load(sums), kMost<T>);
+}
+
 template <class T>
 void gru_forward(const CellForward<T>& s) {
     squash<T>(s.gate[1], s.n, logistic<T>);
     squash<T>(s.gate[2], s.n, logistic<T>);
     for (int64_t k = 0; k < s.n; k += Simd<T>::lanes) {
         const Vec<T> reset = load(s.gate[1] + k), update = load(s.gate[2] + k);
-        const Vec<T> fresh = tanh<T>(fma(reset, load(s.gate[3] + k), load(s.gate[0] + k)));
+        const Vec<T> fresh = tanh<T>(fma(reset, hidden_part<T>(s.gate[3] + k), load(s.gate[0] + k)));
         const Vec<T> h = fma(update, load(s.h + k) - fresh, fresh);
         store(s.gate[0] + k, fresh);
         store(s.h_next + k, h);
@@ -87,10 +93,10 @@ void gru_backward(const CellBackward<T>& s) {
     const Vec<T> one = broadcast(T(1));
     for (int64_t k = 0; k < s.n; k += Simd<T>::lanes) {
         const Vec<T> fresh = load(s.gate[0] + k), reset = load(s.gate[1] + k), update = load(s.gate[2] + k);
-        const Vec<T> hidden_part = load(s.gate[3] + k), dh = arriving(s, k);
+        const Vec<T> hidden = hidden_part<T>(s.gate[3] + k), dh = arriving(s, k);
         const Vec<T> d_fresh = through_tanh<T>(dh * (one - update), fresh);
         store(s.delta[0] + k, d_fresh);
-        store(s.delta[1] + k, through_logistic<T>(d_fresh * hidden_part, reset));
+        store(s.delta[1] + k, through_logistic<T>(d_fresh * hidden, reset));
         store(s.delta[2] + k, through_logistic<T>(dh * (load(s.h + k) - fresh), update));
         store(s.delta[3] + k, d_fresh * reset);
         store(s.dh + k, dh * update);

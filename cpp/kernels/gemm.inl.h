@@ -71,7 +71,7 @@ inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int
         for (int j = 0; j < NV; ++j) {
             V v = acc[i][j];
             if (p.epilogue == Epilogue::relu) v = max(V{}, v);
-            if (p.epilogue == Epilogue::relu_derivative) v = load(activated + i * P + j * L) > V{} ? v : V{};
+            if (p.epilogue == Epilogue::relu_derivative) v = load(activated + i * P + j * L) <= V{} ? V{} : v;
             store(c + i * P + j * L, v);
         }
 }

@@ -24,6 +24,25 @@ double sum_squares(int64_t n, const T* x) {
     return sum_terms<T>(n, [=](int64_t i) { return static_cast<double>(x[i]) * static_cast<double>(x[i]); });
 }
 
+// The root of the sum of squares, also of doubles whose squares overflow: these count in units of the
+// largest.
+template <class T>
+double norm(int64_t n, const T* x) {
+    constexpr double infinity = __builtin_huge_val();
+    const double squares = sum_squares(n, x);
+    if (!(squares == infinity)) return __builtin_sqrt(squares);
+    double largest = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        const double size = __builtin_fabs(static_cast<double>(x[i]));
+        largest = size > largest ? size : largest;
+    }
+    if (largest == infinity) return infinity;
+    return largest * __builtin_sqrt(sum_terms<T>(n, [=](int64_t i) {
+               const double part = static_cast<double>(x[i]) / largest;
+               return part * part;
+           }));
+}
+
 template <class T>
 double sum_magnitudes(int64_t n, const T* x) {
     return sum_terms<T>(n, [=](int64_t i) { return __builtin_fabs(static_cast<double>(x[i])); });

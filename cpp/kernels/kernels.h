@@ -298,6 +298,7 @@ struct KernelTable {
 
     // On gradients, before the rule.
     double (*sum_squares)(int64_t n, const T* x);
+    double (*norm)(int64_t n, const T* x);  // the sum's root, where only the sum overflows, too
     double (*sum_magnitudes)(int64_t n, const T* x);
     double (*sum_squared_differences)(int64_t n, const T* x, const T* y);
     void (*penalize)(int64_t n, const T* w, T* g, T l2, T l1);  // g += l2 w + l1 sign(w)

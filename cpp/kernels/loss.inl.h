@@ -2,6 +2,9 @@
 // lie. For four pairs of output and loss (softmax and cross-entropy, logistic and binary cross-entropy,
 // identity and half the squared error, exp and Poisson deviance) that is prediction - target, because the
 // output function is the inverse of the loss's canonical link. Padding is left zero.
+//
+// Far out a loss and its deltas keep their limits: infinite is what overflows itself, not what an
+// intermediate does, so that differences that are then scaled down are taken of halves. NaN passes through.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -28,6 +31,28 @@ inline void for_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Body&& b
         for (int j = 0; j < P && first + j < columns; j += L) body(row + j, columns - first - j);
 }
 
+// What is taken off a row's sums before exp: finite, for infinity less itself would be NaN.
+template <class T>
+inline T finite_top(T largest) {
+    return largest < kMost<T> ? largest : kMost<T>;
+}
+
+// exp of a sum less its row's top. Only an infinite sum is above that; it counts as something beside which
+// the others are nothing.
+template <class T>
+constexpr T kAbove = sizeof(T) == 4 ? 80 : 700;
+template <class T>
+inline Vec<T> exp_below_top(Vec<T> z) {
+    return exp_within<T>(clamp<T>(ExpConstants<T>::lowest, z, kAbove<T>));
+}
+
+// 1 / the sum of a row's exp; NaN if that holds exp(kAbove) twice, for infinite sums have no way to share.
+template <class T>
+inline T one_over(T total) {
+    constexpr T twice = sizeof(T) == 4 ? T(8e34) : T(1.5e304);  // between that and once
+    return total < twice ? T(1) / total : T(__builtin_nan(""));
+}
+
 // One row's probabilities: vector by vector to `use` (pointer, first column, probabilities), which stores
 // them.
 template <class T, class Use>
@@ -37,13 +62,13 @@ inline void softmax_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Use&
     V high = none, sum{};
     for_row<T>(i, columns, z, z_stride,
                [&](T* p, int64_t n) { high = max(high, lanes_below<T>(n) ? load(p) : none); });
-    const V top = broadcast(max_lanes<T>(high));
+    const V top = broadcast(finite_top<T>(max_lanes<T>(high)));
     for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t n) {
-        const V e = lanes_below<T>(n) ? exp_saturating<T>(load(p) - top) : V{};
+        const V e = lanes_below<T>(n) ? exp_below_top<T>(load(p) - top) : V{};
         store(p, e);
         sum += e;
     });
-    const V scale = broadcast(T(1) / sum_lanes<T>(sum));
+    const V scale = broadcast(one_over<T>(sum_lanes<T>(sum)));
     for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t n) { use(p, columns - n, load(p) * scale); });
 }
 
@@ -57,10 +82,10 @@ inline void softmax_panel(int64_t rows, int64_t columns, T* z, Use&& use) {
     for (int64_t i = 0; i < rows; ++i) {
         T* p = z + i * P;
         const V z0 = real_0 ? load(p) : none, z1 = real_1 ? load(p + L) : none;
-        const V top = broadcast(max_lanes<T>(max(z0, z1)));
-        const V e0 = real_0 ? exp_saturating<T>(z0 - top) : V{},
-                e1 = real_1 ? exp_saturating<T>(z1 - top) : V{};
-        const V scale = broadcast(T(1) / sum_lanes<T>(e0 + e1));
+        const V top = broadcast(finite_top<T>(max_lanes<T>(max(z0, z1))));
+        const V e0 = real_0 ? exp_below_top<T>(z0 - top) : V{},
+                e1 = real_1 ? exp_below_top<T>(z1 - top) : V{};
+        const V scale = broadcast(one_over<T>(sum_lanes<T>(e0 + e1)));
         use(i, p, e0 * scale, e1 * scale);
     }
 }
@@ -89,6 +114,7 @@ void smoothed_cross_entropy(const LossRows<T>& l) {
     const Int<T> index = lane_numbers<T>();
     const V none = broadcast(T(-__builtin_huge_val()));
     const V hit_target = broadcast(T(1) - smoothing), even_target = broadcast(even);
+    const V half = broadcast(T(0.5)), twice_even = even_target + even_target;
     for (int64_t i = 0; i < l.rows; ++i) {
         const T weight = l.weight ? l.weight[i] : T(1);
         const V factor = broadcast(weight * l.scale);
@@ -96,25 +122,32 @@ void smoothed_cross_entropy(const LossRows<T>& l) {
         V high = none;
         for_row<T>(i, l.columns, l.z, l.z_stride,
                    [&](T* p, int64_t n) { high = max(high, lanes_below<T>(n) ? load(p) : none); });
-        const T top = max_lanes<T>(high);
+        const T largest = max_lanes<T>(high), top = finite_top<T>(largest);
+        const V half_top = half * broadcast(top);
+        const auto half_below = [&](V z) { return min(V{}, fma(half, z, -half_top)); };
         V below{}, sum{};
         for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
             const Int<T> real = lanes_below<T>(n);
-            const V z = load(p) - broadcast(top);
-            const V e = real ? exp_saturating<T>(z) : V{};
-            below += real ? z : V{};
+            const V z = load(p);
+            const V e = real ? exp_below_top<T>(z - broadcast(top)) : V{};
+            below = fma(twice_even, real ? half_below(z) : V{}, below);
             sum += e;
             store(p, e);
         });
         const T total = sum_lanes<T>(sum);
-        const V scale = broadcast(T(1) / total);
+        const V scale = broadcast(one_over<T>(total));
         for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
             const int64_t hit = l.label[i] - (l.columns - n);
             const V target = even_target + (index == whole<T>(hit) ? hit_target : V{});
             store(p, lanes_below<T>(n) ? (load(p) * scale - target) * factor : V{});
         });
-        l.row_loss[i] = weight * (log<T>(broadcast(total))[0] - (T(1) - smoothing) * (hit_sum - top) -
-                                  even * sum_lanes<T>(below));
+        T missed = T(-2) * (T(1) - smoothing) * half_below(broadcast(hit_sum))[0] - sum_lanes<T>(below);
+        T log_total = log<T>(broadcast(total))[0];
+        if (largest > kMost<T>) {  // all others are infinitely far below it
+            log_total = T(0) * one_over<T>(total);
+            if (missed > 0) missed = largest;
+        }
+        l.row_loss[i] = weight * (log_total + missed);
     }
 }
 
@@ -152,8 +185,8 @@ void cross_entropy(const LossRows<T>& l) {
         for (i = 0; i < l.rows; ++i) l.row_loss[i] *= l.weight[i];
 }
 
-// The losses that add up over outputs. Piece has predict(z), loss(prediction, target) and slope, the loss's
-// derivative by the sum, on vectors.
+// The losses that add up over outputs. Piece has predict(z), loss(z, prediction, target) and slope, the
+// loss's derivative by the sum, on vectors.
 template <class T, class Piece>
 void separable_loss(const LossRows<T>& l) {
     using V = Vec<T>;
@@ -165,9 +198,9 @@ void separable_loss(const LossRows<T>& l) {
         V sum{};
         for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
             const V y = load(p + to_target);
-            const V prediction = piece.predict(load(p));
+            const V z = load(p), prediction = piece.predict(z);
             const Int<T> real = lanes_below<T>(n);
-            sum += real ? piece.loss(prediction, y) : V{};
+            sum += real ? piece.loss(z, prediction, y) : V{};
             store(p, real ? piece.slope(prediction, y) * factor : V{});
         });
         l.row_loss[i] = weight * sum_lanes<T>(sum);
@@ -184,27 +217,30 @@ template <class T>
 struct SquaredError : Canonical<T> {
     using Canonical<T>::Canonical;
     Vec<T> predict(Vec<T> z) const { return z; }
-    Vec<T> loss(Vec<T> p, Vec<T> y) const { return broadcast(T(0.5)) * ((p - y) * (p - y)); }
+    Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const { return (broadcast(T(0.5)) * (p - y)) * (p - y); }
 };
 
 template <class T>
 struct BinaryCrossEntropy : Canonical<T> {
     using Canonical<T>::Canonical;
     Vec<T> predict(Vec<T> z) const { return logistic<T>(z); }
-    Vec<T> loss(Vec<T> p, Vec<T> y) const {
+    Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const {
         const Vec<T> one = broadcast(T(1)), kept = clip_probability<T>(p);
         return -(y * log<T>(kept) + (one - y) * log<T>(one - kept));
     }
 };
 
-// Half the Poisson deviance, y log(y / p) - y + p, where 0 log 0 = 0.
+// Half the Poisson deviance, y log(y / p) - y + p, where 0 log 0 = 0. The logarithm of p is z, also where p
+// is too small for a number. Where p is infinite, z counts as the least that makes it so: y z must stay
+// finite.
 template <class T>
 struct Poisson : Canonical<T> {
+    static constexpr T overflow = sizeof(T) == 4 ? T(89) : T(710);
     using Canonical<T>::Canonical;
     Vec<T> predict(Vec<T> z) const { return exp<T>(z); }
-    Vec<T> loss(Vec<T> p, Vec<T> y) const {
-        const Vec<T> ratio = y / p;
-        return (y > Vec<T>{} ? y * log<T>(ratio) : Vec<T>{}) - y + p;
+    Vec<T> loss(Vec<T> z, Vec<T> p, Vec<T> y) const {
+        const Vec<T> log_ratio = log<T>(y) - min(broadcast(overflow), z);
+        return (y > Vec<T>{} ? y * log_ratio : Vec<T>{}) + (p - y);
     }
 };
 
@@ -212,7 +248,7 @@ template <class T>
 struct AbsoluteError {
     explicit AbsoluteError(const T*) {}
     Vec<T> predict(Vec<T> z) const { return z; }
-    Vec<T> loss(Vec<T> p, Vec<T> y) const { return magnitude<T>(p - y); }
+    Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const { return magnitude<T>(p - y); }
     Vec<T> slope(Vec<T> p, Vec<T> y) const {
         const Vec<T> one = broadcast(T(1)), d = p - y;
         return d > Vec<T>{} ? one : d < Vec<T>{} ? -one : d;  // 0 at 0, NaN where there is no knowing
@@ -226,9 +262,10 @@ struct Huber {
     explicit Huber(const T* parameters) : delta(broadcast(parameters[0])) {}
     Vec<T> predict(Vec<T> z) const { return z; }
     Vec<T> slope(Vec<T> p, Vec<T> y) const { return max(-delta, min(delta, p - y)); }
-    Vec<T> loss(Vec<T> p, Vec<T> y) const {
-        const Vec<T> half = broadcast(T(0.5)), d = magnitude<T>(p - y), kept = min(delta, d);
-        return kept * (d - half * kept);
+    Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const {
+        const Vec<T> half = broadcast(T(0.5)), half_d = magnitude<T>(fma(half, p, -half * y));
+        const Vec<T> kept = min(delta, half_d + half_d);
+        return (kept + kept) * fma(broadcast(T(-0.25)), kept, half_d);
     }
 };
 
@@ -265,12 +302,12 @@ void quantile_loss(const LossRows<T>& l) {
         T loss = 0, quantile = first, below = 0;
         for (int64_t j = 0; j < l.columns; ++j) {
             if (j > 0) quantile += l.z[j / P * l.z_stride + i * P + j % P];
-            const T d = y - quantile;
-            if (!(d < 0)) below = static_cast<T>(j + 1);
-            loss += d < 0 ? (level[j] - T(1)) * d : level[j] * d;
+            const T half_d = T(0.5) * y - T(0.5) * quantile;
+            if (!(half_d < 0)) below = static_cast<T>(j + 1);
+            loss += T(2) * (half_d < 0 ? level[j] - T(1) : level[j]) * half_d;
         }
         l.row_loss[i] = weight * loss;
-        const V factor = broadcast(weight * l.scale);
+        const V factor = broadcast(loss == loss ? weight * l.scale : loss);
         for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
             const int64_t j = l.columns - n;
             const int real = static_cast<int>(n < L ? n : L);

@@ -18,7 +18,8 @@ struct ExpConstants<float> {
     // ln 2 in two parts, the first with so few bits that its product with a whole exponent is exact.
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     static constexpr float log2e = 1.44269504088896341f;
-    static constexpr float lowest = -87.33654f, highest = 88.02969f;  // 2^-126, 2^127
+    // e^lowest is 2^-127 by its exponent, which makes power_of_two zero; 2^127.
+    static constexpr float lowest = -88.0f, highest = 88.02969f;
 };
 template <>
 struct ExpConstants<double> {
@@ -36,7 +37,7 @@ struct ExpConstants<double> {
                                              2.091484139640383e-09};
     static constexpr double ln2_high = 0.693147180369123816490, ln2_low = 1.90821492927058770002e-10;
     static constexpr double log2e = 1.44269504088896341;
-    static constexpr double lowest = -708.3964185322641, highest = 708.7;
+    static constexpr double lowest = -709.0, highest = 708.7;
 };
 
 // e^x = 2^n (1 + p), |p| < 0.42
@@ -73,19 +74,48 @@ inline Vec<T> exp(Vec<T> x) {
     return fma(scale, e.p, scale) * power_of_two<T>(e.n - half);
 }
 
-// For arguments that are never large: saturates at the smallest and largest normal powers of two.
 template <class T>
-inline Vec<T> exp_saturating(Vec<T> x) {
-    using C = ExpConstants<T>;
-    const ExpParts<T> e = exp_parts<T>(min(broadcast(C::highest), max(broadcast(C::lowest), x)));
+constexpr T kMost = sizeof(T) == 4 ? T(__FLT_MAX__) : T(__DBL_MAX__);
+
+template <class T>
+inline Vec<T> clamp(T low, Vec<T> x, T high) {
+    return min(broadcast(high), max(broadcast(low), x));
+}
+
+// For arguments within [lowest, highest]: 0 at the lower end, the largest power of two at the upper one.
+template <class T>
+inline Vec<T> exp_within(Vec<T> x) {
+    const ExpParts<T> e = exp_parts<T>(x);
     const Vec<T> scale = power_of_two<T>(e.n);
     return fma(scale, e.p, scale);
 }
 
+// For arguments that are never large: what lies beyond both ends counts as the end.
+template <class T>
+inline Vec<T> exp_saturating(Vec<T> x) {
+    return exp_within<T>(clamp<T>(ExpConstants<T>::lowest, x, ExpConstants<T>::highest));
+}
+
+// For arguments that are never positive.
+template <class T>
+inline Vec<T> exp_negative(Vec<T> x) {
+    return exp_within<T>(max(broadcast(ExpConstants<T>::lowest), x));
+}
+
+// For arguments within the bounds; beyond them the function is 0, a denormal number being none, and 1.
+template <class T>
+struct LogisticBounds {
+    static constexpr T low = -ExpConstants<T>::highest, high = -ExpConstants<T>::lowest;
+};
+template <class T>
+inline Vec<T> logistic_within(Vec<T> x) {
+    const Vec<T> one = broadcast(T(1));
+    return one / (one + exp_within<T>(-x));
+}
+
 template <class T>
 inline Vec<T> logistic(Vec<T> x) {
-    const Vec<T> one = broadcast(T(1));
-    return one / (one + exp_saturating<T>(-x));
+    return logistic_within<T>(clamp<T>(LogisticBounds<T>::low, x, LogisticBounds<T>::high));
 }
 
 template <class T>
@@ -141,7 +171,7 @@ inline Vec<T> expm1_negative(Vec<T> x) {
 // log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), the logarithm as 2 atanh(u / (2 + u)).
 template <class T>
 inline Vec<T> softplus(Vec<T> x) {
-    const Vec<T> u = exp_saturating<T>(-magnitude<T>(x));
+    const Vec<T> u = exp_negative<T>(-magnitude<T>(x));
     const Vec<T> s = u / (u + broadcast(T(2)));
     const Vec<T> z = s * s;
     constexpr int terms = sizeof(T) == 4 ? 7 : 16;  // z <= 1/9: the next term is under half a unit
@@ -160,7 +190,7 @@ struct NormalTail;
 template <>
 struct NormalTail<float> {
     static constexpr int degree = 11;
-    static constexpr float k = 3.5f;
+    static constexpr float k = 3.5f, end = 13.21f;
     static constexpr float c[degree + 1] = {0.1063451525f,    -0.1871396984f,   0.1258553354f,
                                             -0.06163944085f,  0.0190645846f,    -0.001561345298f,
                                             -0.00137655191f,  0.0003906605917f, 0.0001229966971f,
@@ -169,7 +199,7 @@ struct NormalTail<float> {
 template <>
 struct NormalTail<double> {
     static constexpr int degree = 24;
-    static constexpr double k = 5;
+    static constexpr double k = 5, end = 37.64;
     static constexpr double c[degree + 1] = {
         0.07691930497500629,    -0.14345755526401197,    0.11606881188600329,     -0.08088387726412773,
         0.04785535228416882,    -0.02341390048768684,    0.008991370550635857,    -0.002378844356699341,
@@ -180,7 +210,8 @@ struct NormalTail<double> {
         2.6192875820173715e-11};
 };
 
-// The standard normal distribution function, and its density.
+// The standard normal distribution function, and its density, for arguments within [-end, end]; there both
+// are denormal numbers, which count as zero.
 template <class T>
 struct Normal {
     Vec<T> below, density;
@@ -189,7 +220,7 @@ template <class T>
 inline Normal<T> normal(Vec<T> x) {
     using C = NormalTail<T>;
     const Vec<T> y = magnitude<T>(x), k = broadcast(C::k), half = broadcast(T(0.5)), one = broadcast(T(1));
-    const Vec<T> bell = exp_saturating<T>(-half * (y * y));
+    const Vec<T> bell = exp_within<T>(-half * (y * y));
     const Vec<T> t = (y - k) / (y + k);
     Vec<T> g = broadcast(C::c[C::degree]);
 #pragma GCC unroll 32

@@ -82,6 +82,7 @@ constexpr KernelTable<T> make_table() {
     t.cell_backward[static_cast<int>(Cell::gru)] = gru_backward<T>;
     t.cell_backward[static_cast<int>(Cell::lstm)] = lstm_backward<T>;
     t.sum_squares = sum_squares<T>;
+    t.norm = norm<T>;
     t.sum_magnitudes = sum_magnitudes<T>;
     t.sum_squared_differences = sum_squared_differences<T>;
     t.penalize = penalize<T>;

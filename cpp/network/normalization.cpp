@@ -5,6 +5,32 @@
 
 namespace gdfast {
 
+namespace {
+
+struct Scaled {
+    double mean, deviation;
+};
+
+// Of one column of a panel, in units of its largest number.
+template <class T>
+Scaled scaled_moments(const RowPanels<T>& z, int64_t j, int column, int P, int64_t rows) {
+    const auto mean_of = [&](auto term) {
+        double sum = 0;
+        in_blocks<T>({0, rows}, [&](Range block) {
+            const T* numbers = z.at(block.first, j) + column;
+            for (int64_t i = 0; i < block.count(); ++i) sum += term(static_cast<double>(numbers[i * P]));
+        });
+        return sum / static_cast<double>(rows);
+    };
+    double largest = 0;
+    mean_of([&](double x) { return largest = std::max(largest, std::abs(x)); });
+    const double mean = mean_of([&](double x) { return x / largest; });
+    const double variance = mean_of([&](double x) { return (x / largest - mean) * (x / largest - mean); });
+    return {largest * mean, largest * std::sqrt(variance)};
+}
+
+}  // namespace
+
 template <class T>
 void find_moments(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Moments<T>& moments,
                   const NormOptions& options, size_t i, int64_t j, int64_t rows, bool learn) {
@@ -25,8 +51,14 @@ void find_moments(const Spec& spec, const Parameters<T>& parameters, Workspace<T
     const T unbiased = n / std::max(n - 1, T(1)), part = static_cast<T>(options.momentum);
     for (int c = 0; c < P; ++c) {
         const int64_t column = j * P + c;
-        const T variance = scale[c] / n;
-        const T inverse = 1 / std::sqrt(variance + static_cast<T>(options.epsilon));
+        T variance = scale[c] / n;
+        T inverse = 1 / std::sqrt(variance + static_cast<T>(options.epsilon));
+        if (!std::isfinite(variance)) {
+            const Scaled m = scaled_moments(work.raw[i], j, c, P, rows);
+            center[c] = static_cast<T>(m.mean);
+            variance = static_cast<T>(m.deviation * m.deviation);
+            inverse = static_cast<T>(1 / std::hypot(m.deviation, std::sqrt(options.epsilon)));
+        }
         moments.inverse.data()[column] = inverse;
         scale[c] = parameters.gamma(l)[column] * inverse;
         norm.shift.data()[column] = parameters.beta(l)[column];

@@ -35,6 +35,10 @@ struct NormOptions {
     double epsilon = 1e-5;
 };
 
+// A column whose sum or whose sum of squares overflows is normalised all the same, its moments taken in units
+// of its largest number. A variance that overflows itself is infinite, in the running moments too: there is
+// no predicting with them, which ends the training as weights that are not finite do.
+
 // The moments of panel j of layer i's sums over the batch's rows: how to normalise them, into the workspace;
 // and, where `learn`, into the running moments.
 template <class T>

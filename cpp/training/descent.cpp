@@ -135,26 +135,30 @@ void Descent<T>::prepare(const GradientPiece<T>& piece, Sums& sums) const {
         if (l1_ > 0) sums.magnitudes += table.sum_magnitudes(piece.elements, w);
         if (l2_ > 0 || l1_ > 0) table.penalize(piece.elements, w, piece.gradient, l2_, l1_);
     }
-    if (options_.records) sums.gradient_squares += table.sum_squares(piece.elements, piece.gradient);
+    const auto add_norm = [&](double& to) {
+        to = std::hypot(to, table.norm(piece.elements, piece.gradient));
+    };
+    if (options_.records) add_norm(sums.gradient_norm);
     if (options_.limits.value < kNoLimit)
         table.clip(piece.elements, piece.gradient, static_cast<T>(options_.limits.value));
-    if (moves_apart()) sums.clipped_squares += table.sum_squares(piece.elements, piece.gradient);
+    if (moves_apart()) add_norm(sums.clipped_norm);
 }
 
 template <class T>
 void Descent<T>::limit() {
     if (!options_.limits.on_norms()) return;
-    std::vector<double> squares(spec_.layers.size());
-    double all = 0;
-    for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit)
-        squares[static_cast<size_t>(tiling_[unit].layer)] += sums_[static_cast<size_t>(unit)].clipped_squares;
-    const auto factor = [](double norm, double limit) { return norm > limit ? limit / norm : 1.0; };
-    for (size_t i = 0; i < squares.size(); ++i) {
-        const double by_layer = factor(std::sqrt(squares[i]), options_.limits.layer_norm);
-        factors_[i] = static_cast<T>(by_layer);
-        all += squares[i] * by_layer * by_layer;
+    std::vector<double> layer_norms(spec_.layers.size());
+    double norm = 0;
+    for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit) {
+        double& layer = layer_norms[static_cast<size_t>(tiling_[unit].layer)];
+        layer = std::hypot(layer, sums_[static_cast<size_t>(unit)].clipped_norm);
     }
-    const double norm = std::sqrt(all);
+    const auto factor = [](double norm, double limit) { return norm > limit ? limit / norm : 1.0; };
+    for (size_t i = 0; i < layer_norms.size(); ++i) {
+        const double by_layer = factor(layer_norms[i], options_.limits.layer_norm);
+        factors_[i] = static_cast<T>(by_layer);
+        norm = std::hypot(norm, layer_norms[i] * by_layer);
+    }
     const double together =
         factor(norm, options_.limits.adaptive ? norms.limit_after(norm) : options_.limits.norm);
     for (T& f : factors_) f *= static_cast<T>(together);
@@ -204,12 +208,12 @@ double Descent<T>::end_step() {
             Sums& layer = layers[static_cast<size_t>(tiling_[unit].layer)];
             const Sums& strip = sums_[static_cast<size_t>(unit)];
             layer.squares += strip.squares;
-            layer.gradient_squares += strip.gradient_squares;
+            layer.gradient_norm = std::hypot(layer.gradient_norm, strip.gradient_norm);
             layer.update_squares += strip.update_squares;
         }
         for (size_t i = static_cast<size_t>(first_layer_); i < layers.size(); ++i) {
             const double weights = std::sqrt(layers[i].squares);
-            recorded_[i].gradient_norm += std::sqrt(layers[i].gradient_squares);
+            recorded_[i].gradient_norm += layers[i].gradient_norm;
             recorded_[i].weight_norm += weights;
             recorded_[i].update_ratio += std::sqrt(layers[i].update_squares) / weights;
         }

@@ -75,8 +75,8 @@ public:
 private:
     struct Sums {
         double squares, magnitudes;  // of the weights before the step
-        double gradient_squares;     // as it was summed, with its penalty
-        double clipped_squares;      // when each component has been limited
+        double gradient_norm;        // as it was summed, with its penalty
+        double clipped_norm;         // when each component has been limited
         double update_squares;
     };
     StripGradient<T> gradient_of(int64_t unit, int thread) const;

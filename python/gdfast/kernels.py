@@ -2,8 +2,9 @@
 
 Every function takes C-contiguous arrays that share one dtype, float32 or float64, and reads or writes them
 where they are: nothing is ever copied or converted, so an array of another dtype or layout is an error that
-names the argument, raised before anything is written. NaN and infinity go through the arithmetic as IEEE 754
-has it; denormal numbers (below 1.2e-38 in float32, 2.2e-308 in float64) count as zero. The GIL is released
+names the argument, raised before anything is written. NaN and infinity go through sums and products as IEEE
+754 has it; activations, outputs, losses and their derivatives have their limits at infinity, and NaN passes
+through. Denormal numbers (below 1.2e-38 in float32, 2.2e-308 in float64) count as zero. The GIL is released
 while a function computes, and results are the same bits for any number of threads.
 """
 

@@ -23,6 +23,9 @@ def mean_loss(loss: Loss, y: Array, outputs: Array, sample_weight: Array | None)
         # A probability of 0 or 1 is one that its dtype could not tell from that; as scikit-learn does.
         margin = np.finfo(outputs.dtype).eps
         outputs = np.clip(outputs, margin, 1 - margin)
+    if name == "poisson":
+        # The core knows the logarithm of what is too small for a number; here it is that of the smallest one.
+        outputs = np.maximum(outputs, np.finfo(outputs.dtype).tiny)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         losses = _LOSSES[name](y, outputs.astype(np.float64), *map(np.asarray, parameters))
         return float(np.average(losses, weights=sample_weight))
@@ -47,7 +50,8 @@ def _squared_error(y: Array, outputs: Array) -> Array:
 
 
 def _poisson(y: Array, outputs: Array) -> Array:
-    losses: Array = (xlogy(y, y / outputs) - y + outputs).sum(axis=1)
+    deviances = xlogy(y, y / outputs) - y + outputs
+    losses: Array = np.where(np.isposinf(outputs), outputs, deviances).sum(axis=1)
     return losses
 
 

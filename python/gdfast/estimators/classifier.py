@@ -466,7 +466,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Columns in the order of ``classes_``.
         """
         probabilities = self.predict_proba(X)
-        np.log(probabilities, out=probabilities)
+        with np.errstate(divide="ignore"):
+            np.log(probabilities, out=probabilities)
         return probabilities
 
     def _check_partial_fit(self) -> None:
