@@ -153,5 +153,5 @@ def test_ctrl_c_ends_it_within_a_tenth_of_a_second(call: str) -> None:
         latencies.append(seconds)
         ways.add(how)
     print(f"\n{call}: {', '.join(f'{1000 * s:.0f}' for s in latencies)} ms, {', '.join(sorted(ways))}")
-    # The calling thread asks every 50 ms. On a shared machine one of three may wait for a core.
+    # The calling thread asks every 20 ms. On a shared machine one of three may wait for a core.
     assert sorted(latencies)[1] < 0.1

@@ -6,6 +6,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -56,8 +57,9 @@ Number checked_number(py::handle object, const Name& name) {
     try {
         return py::cast<Number>(object);
     } catch (const py::cast_error&) {
-        throw py::type_error(name.str() + " must be a number, got " +
-                             py::cast<std::string>(py::repr(object)));
+        const char* what = std::is_integral_v<Number> ? " must be an integer of 64 bits, got "
+                                                      : " must be a number that a double can hold, got ";
+        throw py::type_error(name.str() + what + py::cast<std::string>(py::repr(object)));
     }
 }
 

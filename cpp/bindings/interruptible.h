@@ -7,6 +7,12 @@
 
 namespace gdfast {
 
+// Python calls signal handlers on its main thread only: another one need not wait for the GIL to ask.
+inline bool on_main_thread() {
+    const auto main = pybind11::module_::import("threading").attr("main_thread")();
+    return main.attr("ident").cast<unsigned long>() == PyThread_get_thread_ident();
+}
+
 // Runs `work` without the GIL. Python's signal handlers are called meanwhile, and where one raises, so does
 // this, when `work` has come to an end.
 template <class Work>
@@ -14,9 +20,11 @@ void interruptible(Work work) {
     bool interrupted;
     {
         pybind11::gil_scoped_release released;
-        Interruption interruption([] {
+        Interruption interruption([elsewhere = false]() mutable {
+            if (elsewhere) return false;
             pybind11::gil_scoped_acquire acquired;
-            return PyErr_CheckSignals() != 0;
+            elsewhere = !on_main_thread();
+            return !elsewhere && PyErr_CheckSignals() != 0;
         });
         try {
             work();

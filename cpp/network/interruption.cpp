@@ -6,7 +6,7 @@ namespace gdfast {
 
 namespace {
 
-constexpr auto kBetweenQuestions = std::chrono::milliseconds(50);
+constexpr auto kBetweenQuestions = std::chrono::milliseconds(20);
 
 thread_local Interruption* present_interruption = nullptr;
 

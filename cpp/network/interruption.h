@@ -17,7 +17,7 @@ struct Interrupted : std::exception {
 // While it lives, what its thread does can be stopped. (One inside another takes its place for a while.)
 class Interruption {
 public:
-    // `asked` says whether to stop. It is called on this thread only, every 50 ms at most.
+    // `asked` says whether to stop. It is called on this thread only, every 20 ms at most.
     explicit Interruption(std::function<bool()> asked);
     ~Interruption();
     Interruption(const Interruption&) = delete;
@@ -37,7 +37,7 @@ public:
 private:
     void ask();
 
-    const std::function<bool()> asked_;
+    std::function<bool()> asked_;
     Interruption* const outer_;
     std::chrono::steady_clock::time_point next_;
     std::atomic<bool> requested_{false};

@@ -61,13 +61,16 @@ def fit_annealing(
     """
     est._take_edited_weights(samples.dtype)
     arrays = est._weights()
-    lists = {name: est.__dict__[name] for name in ("coefs_", "intercepts_", *NORMS) if name in est.__dict__}
+    lists = {
+        name: list(est.__dict__[name]) for name in ("coefs_", "intercepts_", *NORMS) if name in est.__dict__
+    }
     energy = _energy(est, samples, as_checked, rows)
     shapes = [array.shape for array in arrays]
     bounds = np.cumsum([array.size for array in arrays])[:-1]
 
     def put(x: Array) -> None:
-        est.__dict__.update(lists)  # whatever a callback has put in their place
+        for name, own in lists.items():
+            setattr(est, name, list(own))  # whatever a callback has put in their place
         for array, part, shape in zip(arrays, np.split(x, bounds), shapes, strict=True):
             np.copyto(array, part.reshape(shape))
 

@@ -77,6 +77,7 @@ class Network(Arguments):
         coefs = fitted.get("coefs_")
         if (
             type(X) is not np.ndarray
+            or not isinstance(coefs, list | tuple)
             or not coefs
             or "feature_names_in_" in fitted
             or X.ndim != 2
@@ -87,7 +88,8 @@ class Network(Arguments):
         ):
             return None
         try:
-            return _core.forward_if_finite(X, coefs, self.intercepts_, **self._core_outputs())
+            intercepts = fitted.get("intercepts_", ())
+            return _core.forward_if_finite(X, coefs, intercepts, **self._core_outputs())
         except (TypeError, ValueError):  # unaligned rows, or weights that a user has set
             return None
 

@@ -155,7 +155,10 @@ class Optimizer:
         if isinstance(self.schedule, Schedule):
             return self.schedule.epoch_ends(monitored)
         if self.schedule == "invscaling":
-            self.learning_rate = self.learning_rate_init / (samples_seen + 1) ** self.power_t
+            with np.errstate(over="ignore"):  # a rate of zero is what a huge power makes
+                self.learning_rate = float(
+                    self.learning_rate_init / np.float64(samples_seen + 1) ** self.power_t
+                )
         return False
 
     def stops_on_plateau(self, message: str, verbose: Any) -> bool:
