@@ -262,7 +262,7 @@ def test_a_trainer_takes_no_size_from_what_python_can_change(change: str) -> Non
 
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 def test_sparse_rows_and_labels_that_change_in_mid_epoch_stay_in_bounds(index: type) -> None:
-    """What another thread writes there ends in any weights, but nothing beyond is read (see also the fuzz)."""
+    """What another thread writes there ends in any weights, but nothing beyond is read."""
     matrix = sparse.random(4000, 50, 0.1, "csr", random_state=0)
     csr = matrix.data, matrix.indices.astype(index), matrix.indptr.astype(index)
     good = [array.copy() for array in csr[1:]]
