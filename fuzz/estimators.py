@@ -1,8 +1,8 @@
 """Random calls of the estimators, as a careless user makes them; meant for a build with sanitizers.
 
-Weights are replaced, cast, pruned and removed, data come in odd layouts, arguments and data are wrong, callbacks
-edit, raise, refit and pickle, and another thread writes to what is read. A call may raise an error of the kinds that
-the documentation names; it must neither crash nor raise anything else.
+Weights are replaced, cast, pruned and removed, data come in odd layouts, arguments and data are wrong,
+callbacks edit, raise, refit and pickle, and another thread writes to what is read. A call may raise an error of
+the kinds that the documentation names; it must neither crash nor raise anything else.
 
     python fuzz/estimators.py --seconds 600 --seed 1
 
@@ -31,7 +31,7 @@ from scipy import sparse
 EXPECTED = (ValueError, TypeError, RuntimeError, AttributeError, ZeroDivisionError)
 
 
-class OfTheCallback(RuntimeError):
+class CallbackError(RuntimeError):
     """A callback's own error."""
 
 
@@ -278,7 +278,7 @@ class Run:
             if what == "edit":
                 run.edit(est)
             elif what == "raise" and run.chance(0.5):
-                raise OfTheCallback
+                raise CallbackError
             elif what == "refit":
                 (est.fit if run.chance(0.5) else est.partial_fit)(X, y)
             elif what == "pickle":
