@@ -1,8 +1,8 @@
 """Random calls of the estimators, as a careless user makes them; meant for a build with sanitizers.
 
 Weights are replaced, cast, pruned and removed, data come in odd layouts, arguments and data are wrong,
-callbacks edit, raise, refit and pickle, and another thread writes to what is read. A call may raise an error of
-the kinds that the documentation names; it must neither crash nor raise anything else.
+callbacks edit, raise, refit and pickle, and another thread writes to what is read. A call may raise an error
+of the kinds that the documentation names; it must neither crash nor raise anything else.
 
     python fuzz/estimators.py --seconds 600 --seed 1
 
