@@ -23,7 +23,12 @@ void interruptible(Work work) {
         Interruption interruption([elsewhere = false]() mutable {
             if (elsewhere) return false;
             pybind11::gil_scoped_acquire acquired;
-            elsewhere = !on_main_thread();
+            try {
+                elsewhere = !on_main_thread();
+            } catch (pybind11::error_already_set& error) {  // Python's code, too, lets handlers run
+                error.restore();
+                return true;
+            }
             return !elsewhere && PyErr_CheckSignals() != 0;
         });
         try {
