@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builds import needs_threads
 from gdfast import _core
 from gdfast.kernels import mlp_forward, mlp_loss_and_grad
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from problems import LOSSES, MORE_ACTIVATIONS, MORE_LOSSES, problem, same_bits
 from rule_variants import VARIANTS
 
 Array = NDArray[Any]
+
+pytestmark = needs_threads
 
 THREADS = (1, 2, 3, 4, 8)
 STEPS = 50

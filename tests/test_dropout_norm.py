@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import reference
 import reference_layers
+from builds import needs_threads
 from gdfast import _core
 from hypothesis import given
 from hypothesis import strategies as st
@@ -292,6 +293,7 @@ def test_prediction_by_running_moments(activation: str, rows: int, dtype: type) 
 # ------------------------------------------------------------------------------------------------- both
 
 
+@needs_threads
 @pytest.mark.parametrize("sizes", [[37, 61, 70, 7], [50, 100, 2, 30, 1]], ids=str)
 def test_same_bits_for_any_number_of_threads(
     sizes: list[int], dtype: type, monkeypatch: pytest.MonkeyPatch

@@ -71,5 +71,10 @@ def test_python_m_gdfast_prints_what_a_bug_report_needs() -> None:
     assert all(isa in lines["ISA"] for isa in _core.available_isas())
     assert int(lines["threads"]) >= 1
     assert lines["compiler"].strip()
+    # Whoever wonders why one core is idle has to see it here.
+    if lines["openmp"] != "none: everything runs on one thread":
+        assert int(lines["openmp"]) >= 201107
+    else:
+        assert int(lines["threads"]) == 1
     for package in ("numpy", "scipy", "scikit-learn"):
         assert lines[package].strip() == importlib.metadata.version(package)

@@ -10,6 +10,7 @@ import gdfast.kernels
 import numpy as np
 import pytest
 import reference_rules
+from builds import needs_threads
 from gdfast import optim
 from numpy.typing import NDArray
 from problems import AWKWARD, norm_error, same_bits
@@ -127,6 +128,7 @@ def test_bits_do_not_depend_on_where_an_element_lies(name: str, dtype: type) -> 
     assert same_bits([np.concatenate(pieces)], [whole])
 
 
+@needs_threads
 @pytest.mark.parametrize("name", VARIANTS)
 def test_bits_do_not_depend_on_threads(name: str, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(threads: int) -> list[Array]:

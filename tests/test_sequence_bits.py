@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from builds import needs_threads
 from gdfast import _core
 from numpy.typing import NDArray
 from problems import same_bits
@@ -39,6 +40,7 @@ def trained(p: SequenceProblem, epochs: int = 2, rule: Any = SGD, **options: Any
     return [*run.parameters, *slots, *states, np.array(losses)]
 
 
+@needs_threads
 @pytest.mark.parametrize("tbptt", [None, (2, 5)])
 @pytest.mark.parametrize("per_step", [False, True], ids=["last step", "each step"])
 @pytest.mark.parametrize("cell", CELLS)
@@ -55,6 +57,7 @@ def test_threads(cell: str, per_step: bool, tbptt: Any, dtype: type, monkeypatch
         assert same_bits(result, results[0]), f"{threads} threads"
 
 
+@needs_threads
 def test_threads_where_steps_straddle_blocks_of_rows(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     # 100 rows a step: blocks of 128 or 256 rows end in the midst of one.
     p = sequence_problem(

@@ -10,7 +10,7 @@ import reference
 import reference_recurrent as ref
 from gdfast import _core
 from numpy.typing import NDArray
-from problems import LOSSES, norm_error
+from problems import LOSSES, norm_error, same_bits
 from sequences import ADAM, CELLS, SGD, Run, SequenceProblem, sequence_problem
 
 Array = NDArray[Any]
@@ -114,3 +114,14 @@ def test_losses_rules_weights_and_penalty(loss: str, rule: Any, dtype: type) -> 
         loss=loss, weighted=True, dtype=dtype,
     )  # fmt: skip
     check_training(p, rule, 0.005, alpha=0.1, tbptt=(2, 4))
+
+
+@pytest.mark.parametrize("batch_size", [2**40, 2**57, 2**63 - 1])
+def test_a_batch_larger_than_the_data_is_all_of_it(batch_size: int) -> None:
+    """However large, and with learning rates batch by batch: there is one batch."""
+    p = sequence_problem("gru", lengths=LENGTHS["ragged"], per_step=False, features=3, hidden=[6], outputs=2)
+    results = []
+    for size in (len(p.starts) - 1, batch_size):
+        run = p.trainer(learning_rate=np.array([0.1]), batch_size=size)  # type: ignore[arg-type]
+        results.append([*run.parameters, np.array(run.epoch()[0])])
+    assert same_bits(*results)

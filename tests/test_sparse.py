@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builds import needs_threads
 from gdfast import _core
 from numpy.typing import NDArray
 from problems import Problem, norm_error, problem, same_bits
@@ -101,6 +102,7 @@ def test_training_has_the_bits_of_dense_rows(case: str, batch_size: int, dtype: 
         assert same_bits(train(p, as_csr(p.X, index), batch_size, options), expected)
 
 
+@needs_threads
 @pytest.mark.parametrize("case", CASES)
 def test_the_number_of_threads_changes_no_bit(
     case: str, dtype: type, monkeypatch: pytest.MonkeyPatch

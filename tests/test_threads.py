@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from builds import needs_threads
 from gdfast import _core
 from problems import problem
 from test_training import Run
@@ -37,6 +38,7 @@ print(Run(LARGE, "adam", batch_size=512).trainer.n_threads)
 """
 
 
+@needs_threads
 def test_threads_follow_openmp_s_environment() -> None:
     assert in_process(THREADS, OMP_NUM_THREADS="1") == "1"
     assert in_process(THREADS, OMP_NUM_THREADS="3") == "3"
@@ -76,6 +78,7 @@ print(os.waitstatus_to_exitcode(status))
 """
 
 
+@needs_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_forked_child_trains() -> None:
     # A child that waited for its parent's threads would run into the time limit.

@@ -374,7 +374,8 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
         for (const py::handle number : rest)
             given.push_back(checked_number<double>(number, "a parameter of loss '" + name + "'"));
     }
-    const auto need = [&](bool met, const std::string& what) {
+    // C++17 lets no lambda capture a structured binding, but a reference to it.
+    const auto need = [&name = name](bool met, const std::string& what) {
         if (!met) throw py::value_error("loss '" + name + "' " + what);
     };
     LossFunction<T> loss{kind, std::vector<T>(given.begin(), given.end())};

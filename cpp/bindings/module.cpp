@@ -1,12 +1,11 @@
 // gdfast._core
-#include <omp.h>
-
 #include <numeric>
 #include <thread>
 
 #include "bindings/arrays.h"
 #include "bindings/rules.h"
 #include "kernels/dispatch.h"
+#include "network/team.h"
 
 #define GDFAST_TEXT_OF(x) #x
 #define GDFAST_TEXT(x) GDFAST_TEXT_OF(x)
@@ -36,7 +35,7 @@ py::dict build_info() {
     info["compiler"] = "unknown";
 #endif
     info["c++"] = GDFAST_TEXT(__cplusplus);
-    info["openmp"] = GDFAST_TEXT(_OPENMP);
+    info["openmp"] = threading();
     info["pybind11"] = GDFAST_TEXT(PYBIND11_VERSION_MAJOR) "." GDFAST_TEXT(
         PYBIND11_VERSION_MINOR) "." GDFAST_TEXT(PYBIND11_VERSION_PATCH);
     return info;
@@ -51,7 +50,7 @@ void register_module_functions(py::module_& m) {
         for (const std::string& name : available_isas()) names.append(name);
         return names;
     });
-    m.def("max_threads", omp_get_max_threads);
+    m.def("max_threads", max_threads);
     m.def("build_info", build_info);
     m.def("fma_peak", fma_peak_of, py::arg("n_threads"), py::arg("seconds"));
 }

@@ -161,7 +161,7 @@ public:
         data.y = checked_targets<T>(y, loss_.kind, terms, spec.head().out);
         if (!sample_weight.is_none())
             data.weight = checked<T>(sample_weight, "sample_weight", {terms}, Access::read);
-        const int64_t batches = (data.sequences.count + trainer_->batch_size() - 1) / trainer_->batch_size();
+        const int64_t batches = divided_up(data.sequences.count, trainer_->batch_size());
         const int64_t updates = batches * trainer_->updates_of_batch(data.sequences);
         double rate = 0;
         const LearningRates rates = checked_learning_rates(learning_rate, updates, rate);

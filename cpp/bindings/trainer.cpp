@@ -61,7 +61,7 @@ public:
             data.weight = checked<T>(sample_weight, "sample_weight", {data.x.rows}, Access::read);
         double rate = 0;
         EpochOptions options{};
-        const int64_t batches = (data.count + trainer_->batch_size() - 1) / trainer_->batch_size();
+        const int64_t batches = divided_up(data.count, trainer_->batch_size());
         options.learning_rates = checked_learning_rates(learning_rate, batches, rate);
         const auto layers = static_cast<int64_t>(spec().layers.size());
         options.backprop_depth =

@@ -26,6 +26,9 @@ inline int64_t checked_product(int64_t a, int64_t b) {
     return result;
 }
 
+// a / b rounded up, for any sizes: a + b - 1 could be too large a number.
+inline int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
 template <class T>
 class Buffer {
 public:

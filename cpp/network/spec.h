@@ -81,7 +81,7 @@ struct Spec {
     }
 
 private:
-    int64_t panels(int64_t n) const { return n / panel + (n % panel != 0); }
+    int64_t panels(int64_t n) const { return divided_up(n, panel); }
 
     void place(Layer layer) {
         layer.in_panels = panels(layer.in);

@@ -3,9 +3,13 @@
 #include "network/denormals.h"
 #include "network/interruption.h"
 
+#if defined(_OPENMP)
 #include <omp.h>
+#endif
+
+#if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
-#include <sched.h>
+#endif
 
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -17,6 +21,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -34,18 +39,56 @@ inline void pause() {
 #endif
 }
 
+// The one place that starts threads: calls body(thread, threads) on up to `threads` of them at once, of which
+// the calling one is thread 0.
+#if defined(GDFAST_STD_THREADS)
+constexpr bool kHasThreads = true;
+// For ThreadSanitizer, to which the runtimes of OpenMP are opaque: it does not see that a region begins after
+// what comes before it and ends before what comes after, and would report all that the threads hand over.
+constexpr const char* kThreading = "std::thread, for ThreadSanitizer";
+int most_threads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+template <class Body>
+void region(int threads, const Body& body) {
+    std::vector<std::thread> others;
+    for (int t = 1; t < threads; ++t) others.emplace_back(body, t, threads);
+    body(0, threads);
+    for (std::thread& other : others) other.join();
+}
+#elif defined(_OPENMP)
+#define GDFAST_TEXT_OF(x) #x
+#define GDFAST_TEXT(x) GDFAST_TEXT_OF(x)
+constexpr bool kHasThreads = true;
+constexpr const char* kThreading = GDFAST_TEXT(_OPENMP);
+int most_threads() { return std::max(1, omp_get_max_threads()); }
+template <class Body>
+void region(int threads, const Body& body) {
+#pragma omp parallel num_threads(threads)
+    body(omp_get_thread_num(), omp_get_num_threads());
+}
+#else
+constexpr bool kHasThreads = false;
+constexpr const char* kThreading = "none: everything runs on one thread";
+int most_threads() { return 1; }
+template <class Body>
+void region(int, const Body& body) {
+    body(0, 1);
+}
+#endif
+
 // libgomp's threads do not survive a fork: in a child whose parent had opened a region, the next one would
 // wait for them for ever. Such a child works on one thread.
 std::atomic<bool> opened_region{false}, lost_threads{false};
 
-void after_fork_in_child() {
-    if (opened_region) lost_threads = true;
+void watch_forks() {
+#if defined(__unix__) || defined(__APPLE__)
+    static const int registered = pthread_atfork(nullptr, nullptr, [] {
+        if (opened_region) lost_threads = true;
+    });
+    (void)registered;
+#endif
 }
 
-void watch_forks() {
-    static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
-    (void)registered;
-}
+bool alone() { return !kHasThreads || lost_threads; }
 
 // What GDFAST_FORCE_THREADS asks for, or 0.
 int forced_threads() {
@@ -157,7 +200,7 @@ private:
         sleepers_.fetch_sub(1);
 #else
         (void)phase;
-        sched_yield();
+        std::this_thread::yield();
 #endif
     }
     void wake_sleepers() {
@@ -181,17 +224,21 @@ private:
 
 }  // namespace
 
+int max_threads() { return most_threads(); }
+
+const char* threading() { return kThreading; }
+
 int thread_limit(int asked) {
-    if (lost_threads) return 1;
+    if (alone()) return 1;
     if (const int forced = forced_threads()) return forced;
-    const int most = std::max(1, omp_get_max_threads());
+    const int most = max_threads();
     return asked > 0 ? std::min(asked, most) : most;
 }
 
 namespace {
 
 int threads_worth(double work_for_each, double work, int64_t units, int limit) {
-    if (lost_threads) return 1;
+    if (alone()) return 1;
     if (const int forced = forced_threads()) return forced;
     const double paid = std::min<double>(work / work_for_each, static_cast<double>(units));
     return std::max(1, static_cast<int>(std::min<double>(limit, paid)));
@@ -211,7 +258,7 @@ void divide_evenly(int64_t units, int threads, int64_t* bounds) {
 }
 
 void in_phases(int threads, const Plan& plan, const Work& work) {
-    if (threads <= 1 || lost_threads) {
+    if (threads <= 1 || alone()) {
         const DenormalMode flush(Denormals::flush);
         Interruption* const interruption = Interruption::present();
         int64_t bounds[2];
@@ -225,11 +272,10 @@ void in_phases(int threads, const Plan& plan, const Work& work) {
     watch_forks();
     opened_region = true;
     Team team(threads, plan, work);
-#pragma omp parallel num_threads(threads)
-    {
+    region(threads, [&team](int me, int members) {
         const DenormalMode flush(Denormals::flush);
-        team.join(omp_get_thread_num(), omp_get_num_threads());
-    }
+        team.join(me, members);
+    });
 }
 
 void in_parallel(int threads, int64_t units, const Work& work) {

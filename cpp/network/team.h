@@ -6,6 +6,12 @@
 
 namespace gdfast {
 
+// How many threads OpenMP would give the calling thread; 1 in a build without it.
+int max_threads();
+
+// What runs the threads of this build, in words.
+const char* threading();
+
 // How many threads a caller may have: at most `asked` (0: any number) of those that OpenMP would give the
 // calling thread, which OMP_NUM_THREADS and threadpoolctl decide.
 int thread_limit(int asked);

@@ -42,7 +42,7 @@ public:
         : stride((std::min(rows, kRowBlock<T>) + 1) * panel),
           panel_(panel),
           block_(checked_product(panels, stride)),
-          own_(checked_product((rows + kRowBlock<T> - 1) / kRowBlock<T>, block_)),
+          own_(checked_product(divided_up(rows, kRowBlock<T>), block_)),
           data_(own_.data()) {}
 
     // The same memory from panel `first` on: valid as long as this one.

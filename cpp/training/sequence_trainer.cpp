@@ -17,8 +17,9 @@ std::vector<int64_t> rows_of_matrices(const RecurrentSpec& spec, bool per_step,
                                       const std::optional<Truncation>& truncation, int64_t batch_size) {
     constexpr int64_t many = 100;
     const Truncation k = truncation.value_or(Truncation{many, many});
-    std::vector<int64_t> rows(spec.matrices.layers.size(), batch_size * std::min(k.k2, many));
-    rows.back() = batch_size * (per_step ? std::min(k.k1, many) : 1);
+    const int64_t batch = std::min(batch_size, int64_t{1} << 32);  // to be multiplied
+    std::vector<int64_t> rows(spec.matrices.layers.size(), batch * std::min(k.k2, many));
+    rows.back() = batch * (per_step ? std::min(k.k1, many) : 1);
     return rows;
 }
 

@@ -1,0 +1,44 @@
+#include "check.h"
+#include "kernels/dispatch.h"
+
+namespace gdfast {
+
+using check::Environment;
+
+TEST(dispatch, the_best_one_without_a_wish) {
+    for (const char* no_wish : {static_cast<const char*>(nullptr), ""}) {
+        const Environment environment("GDFAST_ISA", no_wish);
+        choose_isa();
+        CHECK(active_isa() == available_isas().front());
+    }
+    CHECK(available_isas().back() == "generic");
+}
+
+TEST(dispatch, gdfast_isa_overrules) {
+    for (const std::string& isa : available_isas()) {
+        {
+            const Environment environment("GDFAST_ISA", isa.c_str());
+            choose_isa();
+        }
+        CHECK(active_isa() == isa);
+        // A panel is two vectors, and a vector as many bytes in either type.
+        CHECK(kernels<float>().panel == 2 * kernels<float>().lanes);
+        CHECK(kernels<double>().panel == 2 * kernels<double>().lanes);
+        CHECK(kernels<float>().lanes == 2 * kernels<double>().lanes);
+    }
+    choose_isa();
+}
+
+TEST(dispatch, an_unknown_one_is_refused) {
+    choose_isa();
+    const std::string before = active_isa();
+    for (const char* wanted : {"sse9", "AVX2", "avx2,generic", "generic "}) {
+        const Environment environment("GDFAST_ISA", wanted);
+        const std::string message = check::thrown_by(choose_isa);
+        CHECK(message.find(std::string("GDFAST_ISA=") + wanted) == 0);
+        for (const std::string& isa : available_isas()) CHECK(message.find(isa) != message.npos);
+        CHECK(active_isa() == before);
+    }
+}
+
+}  // namespace gdfast
