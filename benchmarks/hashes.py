@@ -28,8 +28,8 @@ STOCHASTIC = ["sgd", "adam", "adagrad", "rmsprop", "adadelta", "adamw", "nadam",
 RECORDS = [
     "coefs_", "intercepts_", "bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_", "loss_", "best_loss_",
     "loss_curve_", "learning_rate_curve_", "validation_scores_", "validation_loss_curve_",
-    "best_validation_score_", "n_iter_", "n_layers_", "n_outputs_", "out_activation_", "t_", "gradient_records_",
-    "state_",
+    "best_validation_score_", "n_iter_", "n_layers_", "n_outputs_", "out_activation_", "t_",
+    "gradient_records_", "state_",
 ]  # fmt: skip
 
 # Arguments that change training, each by itself on a small network.

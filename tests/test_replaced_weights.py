@@ -69,6 +69,8 @@ def in_place(attribute: str, i: int, value: Any) -> Callable[[Any], None]:
     return edit
 
 
+BOTH = ("coefs_", "intercepts_")
+
 # What is wrong, and the attribute that an error has to name.
 WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
     "None": (in_place("coefs_", 0, None), "coefs_"),
@@ -84,6 +86,10 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
     "one more": (lambda est: est.coefs_.append(np.ones((1, 1))), "coefs_"),
     "a list that is none": (lambda est: setattr(est, "coefs_", None), "coefs_"),
     "a stack": (lambda est: setattr(est, "coefs_", np.ones((2, 3, 3))), "coefs_"),
+    "more outputs": (
+        lambda est: [replace(n, -1, lambda a: np.repeat(a, 9, axis=-1))(est) for n in BOTH],
+        "coefs_",
+    ),
     "short biases": (replace("intercepts_", 0, lambda a: a[:-1]), "intercepts_"),
     "no biases": (lambda est: delattr(est, "intercepts_"), "intercepts_"),
     "biases of None": (in_place("intercepts_", 0, None), "intercepts_"),

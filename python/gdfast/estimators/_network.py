@@ -89,9 +89,10 @@ class Network(Arguments):
             return None
         try:
             intercepts = fitted.get("intercepts_", ())
-            return _core.forward_if_finite(X, coefs, intercepts, **self._core_outputs())
+            outputs = _core.forward_if_finite(X, coefs, intercepts, **self._core_outputs())
         except (TypeError, ValueError):  # unaligned rows, or weights that a user has set
             return None
+        return outputs if outputs is None or outputs.shape[1] == fitted["n_outputs_"] else None
 
     def _check_chain(self) -> None:
         """ValueError where the weights at hand are not those of a network from features to outputs."""
