@@ -103,7 +103,7 @@ def test_the_learning_rate_of_the_epoch() -> None:
     rates = [note[2]["learning_rate"] for note in diary.notes if note[0] == "ends"]
     assert rates[0] == 0.001
     np.testing.assert_allclose(rates[1:], [0.001 / (e * len(X) + 1) ** 0.5 for e in (1, 2, 3)], rtol=1e-12)
-    assert est._optimizer.learning_rate < rates[-1]
+    assert est._training.optimizer.learning_rate < rates[-1]
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

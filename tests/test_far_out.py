@@ -15,8 +15,8 @@ import reference
 import reference_layers
 import reference_recurrent as ref
 from gdfast import _core
-from gdfast.estimators._losses import mean_loss
 from gdfast.kernels import mlp_forward, mlp_loss_and_grad
+from gdfast.training.losses import mean_loss
 from numpy.typing import NDArray
 
 Array = NDArray[Any]

@@ -83,8 +83,8 @@ def test_two_halves_with_a_validation_set(kind: Any, send: str, own: bool) -> No
 def test_samples_that_were_set_aside_stay_aside(kind: Any) -> None:
     """Even where every draw of random_state is another one."""
     est = kind(max_iter=2, early_stopping=True, **GOING_ON, **{**FIT, "random_state": None})
-    aside = est.fit(X, Y)._order.validation.copy()
-    np.testing.assert_array_equal(est.fit(X, Y)._order.validation, aside)
+    aside = est.fit(X, Y)._training.order.validation.copy()
+    np.testing.assert_array_equal(est.fit(X, Y)._training.order.validation, aside)
 
 
 def test_a_random_state_of_ones_own_goes_on(kind: Any) -> None:
@@ -122,16 +122,16 @@ def test_arguments_may_change_between(kind: Any, changes: dict[str, Any]) -> Non
     assert np.isfinite(est.loss_curve_).all()
     assert len(est.loss_curve_) == 6
     if "learning_rate_init" in changes:
-        assert est._optimizer.learning_rate == 0.1
+        assert est._training.optimizer.learning_rate == 0.1
     est.fit(X[:70], Y[:70])  # and the data
-    assert est._order.n_samples == 70
+    assert est._training.order.n_samples == 70
 
 
 def test_a_changed_learning_rate_keeps_the_moments() -> None:
     est = gdfast.MLPRegressor(max_iter=3, **GOING_ON, **FIT).fit(X, Y)
-    step = est._optimizer.state_dict()["step"]
+    step = est._training.optimizer.state_dict()["step"]
     est.set_params(learning_rate_init=1e-4).fit(X, Y)
-    assert est._optimizer.state_dict()["step"] == 2 * step
+    assert est._training.optimizer.state_dict()["step"] == 2 * step
 
 
 def test_partial_fit_goes_on_from_it_too(kind: Any) -> None:

@@ -8,7 +8,7 @@ import gdfast
 import numpy as np
 import pytest
 from fits import KINDS, assert_same_bits, make, parameters
-from gdfast.estimators._activations import NAMES
+from gdfast.training.activations import NAMES
 from sklearn.base import clone
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

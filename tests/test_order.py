@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gdfast import _core
-from gdfast.estimators._order import RowOrder
+from gdfast.training.order import RowOrder
 
 
 @pytest.mark.parametrize("kind", ["MT19937", "PCG64", "Philox"])

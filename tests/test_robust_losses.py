@@ -8,7 +8,7 @@ import gdfast
 import numpy as np
 import pytest
 from gdfast import _core
-from gdfast.estimators._losses import mean_loss
+from gdfast.training.losses import mean_loss
 from sklearn.base import clone
 from sklearn.linear_model import HuberRegressor, QuantileRegressor
 from sklearn.metrics import d2_pinball_score, mean_pinball_loss

@@ -160,7 +160,7 @@ def test_lbfgs_that_diverges_is_warned_of_with_a_validation_set(
         callback(OptimizeResult(x=x, fun=1.0))
         return OptimizeResult(x=np.full_like(x, np.nan), fun=np.nan, nit=2, status=2, message="")
 
-    monkeypatch.setattr("gdfast.estimators._lbfgs.minimize", minimize)
+    monkeypatch.setattr("gdfast.training.lbfgs.minimize", minimize)
     estimator = kind(solver="lbfgs", random_state=0)
     with pytest.warns(ConvergenceWarning, match="diverged"):
         estimator.fit(X, y, X_val=X, y_val=y)
@@ -198,31 +198,27 @@ def test_a_loss_that_overflows_at_once_is_warned_of() -> None:
 
 def test_a_loss_that_is_no_number_is_warned_of(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = make()
-    run_epoch = gdfast.estimators._stochastic.Trainer.run_epoch
+    core_s = gdfast._core.Trainer
 
     class Trainer:
         """The core's, whose loss is NaN."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self._core = gdfast._core.Trainer(*args, **kwargs)
+            self._core = core_s(*args, **kwargs)
 
         def run_epoch(self, *args: Any, **kwargs: Any) -> tuple[float, bool]:
-            return np.nan, run_epoch(self._core, *args, **kwargs)[1]
+            return np.nan, self._core.run_epoch(*args, **kwargs)[1]
 
         @property
         def step(self) -> int:
-            return self._core.step
+            return int(self._core.step)
 
-    monkeypatch.setattr(kind, "_core_network", with_maker(kind._core_network, Trainer))
+    monkeypatch.setattr(gdfast._core, "Trainer", Trainer)
     estimator = kind(n_iter_no_change=3, max_iter=50, random_state=0)
     with pytest.warns(ConvergenceWarning, match="the training loss is nan") as warned:
         estimator.fit(X, y)
     assert len(warned) == 1
     assert estimator.n_iter_ == 4
-
-
-def with_maker(core_network: Any, make: Any) -> Any:
-    return lambda self: {**core_network(self), "make": make}
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

@@ -13,10 +13,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from gdfast import optim
-from gdfast.estimators import _activations, _annealed, _descent, _meaningless, _solvers, _validation, _weights
-from gdfast.estimators._holdout import check_scorer
-from gdfast.estimators._progress import check_callbacks
+from gdfast.estimators import _annealing, _descent, _meaningless, _solvers, _validation
+from gdfast.estimators._listeners import check_callbacks
+from gdfast.estimators._scoring import check_scorer
 from gdfast.schedules import Schedule, resolve
+from gdfast.training import activations, init
 
 
 class Arguments(BaseEstimator):
@@ -24,7 +25,7 @@ class Arguments(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(_activations.NAMES)), "array-like"],
+        "activation": [StrOptions(set(activations.NAMES)), "array-like"],
         "solver": [StrOptions(set(_solvers.NAMES)), optim.Optimizer],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -126,12 +127,12 @@ class Arguments(BaseEstimator):
     def _check_arguments(self) -> list[int]:
         """The hidden layers' sizes; ValueError or TypeError where the arguments alone are wrong."""
         sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
-        _activations.of_layers(self.activation, len(sizes))
-        _activations.check_parameters(self.activation_params)
+        activations.of_layers(self.activation, len(sizes))
+        activations.check_parameters(self.activation_params)
         check_callbacks(self.callbacks)
         check_scorer(self.scoring)
-        _weights.check(self.init)
-        _annealed.check(self.annealing_params)
+        init.check(self.init)
+        _annealing.check(self.annealing_params)
         _meaningless.check(self)
         _descent.check(self, len(sizes))
         if self.schedule is not None:

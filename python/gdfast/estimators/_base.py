@@ -7,60 +7,55 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from gdfast.estimators import _activations, _descent, _solvers, _validation, _weights
-from gdfast.estimators._annealed import fit_annealing
-from gdfast.estimators._holdout import Holdout
-from gdfast.estimators._lbfgs import fit_lbfgs
-from gdfast.estimators._losses import Loss
-from gdfast.estimators._network import Network
-from gdfast.estimators._optimizer import Optimizer
-from gdfast.estimators._order import RowOrder
-from gdfast.estimators._progress import Progress
+from gdfast.estimators import _annealing, _descent, _solvers, _validation
+from gdfast.estimators._attributes import forget, publish, records_of
+from gdfast.estimators._listeners import FitListeners
+from gdfast.estimators._network import NetworkEstimator
+from gdfast.estimators._outcome import say
+from gdfast.estimators._scoring import Score, check_scores, scorer_of
 from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
-from gdfast.estimators._stochastic import fit_stochastic
 from gdfast.estimators._transaction import transaction
-from gdfast.estimators._validation import NORMS, Array, Samples
+from gdfast.estimators._warnings import warn
 from gdfast.schedules import resolve
-
-_TRAINING_RECORDS = (
-    "loss_curve_",
-    "learning_rate_curve_",
-    "gradient_records_",
-    "bn_gamma_",
-    "bn_beta_",
-    "bn_mean_",
-    "bn_var_",
-    "best_loss_",
-    "validation_scores_",
-    "best_validation_score_",
-    "validation_loss_curve_",
-    "_scored_by",
-    "_optimizer",
-    "_order",
-)
+from gdfast.training import activations, init
+from gdfast.training.annealing import Energy
+from gdfast.training.arrays import Array, check_addressable, check_mean_weight, convert
+from gdfast.training.data import Data
+from gdfast.training.losses import Loss
+from gdfast.training.monitor import Monitor, Validation
+from gdfast.training.network import MLP, Network
+from gdfast.training.optimizer import Optimizer
+from gdfast.training.options import AUTO_BATCH_SIZE, TrainingOptions
+from gdfast.training.order import RowOrder
+from gdfast.training.state import TrainingState
+from gdfast.training.train import train
+from gdfast.training.weights import NORMS, Weights
 
 
-class _Plan(NamedTuple):
+class _Run(NamedTuple):
     """What a fit is to do, all of it checked."""
 
-    samples: Samples
-    order: RowOrder
-    holdout: Holdout | None
-    as_checked: tuple[Any, Any]
+    network: Network
+    data: Data
+    state: TrainingState
+    options: TrainingOptions
+    validation: Validation | None
+    energy: Energy | None
+    kept_order: RowOrder | None
     weight_given: Array | None
-    random_state: np.random.RandomState
 
 
-class BaseMLP(CallbackSupportMixin, Network, ABC):
+class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
     """A multilayer perceptron; use :class:`MLPClassifier` or :class:`MLPRegressor`."""
 
     loss_: float
@@ -74,10 +69,13 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
     learning_rate_curve_: list[float]
     gradient_records_: dict[str, list[list[float]]]
 
-    _optimizer: Optimizer
-    _order: RowOrder
     _no_improvement_count: int
-    _scored_by: Any  # ``scoring`` as it was when the scores were recorded
+    _training: TrainingState
+
+    @property
+    def _optimizer(self) -> Optimizer | None:
+        """Under the name of scikit-learn's."""
+        return self._training.optimizer
 
     # What a kind of estimator has to say for itself.
 
@@ -112,10 +110,6 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
     def _fewest_held_out(self) -> int:
         """How many rows a validation set must have that is set aside."""
         return 2
-
-    def _steps_per_batch(self, X: Any) -> int:
-        """How many updates a batch of a checked X makes, at most."""
-        return 1
 
     def _take_classes(self, X: Any, y: Any, classes: Any) -> None:
         """What the first call of ``partial_fit`` is told of later ones."""
@@ -213,35 +207,36 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
     ) -> Self:
         with transaction(self) as attempt:
             as_given = X, y
-            plan = self._prepare(X, y, sample_weight, given_holdout, incremental, classes)
+            run = self._prepare(X, y, sample_weight, given_holdout, incremental, classes)
             task = None
             if not incremental:
-                task = FitTask(self, *as_given, plan.weight_given, plan.order.training)
-            self._train(plan, Progress(self, task, attempt), incremental)
+                rows = None if run.state.order is None else run.state.order.training
+                task = FitTask(self, *as_given, run.weight_given, rows)
+            takes_edits = run.options.solver == "stochastic"
+            listeners = FitListeners(self, run.state, task, attempt, takes_edits=takes_edits)
+            self._train(run, listeners, incremental)
         return self
 
-    def _train(self, plan: _Plan, course: Progress, incremental: bool) -> None:
-        with course as progress:
+    def _train(self, run: _Run, listeners: FitListeners, incremental: bool) -> None:
+        state, options = run.state, run.options
+        monitor = Monitor(state, options, run.validation, self.scoring)
+        with listeners:
             try:
-                if _solvers.is_stochastic(self.solver):
-                    fit_stochastic(
-                        self, plan.samples, plan.order, plan.holdout, progress, single_epoch=incremental
-                    )
-                elif self.solver == "annealing":
-                    fit_annealing(
-                        self,
-                        plan.samples,
-                        plan.as_checked,
-                        plan.order.training,
-                        plan.holdout,
-                        progress,
-                        plan.random_state,
-                    )
-                else:
-                    fit_lbfgs(self, plan.samples, plan.holdout, progress)
+                outcome = train(
+                    run.network,
+                    self._training_loss(),
+                    run.data,
+                    state,
+                    options,
+                    monitor,
+                    listeners,
+                    run.energy,
+                )
             finally:
-                if plan.holdout is not None:
-                    plan.holdout.restore_best(self)
+                monitor.restore_best()
+                state.order = run.kept_order
+                publish(self, state)
+            say(self, outcome, state, incremental=incremental)
 
     def _prepare(
         self,
@@ -251,7 +246,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         given_holdout: tuple[Any, Any, Any] | None,
         incremental: bool,
         classes: Any,
-    ) -> _Plan:
+    ) -> _Run:
         """Check all there is to check, and begin what a fit begins with."""
         sizes = self._check_arguments()
         _validation.n_threads(self.n_jobs)
@@ -276,30 +271,114 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         if begins:
             self._begin(layer_units, X.dtype, random_state)
         # The dtype of the weights leads: training that continues from float32 stays in float32.
-        dtype = self._take_weights(layer_units)
-        samples = self._samples(X, y, sample_weight, dtype)
-        sets_aside = given_holdout is None and self.early_stopping and self.solver != "lbfgs"
-        order = self._row_order(X.shape[0], random_state, sets_aside, incremental)
-        holdout = None
-        if given_holdout is not None:
-            holdout = self._holdout(self._samples(*given_holdout, dtype), None, given_holdout[:2])
-        elif sets_aside:
-            # By the names under which scikit-learn's error lists classes that are too small.
-            labels = np.where(samples.y.ravel(), "True", "False") if self._stratifies() else None
-            rows = order.set_aside(self.validation_fraction, labels, self._fewest_held_out())
-            holdout = self._holdout(samples, rows, (X, y))
-        trained = samples.weight
-        if trained is not None and order.training is not None:
-            trained = trained[order.training]
-        if not (incremental and self._weighs_classes()):
-            _validation.check_mean_weight(trained, "sample_weight")
-        samples = samples._replace(y=self._training_targets(samples.y))
+        weights = self._take_weights(layer_units)
+        data = self._data(X, y, sample_weight, weights.dtype)
+        before = vars(self).get("_training")
+        state = TrainingState(weights, random_state, records_of(self))
+        state.scored_by = getattr(before, "scored_by", None)
+        self._training = state
+        network, options = self._trained_network(), self._options(X.shape[0], incremental)
 
+        sets_aside = given_holdout is None and self.early_stopping and self.solver != "lbfgs"
+        kept = getattr(before, "order", None)
+        state.order, kept = self._row_order(X.shape[0], random_state, sets_aside, incremental, kept)
+        validation = None
+        if given_holdout is not None:
+            held_out = self._data(*given_holdout, weights.dtype)
+            validation = self._validation(network, held_out, None, *given_holdout[:2])
+        elif sets_aside:
+            rows = self._set_aside(state.order, data, random_state)
+            validation = self._validation(network, data, rows, X, y)
+        training_rows = state.order.training
+        _, trained = data.targets_of(training_rows)
+        if not (incremental and self._weighs_classes()):
+            check_mean_weight(trained, "sample_weight")
+        data = data._replace(y=self._training_targets(data.y))
         if self.solver != "lbfgs":
-            self._start_records(holdout)
-        if _solvers.is_stochastic(self.solver):
-            self._start_optimizer(incremental, len(sizes), random_state)
-        return _Plan(samples, order, holdout, (X, y), weight_given, random_state)
+            state.records.begin(by_score=self.early_stopping, validates=validation is not None)
+        if options.solver == "stochastic":
+            state.optimizer = self._start_optimizer(before, incremental, len(sizes), random_state)
+        if validation is not None:
+            check_scores(self, lambda: validation.measure(state))
+        energy = None
+        if options.solver == "annealing":
+            energy = self._energy(network, data, state, options, X, y)
+        clips = options.solver == "stochastic" and self.batch_size != "auto"
+        if clips and options.batch_size > (n := len(state.order)):
+            warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
+            options = replace(options, batch_size=n)
+        return _Run(network, data, state, options, validation, energy, kept, weight_given)
+
+    def _options(self, n_samples: int, incremental: bool) -> TrainingOptions:
+        """How training goes on."""
+        is_stochastic = _solvers.is_stochastic(self.solver)
+        return TrainingOptions(
+            solver="stochastic" if is_stochastic else self.solver,
+            max_iter=int(self.max_iter),
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            by_score=bool(self.early_stopping),
+            step=_descent.step_options(self),
+            batch_size=AUTO_BATCH_SIZE if self.batch_size == "auto" else int(self.batch_size),
+            shuffle=bool(self.shuffle),
+            single_epoch=incremental,
+            backprop_depth=self.backprop_depth,
+            max_fun=int(self.max_fun),
+            annealing=_annealing.as_floats(self.annealing_params),
+            verbose=self.verbose,
+        )
+
+    def _set_aside(self, order: RowOrder, data: Data, random_state: np.random.RandomState) -> Array:
+        """The rows to validate with, drawn once as scikit-learn draws them."""
+        if order.validation is None:
+            # By the names under which scikit-learn's error lists classes that are too small.
+            labels = np.where(data.y.ravel(), "True", "False") if self._stratifies() else None
+            training, validation = train_test_split(
+                np.arange(order.n_samples, dtype=np.int64),
+                random_state=random_state,
+                test_size=self.validation_fraction,
+                stratify=labels,
+            )
+            order.set_aside(training, validation)
+            if len(validation) < self._fewest_held_out():
+                raise ValueError(
+                    "The validation set is too small. Increase 'validation_fraction' or the size of your "
+                    "dataset."
+                )
+        assert order.validation is not None
+        return order.validation
+
+    def _validation(self, network: Network, data: Data, rows: Array | None, X: Any, y: Any) -> Validation:
+        """The validation set; X and y are the same samples as scorers take them."""
+        targets, weight = data.targets_of(rows)
+        hint = "Increase 'validation_fraction', or train without early_stopping."
+        check_mean_weight(weight, "sample_weight", " over the validation set", hint)
+        score: Score | None
+        if self.scoring is None:
+            score = self._scorer(targets, weight)
+        elif self.scoring == "loss":
+            score = None
+        else:
+            if rows is not None:
+                X, y = _safe_indexing(X, rows), y[rows]
+            score = scorer_of(self, X, y, weight)
+        return Validation(network, data, rows, self._choose_output()[1], self.n_outputs_, score)
+
+    def _energy(
+        self, network: Network, data: Data, state: TrainingState, options: TrainingOptions, X: Any, y: Any
+    ) -> Energy:
+        """What annealing makes small."""
+        assert state.order is not None
+        rows = state.order.training
+        score = None
+        if self.scoring not in (None, "loss"):
+            if rows is not None:
+                X, y = _safe_indexing(X, rows), y[rows]
+            score = scorer_of(self, X, y, data.targets_of(rows)[1])
+        energy = Energy(network, self._training_loss(), data, rows, state, options.step.alpha, score)
+        if score is not None:
+            check_scores(self, lambda: score(energy.outputs()))
+        return energy
 
     def _validate_arrays(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
         """X and y, checked by scikit-learn; y of one column has one dimension."""
@@ -330,7 +409,7 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             X, y = self._validate_holdout(X, y)
             if sample_weight is not None:
                 sample_weight = self._check_weights(sample_weight, X)
-                _validation.check_mean_weight(sample_weight, "sample_weight_val")
+                check_mean_weight(sample_weight, "sample_weight_val")
             if len(y) < 2:
                 raise ValueError("The validation set is too small: a score takes at least 2 samples.")
         return X, y, sample_weight
@@ -342,108 +421,83 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
         # Drawn even where they are given, so that the order of rows does not depend on who gave them.
         coefs, intercepts = self._draw_weights(layer_units, dtype, random_state)
         if self.coefs_init is not None:
-            coefs = _weights.given(self.coefs_init, coefs, "coefs_init")
+            coefs = init.given(self.coefs_init, coefs, "coefs_init")
         if self.intercepts_init is not None:
-            intercepts = _weights.given(self.intercepts_init, intercepts, "intercepts_init")
+            intercepts = init.given(self.intercepts_init, intercepts, "intercepts_init")
 
+        forget(self)
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(layer_units)
         self.out_activation_, _ = self._choose_output()
-        for name in _TRAINING_RECORDS:
-            self.__dict__.pop(name, None)
         self.coefs_, self.intercepts_ = coefs, intercepts
 
     def _draw_weights(
         self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
     ) -> tuple[list[Array], list[Array]]:
-        _validation.check_addressable(layer_units, np.dtype(np.float64).itemsize)
-        activations = _activations.to_draw_for(self.activation, len(layer_units) - 2)
-        return _weights.draw(self.init, layer_units, activations, dtype, random_state)
+        check_addressable(layer_units, np.dtype(np.float64).itemsize)
+        names = activations.to_draw_for(self.activation, len(layer_units) - 2)
+        return init.draw(self.init, layer_units, names, dtype, random_state)
 
-    def _take_weights(self, layer_units: list[int], dtype: np.dtype[Any] | None = None) -> np.dtype[Any]:
+    def _layer_units(self) -> list[int]:
+        """The sizes of all layers, by the arguments of a network that knows its features and outputs."""
+        sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
+        return [self.n_features_in_, *sizes, self.n_outputs_]
+
+    def _take_weights(self, layer_units: list[int], dtype: np.dtype[Any] | None = None) -> Weights:
         """Bring the weights at hand, which a user may have edited or replaced, into the core's form.
 
-        ValueError where they are not those of a network with ``layer_units``. Returns their dtype: ``dtype``,
-        where given, or their own.
+        ValueError where they are not those of a network with ``layer_units``. Their dtype is ``dtype``, where
+        given, or their own.
         """
-        coefs, intercepts = _validation.array_lists(self, "coefs_", "intercepts_")
-        self._check_shapes(coefs, intercepts, layer_units)
-        if dtype is None:
-            dtype = _validation.weights_dtype(coefs, intercepts)
-        self._start_norms(layer_units[1:-1], dtype)
-        for name in ("coefs_", "intercepts_", *(NORMS if self.batch_norm else ())):
-            arrays = getattr(self, name)
-            taken = _validation.as_weights(arrays, dtype, writable=True)
-            if not isinstance(arrays, list) or any(a is not b for a, b in zip(arrays, taken, strict=True)):
-                setattr(self, name, taken)
-        self.n_layers_ = len(layer_units)
-        return dtype
-
-    def _take_edited_weights(self, dtype: np.dtype[Any]) -> None:
-        """The same in the course of a fit in ``dtype``, after a callback."""
-        sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
-        self._take_weights([self.n_features_in_, *sizes, self.n_outputs_], dtype)
-
-    def _check_shapes(self, coefs: list[Array], intercepts: list[Array], layer_units: list[int]) -> None:
-        """ValueError where these are not the weights of a network with ``layer_units``."""
-        expected = list(pairwise(layer_units))
-        _validation.check_shapes(coefs, intercepts, expected, "features, hidden_layer_sizes and outputs")
-
-    def _holdout(self, samples: Samples, rows: Array | None, as_checked: tuple[Any, Any]) -> Holdout:
-        return Holdout(self, samples, rows, as_checked)
-
-    def _samples(self, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Samples:
-        """Checked data as the core takes them."""
-        if sample_weight is not None:
-            sample_weight = _validation.convert(sample_weight, dtype, "sample_weight")
-        return Samples(_validation.as_matrix(X, dtype), self._encode(y, dtype), sample_weight)
-
-    def _row_order(
-        self, n_samples: int, random_state: np.random.RandomState, sets_aside: bool, incremental: bool
-    ) -> RowOrder:
-        if incremental or not self.keep_optimizer_state:
-            return RowOrder(n_samples, random_state)
-        kept = getattr(self, "_order", None)
-        if kept is None or kept.n_samples != n_samples or (kept.validation is not None) != sets_aside:
-            self._order = RowOrder(n_samples, random_state)
-        return self._order
-
-    def _start_records(self, holdout: Holdout | None) -> None:
-        """Begin the records that this fit adds to, where an earlier one has not begun them."""
-        if not hasattr(self, "loss_curve_"):
-            self.loss_curve_ = []
-            self._no_improvement_count = 0
-        if not hasattr(self, "learning_rate_curve_"):  # scikit-learn has none to be set by hand
-            self.learning_rate_curve_ = []
-        if self.early_stopping:
-            self.best_loss_ = None
-        elif getattr(self, "best_loss_", None) is None:
-            self.best_loss_ = np.inf
-        if holdout is None:
-            self.validation_scores_ = self.best_validation_score_ = None
-            self.__dict__.pop("validation_loss_curve_", None)
-
-    def _start_norms(self, sizes: list[int], dtype: np.dtype[Any]) -> None:
-        """Begin what batch normalisation keeps, or check what there is."""
         if not self.batch_norm:
             for name in NORMS:
                 self.__dict__.pop(name, None)
-        elif not any(hasattr(self, name) for name in NORMS):
-            self.bn_gamma_, self.bn_var_ = ([np.ones(n, dtype) for n in sizes] for _ in range(2))
-            self.bn_beta_, self.bn_mean_ = ([np.zeros(n, dtype) for n in sizes] for _ in range(2))
-        else:
-            _validation.check_norms(self, sizes)
+        weights = Weights.of(vars(self), dtype)
+        if self.batch_norm and not any(name in weights.lists for name in NORMS):
+            weights.begin_norms(layer_units[1:-1])
+        self._check_shapes(weights, layer_units)
+        self.__dict__.update(weights.lists)
+        self.n_layers_ = len(layer_units)
+        return weights
 
-    def _start_optimizer(self, incremental: bool, n_hidden: int, random_state: np.random.RandomState) -> None:
-        kept = getattr(self, "_optimizer", None)
+    def _data(self, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
+        """Checked samples as the core takes them."""
+        if sample_weight is not None:
+            sample_weight = convert(sample_weight, dtype, "sample_weight")
+        return Data(_validation.as_matrix(X, dtype), self._encode(y, dtype), sample_weight)
+
+    def _row_order(
+        self,
+        n_samples: int,
+        random_state: np.random.RandomState,
+        sets_aside: bool,
+        incremental: bool,
+        kept: RowOrder | None,
+    ) -> tuple[RowOrder, RowOrder | None]:
+        """The order of this fit, and the one to keep for the next."""
+        if incremental or not self.keep_optimizer_state:
+            return RowOrder(n_samples, random_state), kept
+        if kept is None or kept.n_samples != n_samples or (kept.validation is not None) != sets_aside:
+            kept = RowOrder(n_samples, random_state)
+        return kept, kept
+
+    def _start_optimizer(
+        self,
+        before: TrainingState | None,
+        incremental: bool,
+        n_hidden: int,
+        random_state: np.random.RandomState,
+    ) -> Optimizer:
+        kept = None if before is None else before.optimizer
         if incremental and kept is not None:
-            return
-        self._optimizer = self._new_optimizer()
+            return kept
+        optimizer = self._new_optimizer()
         if _descent.is_random(self, n_hidden):
-            self._optimizer.seed = int(random_state.randint(2**31))
+            optimizer.seed = int(random_state.randint(2**31))
         if kept is not None and self.keep_optimizer_state:
-            self._optimizer.go_on_from(kept)
+            optimizer.go_on_from(kept)
+        return optimizer
 
     def _new_optimizer(self) -> Optimizer:
         rule, rule_params, learning_rate = _solvers.rule_of(self)
@@ -454,18 +508,12 @@ class BaseMLP(CallbackSupportMixin, Network, ABC):
             schedule = resolve(schedule)
         return Optimizer(rule, rule_params, learning_rate, schedule, float(self.power_t))
 
-    def _core_network(self) -> dict[str, Any]:
-        """The network and its loss, as the core's arguments."""
-        return {
-            "activations": self._hidden_activations(),
-            "loss": self._training_loss(),
-            "alpha": float(self.alpha),
-            "n_threads": _validation.n_threads(self.n_jobs),
-        }
-
-    def _core_descent(self) -> dict[str, Any]:
-        """What is done in a step beyond the plain one, as the trainer's arguments."""
-        return _descent.options(self, len(self.coefs_) - 1)
+    def _trained_network(self) -> Network:
+        """The network with what is done to it in training."""
+        network = self._network()
+        assert isinstance(network, MLP)
+        rates = _descent.dropout_rates(self.dropout, len(self.coefs_) - 1)
+        return replace(network, dropout=rates if any(rates) else None, bn_momentum=float(self.bn_momentum))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -477,4 +525,4 @@ def dense_targets(y: Any, dtype: np.dtype[Any]) -> Array:
     """A checked y of one or two dimensions as the core takes it, of shape (n_samples, n_outputs)."""
     if sparse.issparse(y):
         raise TypeError("Sparse targets are not supported here. Use '.toarray()' to make y dense.")
-    return _validation.convert(y.reshape(len(y), -1), dtype, "y")
+    return convert(y.reshape(len(y), -1), dtype, "y")

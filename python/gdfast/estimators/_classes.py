@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import compute_class_weight, compute_sample_weight
 
-from gdfast.estimators._validation import Array
+from gdfast.training.arrays import Array
 
 
 def weigh(class_weight: Any, y: Any, classes: Array, sample_weight: Array | None) -> Array | None:

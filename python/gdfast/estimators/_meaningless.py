@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdfast import optim
-from gdfast.estimators import _activations, _solvers, _validation
+from gdfast.estimators import _solvers, _validation
+from gdfast.training import activations
 
 if TYPE_CHECKING:
     from gdfast.estimators._arguments import Arguments
@@ -42,7 +43,7 @@ RULES = (
     Rule(
         ("activation_params",),
         # One dict may serve several activations, in a search.
-        lambda est: _activations.takes_any(est.activation, est.activation_params or {}),
+        lambda est: activations.takes_any(est.activation, est.activation_params or {}),
         "has no meaning with activation={activation!r}: no layer has one of these activations.",
     ),
     Rule(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,13 +9,15 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gdfast import _core
-from gdfast.estimators import _activations, _validation
-from gdfast.estimators._activations import Activation
+from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
-from gdfast.estimators._validation import Array
+from gdfast.training import activations
+from gdfast.training.arrays import Array, check_shapes
+from gdfast.training.network import MLP
+from gdfast.training.weights import NAMES, Weights
 
 
-class Network(Arguments):
+class NetworkEstimator(Arguments):
     """An estimator with weights, and the outputs that they give."""
 
     coefs_: list[Array]
@@ -30,37 +31,15 @@ class Network(Arguments):
     bn_mean_: list[Array]
     bn_var_: list[Array]
 
-    def _weights(self) -> list[Array]:
-        """All that training changes."""
-        return [*self.coefs_, *self.intercepts_, *(a for norm in self._norms() or () for a in norm)]
-
-    def _norms(self) -> list[tuple[Array, Array, Array, Array]] | None:
-        """How each hidden layer is normalised, as the core takes it; None where none is."""
-        if "bn_gamma_" not in self.__dict__:
-            return None
-        _validation.array_lists(self, *_validation.NORMS)
-        return list(zip(self.bn_gamma_, self.bn_beta_, self.bn_mean_, self.bn_var_, strict=True))
-
-    def _core_outputs(self, dtype: np.dtype[Any] | None = None) -> dict[str, Any]:
-        """The network without its loss, as the core's arguments; its norms in ``dtype``, where given."""
-        arguments = {
-            "activations": self._hidden_activations(),
-            "output": self.out_activation_,
-            "n_threads": _validation.n_threads(self.n_jobs),
-        }
-        if (norms := self._norms()) is not None:
-            if dtype is not None:
-                norms = [tuple(_validation.as_weights(norm, dtype, writable=False)) for norm in norms]  # type: ignore[misc]
-            arguments.update(batch_norm=norms, bn_epsilon=float(self.bn_epsilon))
-        return arguments
-
-    def _hidden_activations(self) -> Sequence[Activation]:
-        names = _activations.of_layers(self.activation, len(self.coefs_) - 1)
-        return _activations.with_parameters(names, self.activation_params)
-
-    def _forward(self, X: Any, rows: Array | None, out: Array) -> None:
-        """The outputs of these rows of a checked X (None: all), with the weights at hand, into ``out``."""
-        _core.forward(X, self.coefs_, self.intercepts_, rows=rows, out=out, **self._core_outputs())
+    def _network(self) -> Any:
+        """What is between inputs and outputs, by the arguments."""
+        names = activations.of_layers(self.activation, len(self.coefs_) - 1)
+        return MLP(
+            activations.with_parameters(names, self.activation_params),
+            self.out_activation_,
+            _validation.n_threads(self.n_jobs),
+            bn_epsilon=float(self.bn_epsilon),
+        )
 
     def _outputs(self, X: Any) -> Array:
         """The output layer's values, of shape (n_samples, n_outputs), new for every call."""
@@ -88,30 +67,34 @@ class Network(Arguments):
         ):
             return None
         try:
-            intercepts = fitted.get("intercepts_", ())
-            outputs = _core.forward_if_finite(X, coefs, intercepts, **self._core_outputs())
-        except (TypeError, ValueError):  # unaligned rows, or weights that a user has set
+            weights = Weights({name: fitted[name] for name in NAMES if name in fitted})
+            outputs = _core.forward_if_finite(X, **self._network().arguments(weights))
+        except (TypeError, ValueError, KeyError):  # unaligned rows, or weights that a user has set
             return None
         return outputs if outputs is None or outputs.shape[1] == fitted["n_outputs_"] else None
 
-    def _check_chain(self) -> None:
-        """ValueError where the weights at hand are not those of a network from features to outputs."""
-        coefs, intercepts = _validation.array_lists(self, "coefs_", "intercepts_")
-        hidden = [coef.shape[-1] if coef.ndim else 0 for coef in coefs[:-1]]
-        expected = list(pairwise([self.n_features_in_, *hidden, self.n_outputs_]))
-        _validation.check_shapes(coefs, intercepts, expected, "features, hidden_layer_sizes and outputs")
-        if self._norms() is not None:
-            _validation.check_norms(self, hidden)
+    def _weights_at_hand(self) -> Weights:
+        """The weights, which a user may have edited; ValueError where they are not those of this network."""
+        weights = Weights.of(vars(self))
+        hidden = [coef.shape[-1] if coef.ndim else 0 for coef in weights.coefs[:-1]]
+        self._check_shapes(weights, [self.n_features_in_, *hidden, self.n_outputs_])
+        return weights
+
+    def _check_shapes(self, weights: Weights, layer_units: list[int]) -> None:
+        """ValueError where these are not the weights of a network with ``layer_units``."""
+        expected = list(pairwise(layer_units))
+        makers = "features, hidden_layer_sizes and outputs"
+        check_shapes(weights.coefs, weights.intercepts, expected, makers)
+        weights.check_norms(layer_units[1:-1])
 
     def _outputs_of_anything(self, X: Any) -> Array:
         check_is_fitted(self)
         _validation.check_no_dates(X)
-        self._check_chain()
+        weights = self._weights_at_hand()
         X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
-        weights = _validation.weights_dtype(self.coefs_, self.intercepts_)
-        single = np.result_type(X.dtype, weights) == np.float32
+        single = np.result_type(X.dtype, weights.dtype) == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
-        coefs = _validation.as_weights(self.coefs_, dtype, writable=False)
-        intercepts = _validation.as_weights(self.intercepts_, dtype, writable=False)
-        network = self._core_outputs(dtype)
-        return _core.forward(_validation.as_matrix(X, dtype), coefs, intercepts, **network)
+        weights = Weights.of(weights.lists, dtype)
+        outputs = np.empty((X.shape[0], self.n_outputs_), dtype)
+        self._network().forward(weights, _validation.as_matrix(X, dtype), None, outputs)
+        return outputs

@@ -16,22 +16,22 @@ from sklearn.base import is_regressor
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gdfast import _core, optim
+from gdfast import optim
 from gdfast.estimators import _meaningless, _solvers, _validation
 from gdfast.estimators._base import BaseMLP
-from gdfast.estimators._holdout import Holdout
-from gdfast.estimators._order import RowOrder
 from gdfast.estimators._sequences import (
-    Carried,
-    Sequences,
     check_not_per_step,
     check_sequences,
     check_step_weights,
     check_targets,
 )
-from gdfast.estimators._validation import Array, Samples
+from gdfast.training.arrays import Array, check_addressable, check_shapes, convert
+from gdfast.training.data import Carried, Data, Sequences
+from gdfast.training.monitor import Validation
+from gdfast.training.network import GATES, RNN, Network
+from gdfast.training.order import RowOrder
+from gdfast.training.weights import Weights
 
-_GATES = {"elman": 1, "gru": 3, "lstm": 4}
 _MEANINGLESS = (
     _meaningless.Rule(
         ("activation",),
@@ -41,76 +41,11 @@ _MEANINGLESS = (
 )
 
 
-class SequenceTrainer:
-    """The core's trainer of sequences, called as the one of rows is."""
-
-    def __init__(
-        self,
-        coefs: Sequence[Array],
-        intercepts: Sequence[Array],
-        cell: str,
-        *,
-        batch_norm: None,
-        **kwargs: Any,
-    ) -> None:
-        self._widths = [np.shape(coef)[0] * _state_parts(cell) for coef in coefs[1:-1:2]]
-        self._dtype = coefs[0].dtype
-        self._core = _core.SequenceTrainer(coefs, intercepts, cell, **kwargs)
-        self.load = self._core.load
-        self.state_dict = self._core.state_dict
-        self.load_state_dict = self._core.load_state_dict
-
-    @property
-    def step(self) -> int:
-        return self._core.step
-
-    @property
-    def state_is_finite(self) -> bool:
-        return self._core.state_is_finite
-
-    @property
-    def records(self) -> Any:
-        return self._core.records
-
-    def run_epoch(
-        self,
-        X: Sequences,
-        y: Array,
-        order: Array | None,
-        sample_weight: Array | None,
-        *,
-        learning_rate: Any,
-        backprop_depth: int,
-    ) -> tuple[float, bool]:
-        states = None
-        if X.carried is not None:
-            before = X.carried.arrays
-            states = [
-                np.zeros((len(X), width), self._dtype) if before is None else _copy(before[i], self._dtype)
-                for i, width in enumerate(self._widths)
-            ]
-        loss, finite = self._core.run_epoch(
-            X.steps, X.starts, y, order, sample_weight, learning_rate=learning_rate, states=states
-        )
-        if X.carried is not None and finite:
-            X.carried.arrays = states
-        return loss, finite
-
-
-def _copy(state: Any, dtype: np.dtype[Any]) -> Array:
-    return np.array(state, dtype, order="C")
-
-
-def _state_parts(cell: str) -> int:
-    """Numbers that the state of one unit has."""
-    return 2 if cell == "lstm" else 1
-
-
 class Recurrent(BaseMLP):
     """Overrides what differs; to be put before the multilayer perceptron among a class's bases."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "cell": [StrOptions(set(_GATES))],
+        "cell": [StrOptions(set(GATES))],
         "activation": [StrOptions({"tanh", "relu"})],
         "solver": [StrOptions(set(_solvers.STOCHASTIC)), optim.Optimizer],
         "per_step": ["boolean"],
@@ -175,29 +110,25 @@ class Recurrent(BaseMLP):
             return check_step_weights(sample_weight, X)
         return super()._check_weights(sample_weight, X)
 
-    def _samples(self, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Samples:
+    def _data(self, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
         if sample_weight is not None:
-            sample_weight = _validation.convert(sample_weight, dtype, "sample_weight")
-        return Samples(X.as_type(dtype), self._encode(y, dtype), sample_weight)
+            sample_weight = convert(sample_weight, dtype, "sample_weight")
+        return Data(X.as_type(dtype), self._encode(y, dtype), sample_weight)
 
-    def _holdout(self, samples: Samples, rows: Array | None, as_checked: tuple[Any, Any]) -> Holdout:
-        X, y = as_checked
+    def _validation(self, network: Network, data: Data, rows: Array | None, X: Any, y: Any) -> Validation:
         if rows is not None:
-            targets = samples.X.rows_of(rows) if self.per_step else rows
-            weight = None if samples.weight is None else samples.weight[targets]
-            samples = Samples(samples.X.take(rows), samples.y[targets], weight)
+            targets = data.X.rows_of(rows) if self.per_step else rows
+            data = Data(data.X.take(rows), *data.targets_of(targets))
             X, y = X.take(rows), y[targets]
-        return Holdout(self, samples, None, (X.split(X.steps), y))
+        return super()._validation(network, data, None, X.split(X.steps), y)
 
-    def _row_order(
-        self, n_samples: int, random_state: np.random.RandomState, sets_aside: bool, incremental: bool
-    ) -> RowOrder:
-        if sets_aside and n_samples < 2:
+    def _set_aside(self, order: RowOrder, data: Data, random_state: np.random.RandomState) -> Array:
+        if order.n_samples < 2:
             raise ValueError(
                 "early_stopping sets whole sequences aside, but there is one only. Give X_val and y_val (the "
                 "end of a series, for instance), or several sequences."
             )
-        return super()._row_order(n_samples, random_state, sets_aside, incremental)
+        return super()._set_aside(order, data, random_state)
 
     def _fewest_held_out(self) -> int:
         return 1 if self.per_step else 2
@@ -221,8 +152,8 @@ class Recurrent(BaseMLP):
         Biases are zero, but one for an LSTM's forget gates (Gers et al., 2000), so that it begins by
         remembering.
         """
-        gates = _GATES[self.cell]
-        _validation.check_addressable([gates * n for n in layer_units], np.dtype(np.float64).itemsize)
+        gates = GATES[self.cell]
+        check_addressable([gates * n for n in layer_units], np.dtype(np.float64).itemsize)
         coefs, intercepts = [], []
         for fan_in, units in pairwise(layer_units[:-1]):
             coefs.append(np.hstack([_glorot(fan_in, units, random_state) for _ in range(gates)]))
@@ -235,20 +166,20 @@ class Recurrent(BaseMLP):
         intercepts.append(np.zeros(layer_units[-1]))
         return [c.astype(dtype) for c in coefs], [b.astype(dtype) for b in intercepts]
 
-    def _check_shapes(self, coefs: list[Array], intercepts: list[Array], layer_units: list[int]) -> None:
-        gates = _GATES[self.cell]
+    def _check_shapes(self, weights: Weights, layer_units: list[int]) -> None:
+        gates = GATES[self.cell]
         expected: list[tuple[int, int]] = []
         for fan_in, units in pairwise(layer_units[:-1]):
             expected += [(fan_in, gates * units), (units, gates * units)]
         expected.append((layer_units[-2], layer_units[-1]))
         makers = f"features, cell={self.cell!r}, hidden_layer_sizes and outputs"
-        _validation.check_shapes(coefs, intercepts, expected, makers)
+        check_shapes(weights.coefs, weights.intercepts, expected, makers)
 
-    def _check_weights_at_hand(self) -> None:
-        """ValueError where ``coefs_`` and ``intercepts_`` are not those of a network with this cell."""
-        coefs, intercepts = _validation.array_lists(self, "coefs_", "intercepts_")
-        hidden = [coef.shape[0] if coef.ndim else 0 for coef in coefs[1:-1:2]]
-        self._check_shapes(coefs, intercepts, [self.n_features_in_, *hidden, self.n_outputs_])
+    def _weights_at_hand(self) -> Weights:
+        weights = Weights.of(vars(self))
+        hidden = [coef.shape[0] if coef.ndim else 0 for coef in weights.coefs[1:-1:2]]
+        self._check_shapes(weights, [self.n_features_in_, *hidden, self.n_outputs_])
+        return weights
 
     # Training.
 
@@ -277,9 +208,8 @@ class Recurrent(BaseMLP):
                     f"With stateful=True the sequences of one call go on in the next: the last one had "
                     f"{len(self.state_[0])}, X has {len(X)}. Call reset_state() before other sequences."
                 )
-            self._check_weights_at_hand()
-            dtype = _validation.weights_dtype(self.coefs_, self.intercepts_)
-            carried.arrays = self._states(len(X), self.state_, dtype, "state_")
+            weights = self._weights_at_hand()
+            carried.arrays = self._states(weights, len(X), self.state_, weights.dtype, "state_")
         given = replace(X, carried=carried)
         super()._fit(given, y, sample_weight, given_holdout, incremental=True, classes=classes)
         if carried.arrays is not None:
@@ -297,55 +227,38 @@ class Recurrent(BaseMLP):
         self.__dict__.pop("state_", None)
         return self
 
-    def _core_network(self) -> dict[str, Any]:
-        network = super()._core_network()
-        del network["activations"]
-        network |= {
-            "make": SequenceTrainer,
-            "cell": self._core_cell(),
-            "per_step": bool(self.per_step),
-            "tbptt": self._truncation(),
-        }
-        return network
+    def _network(self) -> RNN:
+        return RNN(
+            f"elman_{self.activation}" if self.cell == "elman" else self.cell,
+            bool(self.per_step),
+            self._truncation(),
+            self.out_activation_,
+            _validation.n_threads(self.n_jobs),
+        )
 
-    def _steps_per_batch(self, X: Sequences) -> int:
-        truncation = self._truncation()
-        return -(-int(X.lengths.max()) // truncation[0]) if self.per_step and truncation else 1
-
-    def _core_cell(self) -> str:
-        return f"elman_{self.activation}" if self.cell == "elman" else self.cell
+    def _trained_network(self) -> Network:
+        return self._network()
 
     # Outputs.
 
-    def _forward(self, X: Any, rows: Array | None, out: Array) -> None:
-        out[...] = self._run(X, None)[0]
-
     def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
         """The output layer's values for each step or each sequence, and the states in which sequences end."""
-        self._check_weights_at_hand()
-        weights = _validation.weights_dtype(self.coefs_, self.intercepts_)
-        single = np.result_type(X.dtype, weights) == np.float32
+        weights = self._weights_at_hand()
+        single = np.result_type(X.dtype, weights.dtype) == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
-        states = self._states(len(X), initial_state, dtype, "initial_state")
-        outputs = _core.sequence_forward(
-            X.as_type(dtype).steps,
-            X.starts,
-            _validation.as_weights(self.coefs_, dtype, writable=False),
-            _validation.as_weights(self.intercepts_, dtype, writable=False),
-            self._core_cell(),
-            self.out_activation_,
-            per_step=bool(self.per_step),
-            states=states,
-            n_threads=_validation.n_threads(self.n_jobs),
-        )
-        return outputs, states
+        states = self._states(weights, len(X), initial_state, dtype, "initial_state")
+        return self._network().run(weights, X, states), states
 
     def _states(
-        self, n_sequences: int, initial: Sequence[Any] | None, dtype: np.dtype[Any], name: str
+        self,
+        weights: Weights,
+        n_sequences: int,
+        initial: Sequence[Any] | None,
+        dtype: np.dtype[Any],
+        name: str,
     ) -> list[Array]:
         """States of their own memory: zeros, or a user's, checked."""
-        parts = _state_parts(self.cell)
-        shapes = [(n_sequences, parts * np.shape(coef)[0]) for coef in self.coefs_[1:-1:2]]
+        shapes = [(n_sequences, width) for width in self._network().state_widths(weights)]
         if initial is None:
             return [np.zeros(shape, dtype) for shape in shapes]
         what = "hidden state and cell state side by side" if self.cell == "lstm" else "the hidden state"
@@ -362,7 +275,7 @@ class Recurrent(BaseMLP):
         if not all(state.dtype.kind in "fiu" for state in given):
             raise ValueError(f"{name} must hold real numbers only.")
         with np.errstate(over="ignore"):
-            states = [_copy(state, dtype) for state in given]
+            states = [np.array(state, dtype, order="C") for state in given]
         if not all(np.isfinite(state).all() for state in states):
             raise ValueError(f"{name} must hold finite numbers only, also as {dtype}.")
         return states

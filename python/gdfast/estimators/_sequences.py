@@ -3,86 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
 
-from gdfast.estimators._validation import Array, check_real_targets, convert
+from gdfast.estimators._validation import check_real_targets
 from gdfast.estimators._warnings import warn
+from gdfast.training.arrays import Array
+from gdfast.training.data import Sequences
 
 _HOW = (
     "X must be an array of shape (n_sequences, n_steps, n_features) or a list of arrays of shape "
     "(n_steps, n_features), one for each sequence"
 )
-
-
-@dataclass
-class Carried:
-    """States that training begins with and leaves behind: one array for each layer, or None for zeros."""
-
-    arrays: list[Array] | None
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """The steps of all sequences after one another: nothing is padded.
-
-    Parameters
-    ----------
-    steps : ndarray of shape (n_steps_in_all, n_features)
-    starts : ndarray of shape (n_sequences + 1,), int64
-        The first step of each sequence, and the end of the last one.
-    ragged : bool
-        Whether they came as a list, so that results for each step go out as one.
-    frame : DataFrame or None
-        One whose columns name the features.
-    carried : Carried or None
-        What training goes on from; None where sequences begin anew in every epoch.
-    """
-
-    steps: Array
-    starts: Array
-    ragged: bool
-    frame: Any = None
-    carried: Carried | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The number of sequences and of features: what a matrix of samples would say."""
-        return len(self.starts) - 1, self.steps.shape[1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.steps.dtype
-
-    @property
-    def lengths(self) -> Array:
-        return np.diff(self.starts)
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def as_type(self, dtype: DTypeLike) -> Sequences:
-        return replace(self, steps=convert(self.steps, dtype, "X"))
-
-    def rows_of(self, numbers: Array) -> Array:
-        """The rows of ``steps`` that are these sequences."""
-        return np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in numbers])
-
-    def take(self, numbers: Array) -> Sequences:
-        """These sequences alone."""
-        starts = np.concatenate([[0], np.cumsum(self.lengths[numbers])]).astype(np.int64)
-        return Sequences(self.steps[self.rows_of(numbers)], starts, self.ragged)
-
-    def split(self, values: Array) -> Any:
-        """Values for each step, by sequence: an array, or a list of arrays where X was a list."""
-        if self.ragged:
-            return np.split(values, self.starts[1:-1])
-        return values.reshape(len(self), -1, *values.shape[1:])
 
 
 def check_sequences(X: Any) -> Sequences:

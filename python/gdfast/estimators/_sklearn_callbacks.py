@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.utils import _safe_indexing
 
-from gdfast.estimators._validation import Array
+from gdfast.training.arrays import Array
 
 if TYPE_CHECKING:
     from gdfast.estimators._base import BaseMLP

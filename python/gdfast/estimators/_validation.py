@@ -1,44 +1,24 @@
 """What comes in, checked and put into the form that the core takes.
 
-scikit-learn's ``validate_data`` answers for X and y; here is what it does not know: sizes of layers, weights
-that a user has set, and the conversion to one dtype.
+scikit-learn's ``validate_data`` answers for X and y; here is what it does not know: sizes of layers, dates,
+numbers of threads, and CSR's arrays.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from joblib import cpu_count
 from joblib.parallel import get_active_backend
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from scipy import sparse
 
-Array = NDArray[Any]
-
-# What batch normalisation keeps: a list of arrays each, one for each hidden layer.
-NORMS = ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_")
-
-
-class Samples(NamedTuple):
-    """Data in the form that the core takes."""
-
-    X: Any  # an array, CSR's three, or sequences
-    y: Array
-    weight: Array | None
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of training."""
-        X = self.X[0] if isinstance(self.X, tuple) else self.X
-        dtype: np.dtype[Any] = X.dtype
-        return dtype
+from gdfast.training.arrays import Array, convert
 
 
 def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
@@ -92,81 +72,6 @@ def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def check_addressable(layer_units: Sequence[int], itemsize: int) -> None:
-    """ValueError where a network of these sizes cannot be addressed, let alone allocated."""
-    n_parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(layer_units))
-    if n_parameters * itemsize > sys.maxsize:
-        raise ValueError(
-            f"The network is too large: layers of {list(layer_units)} units have {n_parameters:.3g} "
-            f"parameters, more than {sys.maxsize} bytes can hold. Use smaller hidden_layer_sizes."
-        )
-
-
-def array_lists(est: Any, *names: str) -> list[list[Array]]:
-    """These attributes, which a user may have edited or replaced, as lists of arrays of real numbers.
-
-    ValueError names what is none.
-    """
-    lists = []
-    for name in names:
-        arrays = getattr(est, name, None)
-        if not isinstance(arrays, Sequence):
-            raise ValueError(f"{name} must be a list of arrays, got {arrays!r}.")
-        for i, array in enumerate(arrays):
-            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-                what = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-                raise ValueError(f"{name}[{i}] must be an array of real numbers, got {what}.")
-        lists.append(list(arrays))
-    return lists
-
-
-def check_shapes(
-    coefs: Sequence[Array], intercepts: Sequence[Array], expected: Sequence[tuple[int, int]], makers: str
-) -> None:
-    """ValueError where the weights have other shapes than ``makers`` make."""
-    coef_shapes = [coef.shape for coef in coefs]
-    intercept_shapes = [intercept.shape for intercept in intercepts]
-    if coef_shapes != list(expected) or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
-        raise ValueError(
-            f"The weights at hand do not fit: {makers} make weights of the shapes {list(expected)}, with "
-            f"one bias for each column, but coefs_ have the shapes {coef_shapes} and intercepts_ "
-            f"{intercept_shapes}. Set hidden_layer_sizes to fit them, or fit anew with warm_start=False."
-        )
-
-
-def check_norms(est: Any, sizes: Sequence[int]) -> None:
-    """ValueError where what batch normalisation keeps is not for hidden layers of these sizes."""
-    for name, arrays in zip(NORMS, array_lists(est, *NORMS), strict=True):
-        shapes = [array.shape for array in arrays]
-        if shapes != [(n,) for n in sizes]:
-            raise ValueError(
-                f"{name} must hold an array for each hidden layer, of the sizes {list(sizes)}; got {shapes}."
-            )
-
-
-def weights_dtype(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dtype[Any]:
-    """float32 where all weights are, else float64."""
-    all_single = all(np.asarray(a).dtype == np.float32 for a in (*coefs, *intercepts))
-    return np.dtype(np.float32 if all_single else np.float64)
-
-
-def as_weights(arrays: Sequence[Array], dtype: DTypeLike, *, writable: bool) -> list[Array]:
-    """The arrays as the core takes them; each is itself where it already is so."""
-    with np.errstate(over="ignore"):  # infinite weights are found by training
-        return [np.require(array, dtype, ["C", "A", "W"] if writable else ["C", "A"]) for array in arrays]
-
-
-def convert(array: Array, dtype: DTypeLike, name: str) -> Array:
-    """A C-contiguous, aligned array of ``dtype``, itself where it is one; ValueError where a value does not
-    fit."""
-    with np.errstate(over="ignore"):
-        converted = np.require(array, dtype, ["C", "A"])
-    narrowed = array.dtype != converted.dtype and not np.can_cast(array.dtype, converted.dtype, "safe")
-    if narrowed and not np.isfinite(converted).all():
-        raise ValueError(f"Input {name} contains infinity or a value too large for {converted.dtype!r}.")
-    return converted
-
-
 def as_matrix(X: Any, dtype: DTypeLike) -> Any:
     """X as the core takes it: a dense array, or CSR's three arrays. A sparse matrix never becomes dense."""
     if not sparse.issparse(X):
@@ -176,22 +81,6 @@ def as_matrix(X: Any, dtype: DTypeLike) -> Any:
     index = np.int32 if narrow else np.int64
     indices, indptr = (np.require(array, index, ["C", "A"]) for array in (rows.indices, rows.indptr))
     return convert(rows.data, dtype, "X"), indices, indptr
-
-
-def check_mean_weight(weight: Array | None, name: str, where: str = "", hint: str = "") -> None:
-    """ValueError where the sum of these weights, in the dtype of training, is none to divide a mean by."""
-    if weight is None:
-        return
-    limits = np.finfo(weight.dtype)
-    with np.errstate(over="ignore"):
-        total = float(weight.sum(dtype=np.float64))
-        magnitude = float(np.abs(weight).sum(dtype=np.float64))
-    least = max(float(limits.tiny), 4 * float(limits.eps) * magnitude)
-    if abs(total) > least and magnitude < 1 / float(limits.tiny):
-        return
-    how = "zero" if not magnitude else f"{total:.3g}, with magnitudes of {magnitude:.3g}"
-    message = f"{name} sums to {how}{where}: in {weight.dtype} a mean cannot be divided by that. {hint}"
-    raise ValueError(message.rstrip())
 
 
 def n_threads(n_jobs: int | None) -> int:

@@ -18,8 +18,8 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from gdfast.estimators import _classes
 from gdfast.estimators._base import BaseMLP, dense_targets
-from gdfast.estimators._losses import Loss
-from gdfast.estimators._validation import Array
+from gdfast.training.arrays import Array
+from gdfast.training.losses import Loss
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):

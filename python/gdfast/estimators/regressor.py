@@ -18,8 +18,8 @@ from sklearn.utils.metaestimators import available_if
 
 from gdfast.estimators import _validation
 from gdfast.estimators._base import BaseMLP, dense_targets
-from gdfast.estimators._losses import Loss
-from gdfast.estimators._validation import Array
+from gdfast.training.arrays import Array
+from gdfast.training.losses import Loss
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):

@@ -13,8 +13,8 @@ from sklearn.metrics import accuracy_score
 
 from gdfast.estimators._recurrent import Recurrent
 from gdfast.estimators._sequences import check_sequences, check_targets
-from gdfast.estimators._validation import Array
 from gdfast.estimators.classifier import MLPClassifier
+from gdfast.training.arrays import Array
 
 
 class RNNClassifier(Recurrent, MLPClassifier):

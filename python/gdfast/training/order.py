@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from gdfast import _core
-from gdfast.estimators._validation import Array
+from gdfast.training.arrays import Array
 
 
 def _shuffle(random_state: np.random.RandomState, rows: Array) -> None:
@@ -41,21 +42,9 @@ class RowOrder:
         """The rows to train on, in any order; None where they are all."""
         return None if self.validation is None else self._rows
 
-    def set_aside(self, fraction: float, labels: Array | None, fewest: int) -> Array:
-        """The rows to validate with, drawn once; by ``labels``, where given, in their proportions."""
-        if self.validation is not None:
-            return self.validation
-        self._rows, self.validation = train_test_split(
-            np.arange(self.n_samples, dtype=np.int64),
-            random_state=self._random_state,
-            test_size=fraction,
-            stratify=labels,
-        )
-        if len(self.validation) < fewest:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
-        return self.validation
+    def set_aside(self, training: Array, validation: Array) -> None:
+        """Train on these rows, and validate with those."""
+        self._rows, self.validation = training, validation
 
     def of_next_epoch(self, shuffle: bool) -> Array | None:
         """The rows to train on in their order; None where it is 0, 1, 2..."""
@@ -71,3 +60,16 @@ class RowOrder:
     def __len__(self) -> int:
         """The number of rows to train on."""
         return self.n_samples if self.training is None else len(self.training)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows in their order, as plain arrays. (The random state is another's to keep.)"""
+        return {
+            name: None if array is None else array.copy()
+            for name, array in (("rows", self._rows), ("validation", self.validation))
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where another order of as many rows was."""
+        self._rows, self.validation = (
+            None if array is None else np.array(array) for array in (state["rows"], state["validation"])
+        )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from gdfast._core import Trainer
-from gdfast.estimators._validation import Array
 from gdfast.schedules import Progress, Rates, Schedule
+from gdfast.training.losses import Loss
+from gdfast.training.network import Network, Trainer
+from gdfast.training.options import StepOptions
+from gdfast.training.weights import Weights
 
 _SCHEDULE = ("learning_rate_init", "power_t")
 
@@ -62,39 +63,38 @@ class Optimizer:
 
     def trainer(
         self,
-        coefs: Sequence[Array],
-        intercepts: Sequence[Array],
-        norms: Sequence[tuple[Array, ...]] | None,
+        network: Network,
+        weights: Weights,
+        loss: Loss,
+        step: StepOptions,
         *,
         batch_size: int,
         n_samples: int,
-        make: Callable[..., Trainer] = Trainer,
-        **network: Any,
     ) -> Trainer:
         """A trainer of these very arrays that goes on where the last one was."""
-        arrays = [*coefs, *intercepts, *(array for norm in norms or () for array in norm)]
+        arrays = list(weights)
+        what = (network, loss, step)
         batch_rows = min(batch_size, n_samples)
         if self._trainer is not None:
             trained, built_for, built_rows = self._trains
             same_arrays = len(trained) == len(arrays) and all(map(_is, trained, arrays))
             # A larger batch than there are rows is one batch, whatever its size.
             same_batches = built_rows == batch_rows or n_samples <= min(built_rows, batch_size)
-            if same_arrays and same_batches and built_for == network:
+            if same_arrays and same_batches and built_for == what:
                 self._trainer.load()  # somebody may have edited the arrays
                 return self._trainer
             self._state = self._trainer.state_dict()
 
-        self._trainer = make(
-            coefs,
-            intercepts,
+        self._trainer = network.trainer(
+            weights,
+            loss,
+            step,
             batch_size=batch_rows,
             rule=self.rule,
             rule_params=self.rule_params,
-            batch_norm=norms,
             seed=self.seed,
-            **network,
         )
-        self._trains = (arrays, network, batch_rows)
+        self._trains = (arrays, what, batch_rows)
         if self._state is not None:
             # The moments of another variant of the rule, or of layers that are now normalised, are of no use.
             if _is_alike(self._trainer.state_dict(), self._state):
@@ -120,6 +120,26 @@ class Optimizer:
     def state_dict(self) -> Any:
         """The step and the moments; None where there has been no step."""
         return self._state if self._trainer is None else self._trainer.state_dict()
+
+    def training_state_dict(self) -> dict[str, Any]:
+        """All that goes on: the step and the moments, the learning rate and its schedule, the seed."""
+        rate = self.learning_rate
+        return {
+            "state": self.state_dict(),
+            "learning_rate": rate.copy() if isinstance(rate, np.ndarray) else rate,
+            "epochs": self._epochs,
+            "steps": self._steps,
+            "seed": self.seed,
+            "schedule": dict(vars(self.schedule)) if isinstance(self.schedule, Schedule) else self.schedule,
+        }
+
+    def load_training_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where another optimizer of the same arguments was."""
+        self._trainer, self._trains, self._state = None, (), state["state"]
+        self.learning_rate, self.seed = state["learning_rate"], state["seed"]
+        self._epochs, self._steps = state["epochs"], state["steps"]
+        if isinstance(self.schedule, Schedule):
+            vars(self.schedule).update(state["schedule"])
 
     def is_finite(self) -> bool:
         """Whether training can go on with these moments."""

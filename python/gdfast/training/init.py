@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gdfast.estimators._validation import Array, convert
+from gdfast.training.arrays import Array, convert
 
 # Variance times fan-in (He, LeCun) or times the mean of both fans (Glorot).
 _SCALED = {"glorot": 1.0, "he": 2.0, "lecun": 1.0}

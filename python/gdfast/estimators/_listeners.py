@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sklearn.exceptions import ConvergenceWarning
-
+from gdfast.estimators._attributes import publish
 from gdfast.estimators._sklearn_callbacks import FitTask
 from gdfast.estimators._transaction import Transaction
-from gdfast.estimators._warnings import warn
+from gdfast.training.listeners import Listeners
+from gdfast.training.state import TrainingState
 
 if TYPE_CHECKING:
     from gdfast.estimators._base import BaseMLP
@@ -31,7 +31,7 @@ def check_callbacks(callbacks: Iterable[Any] | None) -> None:
             )
 
 
-class Progress:
+class FitListeners(Listeners):
     """The course of a fit from its first epoch to its last, for all who watch it.
 
     A context: it begins with ``on_train_begin`` and ends with ``on_train_end``, whatever happens between, for
@@ -40,23 +40,39 @@ class Progress:
     Parameters
     ----------
     est : BaseMLP
+    state : TrainingState
+        Shown as the estimator's attributes whenever somebody looks.
     task : FitTask or None
         What scikit-learn's callbacks are told; None where nobody is to be told anything (``partial_fit``,
         whose caller has the loop in hand), and no time is up.
     attempt : Transaction
         Whether the fit is to stay.
+    takes_edits : bool
+        Whether training goes on from weights that a callback has edited or replaced after its first epoch.
     """
 
-    def __init__(self, est: BaseMLP, task: FitTask | None, attempt: Transaction) -> None:
-        self.attempt = attempt
+    def __init__(
+        self,
+        est: BaseMLP,
+        state: TrainingState,
+        task: FitTask | None,
+        attempt: Transaction,
+        *,
+        takes_edits: bool,
+    ) -> None:
         self._est = est
+        self._state = state
         self._task = task
+        self._attempt = attempt
+        self._takes_edits = takes_edits
         self._callbacks = list(est.callbacks or ()) if task is not None else []
         self._max_time = est.max_time if task is not None else None
+        self._dtype = state.weights.dtype
         self._exits = ExitStack()
         self._begun = time.perf_counter()
 
     def __enter__(self) -> Self:
+        publish(self._est, self._state)
         with ExitStack() as exits:
             if self._task is not None:
                 self._task.begins()
@@ -65,6 +81,8 @@ class Progress:
                     hook(self._est)
                 if hook := getattr(callback, "on_train_end", None):
                     exits.callback(hook, self._est)
+            if self._callbacks:
+                self._take_edits()
             self._exits = exits.pop_all()
         return self
 
@@ -76,34 +94,35 @@ class Progress:
                 self._task.ends()
 
     @property
-    def is_watched(self) -> bool:
-        """Whether somebody may look at the weights, or edit them, between two epochs."""
+    def is_watched(self) -> bool:  # type: ignore[override]
         return bool(self._callbacks) or (self._task is not None and self._task.is_watched)
 
-    def epoch_begins(self, epoch: int, logs: dict[str, float]) -> bool:
-        """Tell everybody; whether one of them wants to stop."""
+    def begin(self) -> None:
+        self.has_begun = True
+        self._attempt.keep()
+
+    def epoch_begins(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
+        publish(self._est, state)
         if self._task is not None:
             self._task.epoch_begins()
         return self._call("on_epoch_begin", epoch, logs)
 
-    def epoch_ends(self, epoch: int, logs: dict[str, float]) -> bool:
-        """Tell everybody; whether one of them wants to stop."""
+    def epoch_ends(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
+        publish(self._est, state)
         stops = self._call("on_epoch_end", epoch, {**logs, "time": time.perf_counter() - self._begun})
         return (self._task is not None and self._task.epoch_ends()) or stops
 
     def is_out_of_time(self) -> bool:
         return self._max_time is not None and time.perf_counter() - self._begun >= self._max_time
 
-    def warn_out_of_time(self) -> None:
-        warn(
-            f"Training stopped after {self._est.n_iter_} iteration(s): max_time={self._max_time} seconds "
-            "have passed and the optimization hasn't converged yet.",
-            ConvergenceWarning,
-        )
-
     def _call(self, name: str, epoch: int, logs: dict[str, float]) -> bool:
         stops = False
         for callback in self._callbacks:
             if hook := getattr(callback, name, None):
                 stops |= bool(hook(self._est, epoch, dict(logs)))
+        if self._takes_edits and self._callbacks:
+            self._take_edits()
         return stops
+
+    def _take_edits(self) -> None:
+        self._state.weights = self._est._take_weights(self._est._layer_units(), self._dtype)

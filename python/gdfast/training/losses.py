@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.special import xlogy
 
-from gdfast.estimators._validation import Array
+from gdfast.training.arrays import Array
 
 Loss: TypeAlias = str | tuple[str, Sequence[float]]
 

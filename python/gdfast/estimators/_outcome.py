@@ -1,0 +1,94 @@
+"""What is said of how a fit has ended: scikit-learn's warnings and errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from gdfast.estimators._warnings import warn
+from gdfast.training.outcome import Outcome
+from gdfast.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from gdfast.estimators._base import BaseMLP
+
+_NON_FINITE_WEIGHTS = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+    "preprocessed."
+)
+
+
+def say(est: BaseMLP, outcome: Outcome, state: TrainingState, *, incremental: bool) -> None:
+    """Warn of what a user should know of the end; ValueError where there are no finite weights to keep."""
+    n_iter = state.records.n_iter
+    match outcome.reason:
+        case "interrupted":
+            warn("Training interrupted by user.")
+        case "out_of_time":
+            warn(
+                f"Training stopped after {n_iter} iteration(s): max_time={est.max_time} seconds have passed "
+                "and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+            )
+        case "diverged":
+            _say_diverged(state)
+        case "failed":
+            _say_failed(outcome, n_iter, est.max_iter)
+        case "flat" if not incremental:
+            _say_unless_finite(est, state)
+        case "max_iter" if est.solver != "annealing":
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization "
+                "hasn't converged yet.",
+                ConvergenceWarning,
+            )
+    is_over = outcome.reason not in ("interrupted", "diverged") and n_iter > 0
+    if est.solver == "annealing" and is_over and not np.isfinite(state.records.loss):
+        warn(
+            "Annealing has found no weights with a finite loss: the input data may contain large values and "
+            "need to be preprocessed.",
+            ConvergenceWarning,
+        )
+
+
+def _say_diverged(state: TrainingState) -> None:
+    """A ConvergenceWarning where there are other weights to keep."""
+    best = state.best_weights
+    if best is None or not best.is_finite():
+        raise ValueError(_NON_FINITE_WEIGHTS)
+    any_scored = state.records.best_validation_score > -np.inf
+    kept = "scored best on the validation set" if any_scored else "training began with, as none had a score"
+    warn(
+        f"Training diverged and stopped after {state.records.n_iter} iteration(s). {_NON_FINITE_WEIGHTS} The "
+        f"weights are those that {kept}.",
+        ConvergenceWarning,
+    )
+
+
+def _say_unless_finite(est: BaseMLP, state: TrainingState) -> None:
+    """Warn where training stops for want of improvement, but what should improve is not finite."""
+    what, value = "training loss", state.records.loss
+    if est.early_stopping:
+        what, value = "validation score", state.records.validation_scores[-1]
+    if not np.isfinite(value):
+        warn(
+            f"Training stopped after {state.records.n_iter} iteration(s): the {what} is {value}. The input "
+            "data may contain large values and need to be preprocessed.",
+            ConvergenceWarning,
+        )
+
+
+def _say_failed(outcome: Outcome, n_iter: int, max_iter: int) -> None:
+    message = (
+        f"lbfgs failed to converge after {n_iter} iteration(s) (status={outcome.status}):\n"
+        f"{outcome.message}\n"
+    )
+    if n_iter == max_iter:
+        message += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+    message += (
+        "\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
+    warn(message, ConvergenceWarning)

@@ -1,0 +1,76 @@
+"""``scoring`` as training takes it: a function of outputs."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import check_scoring, get_scorer
+
+from gdfast.estimators._warnings import warn
+from gdfast.training.arrays import Array
+
+if TYPE_CHECKING:
+    from gdfast.estimators._base import BaseMLP
+
+Score = Callable[[Array], float]
+
+
+def check_scorer(scoring: Any) -> None:
+    """ValueError where ``scoring`` names no scorer."""
+    if not isinstance(scoring, str) or scoring == "loss":
+        return
+    try:
+        get_scorer(scoring)
+    except ValueError:
+        raise ValueError(
+            f"scoring must be the name of one of scikit-learn's scorers (sklearn.metrics.get_scorer_names() "
+            f"lists them), 'loss', a callable or None; got {scoring!r}."
+        ) from None
+
+
+def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None) -> Score:
+    """The function that scores the estimator, and its outputs, by ``scoring`` on this set."""
+    scorer = check_scoring(est, est.scoring)
+    weights = {} if weight is None else {"sample_weight": weight}
+    if weights and not _takes_weights(scorer):
+        warn(f"scoring={est.scoring!r} takes no sample_weight: it is used without.")
+        weights = {}
+
+    def score(outputs: Array) -> float:
+        # scikit-learn's metrics raise where a prediction is not finite.
+        if not np.isfinite(outputs).all():
+            return np.nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(scorer(_nameless(est), X, y, **weights))
+
+    return score
+
+
+def check_scores(est: BaseMLP, score: Callable[[], Any]) -> None:
+    """ValueError that names ``scoring`` where it cannot score the first weights."""
+    if est.scoring is None or est.scoring == "loss":
+        return
+    try:
+        score()
+    except Exception as error:
+        raise ValueError(f"scoring={est.scoring!r} cannot score this model: {error}") from error
+
+
+def _takes_weights(scorer: Any) -> bool:
+    function = getattr(scorer, "_score_func", scorer)  # of scikit-learn's own scorers, the metric's
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin
+        return False
+    return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _nameless(est: BaseMLP) -> BaseMLP:
+    """The estimator for plain arrays: with feature names it would miss them every time."""
+    twin = copy.copy(est)
+    twin.__dict__.pop("feature_names_in_", None)
+    return twin

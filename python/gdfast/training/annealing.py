@@ -1,0 +1,151 @@
+"""Training without a gradient: simulated annealing of the weights over the compiled forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gdfast._annealing import anneal
+from gdfast.training.arrays import Array
+from gdfast.training.data import Data
+from gdfast.training.listeners import Listeners
+from gdfast.training.losses import Loss, mean_loss
+from gdfast.training.monitor import Monitor
+from gdfast.training.network import Network
+from gdfast.training.options import TrainingOptions
+from gdfast.training.outcome import Outcome
+from gdfast.training.state import TrainingState
+
+# Evaluations that make one iteration, between which everybody who watches is asked.
+EVALUATIONS = 100
+
+
+def train_annealing(
+    energy: Callable[[], float],
+    n_rows: int,
+    state: TrainingState,
+    options: TrainingOptions,
+    monitor: Monitor,
+    listeners: Listeners,
+) -> Outcome:
+    """Walk; the state's weights are the best seen, whoever looks at them.
+
+    Parameters
+    ----------
+    energy : callable
+        What is to be made small, of the state's weights as they are.
+    n_rows : int
+        The rows that one evaluation takes.
+    """
+    weights, records = state.weights, state.records
+
+    def energy_at(x: Array) -> float:
+        weights.put(x)
+        return energy()
+
+    start = weights.as_vector()
+    best = start
+    records.n_iter = records.no_improvement_count = 0
+    records.loss = np.nan  # not known yet
+    outcome = Outcome("max_iter")
+
+    def iterate(step: int, x: Array, value: float) -> bool:
+        nonlocal best, outcome
+        listeners.begin()
+        best, records.loss = x, value
+        if (step + 1) % EVALUATIONS:
+            return False
+        weights.put(x)
+        records.n_iter += 1
+        records.t += EVALUATIONS * n_rows
+        records.loss_curve.append(value)
+        if options.verbose:
+            print(f"Iteration {records.n_iter}, loss = {value:.8f}")
+        monitor.epoch_ends(value)
+        # A walk that is still hot stands still for long, so only a validation set says when it is enough.
+        is_flat = options.by_score and monitor.is_flat
+        stops = is_flat
+        if listeners.is_watched:
+            stops |= listeners.epoch_ends(state, records.n_iter - 1, {"loss": value, **monitor.logs})
+            if not stops and records.n_iter < options.max_iter:
+                stops = listeners.epoch_begins(state, records.n_iter, {})
+        if stops:
+            outcome = Outcome("flat" if is_flat else "stopped")
+        elif listeners.is_out_of_time():
+            outcome, stops = Outcome("out_of_time"), True
+        return bool(stops)
+
+    evaluations = options.max_iter * EVALUATIONS
+    try:
+        if listeners.is_watched and listeners.epoch_begins(state, 0, {}):
+            records.loss = energy_at(start)
+            return Outcome("stopped")
+        found = anneal(
+            energy_at,
+            start,
+            rng=np.random.default_rng(state.random_state.randint(2**31)),
+            max_evaluations=evaluations + _probes(evaluations) + 1,
+            **{"step_size": 0.1, **options.annealing},
+            callback=iterate,
+        )
+        best, records.loss = found.x, found.energy
+    except KeyboardInterrupt:
+        if not listeners.has_begun:  # nothing has been tried
+            raise
+        return Outcome("interrupted")
+    finally:
+        weights.put(best)
+    return outcome
+
+
+def _probes(evaluations: int) -> int:
+    """What finding the first temperature takes, see `anneal`."""
+    return min(max(1, evaluations // 100), 200)
+
+
+class Energy:
+    """The training loss with its penalty, or minus a score, of the state's weights.
+
+    Parameters
+    ----------
+    rows : ndarray or None
+        The rows of ``data`` to train on, None for all.
+    score : callable or None
+        Outputs to a score; ValueError where they lie outside of its domain. None: the loss.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        data: Data,
+        rows: Array | None,
+        state: TrainingState,
+        alpha: float,
+        score: Callable[[Array], float] | None,
+    ) -> None:
+        self._network, self._loss, self._data, self._rows, self._state = network, loss, data, rows, state
+        self._y, self._weight = data.targets_of(rows)
+        self._outputs = np.empty((len(self._y), state.weights.coefs[-1].shape[1]), data.dtype)
+        self._score = score
+        total = len(self._y) if self._weight is None else float(self._weight.sum(dtype=np.float64))
+        self._half_decay = 0.5 * alpha / total
+
+    def outputs(self) -> Array:
+        """Of the weights at hand; memory that the next call overwrites."""
+        self._network.forward(self._state.weights, self._data.X, self._rows, self._outputs)
+        return self._outputs
+
+    def __call__(self) -> float:
+        outputs = self.outputs()
+        if self._score is None:
+            coefs = self._state.weights.coefs
+            penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in coefs)
+            return mean_loss(self._loss, self._y, outputs, self._weight) + penalty
+        # Long jumps lead out of a metric's domain, to infinite predictions or, for a deviance, to zero.
+        try:
+            score = self._score(outputs)
+        except ValueError:
+            return np.inf
+        return np.inf if np.isnan(score) and not np.isfinite(outputs).all() else -score

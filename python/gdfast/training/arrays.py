@@ -1,0 +1,87 @@
+"""Arrays as the core takes them, and what a user's arrays must be for that."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+
+
+def convert(array: Array, dtype: DTypeLike, name: str) -> Array:
+    """A C-contiguous, aligned array of ``dtype``, itself where it is one; ValueError where a value does not
+    fit."""
+    with np.errstate(over="ignore"):
+        converted = np.require(array, dtype, ["C", "A"])
+    narrowed = array.dtype != converted.dtype and not np.can_cast(array.dtype, converted.dtype, "safe")
+    if narrowed and not np.isfinite(converted).all():
+        raise ValueError(f"Input {name} contains infinity or a value too large for {converted.dtype!r}.")
+    return converted
+
+
+def weights_dtype(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dtype[Any]:
+    """float32 where all weights are, else float64."""
+    all_single = all(np.asarray(a).dtype == np.float32 for a in (*coefs, *intercepts))
+    return np.dtype(np.float32 if all_single else np.float64)
+
+
+def as_weights(arrays: Sequence[Array], dtype: DTypeLike, *, writable: bool) -> list[Array]:
+    """The arrays as the core takes them; each is itself where it already is so."""
+    with np.errstate(over="ignore"):  # infinite weights are found by training
+        return [np.require(array, dtype, ["C", "A", "W"] if writable else ["C", "A"]) for array in arrays]
+
+
+def array_list(arrays: Any, name: str) -> list[Array]:
+    """What a user may have edited or replaced, as a list of arrays of real numbers; ValueError names it."""
+    if not isinstance(arrays, Sequence):
+        raise ValueError(f"{name} must be a list of arrays, got {arrays!r}.")
+    for i, array in enumerate(arrays):
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+            what = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise ValueError(f"{name}[{i}] must be an array of real numbers, got {what}.")
+    return list(arrays)
+
+
+def check_shapes(
+    coefs: Sequence[Array], intercepts: Sequence[Array], expected: Sequence[tuple[int, int]], makers: str
+) -> None:
+    """ValueError where the weights have other shapes than ``makers`` make."""
+    coef_shapes = [coef.shape for coef in coefs]
+    intercept_shapes = [intercept.shape for intercept in intercepts]
+    if coef_shapes != list(expected) or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
+        raise ValueError(
+            f"The weights at hand do not fit: {makers} make weights of the shapes {list(expected)}, with "
+            f"one bias for each column, but coefs_ have the shapes {coef_shapes} and intercepts_ "
+            f"{intercept_shapes}. Set hidden_layer_sizes to fit them, or fit anew with warm_start=False."
+        )
+
+
+def check_addressable(layer_units: Sequence[int], itemsize: int) -> None:
+    """ValueError where a network of these sizes cannot be addressed, let alone allocated."""
+    n_parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(layer_units))
+    if n_parameters * itemsize > sys.maxsize:
+        raise ValueError(
+            f"The network is too large: layers of {list(layer_units)} units have {n_parameters:.3g} "
+            f"parameters, more than {sys.maxsize} bytes can hold. Use smaller hidden_layer_sizes."
+        )
+
+
+def check_mean_weight(weight: Array | None, name: str, where: str = "", hint: str = "") -> None:
+    """ValueError where the sum of these weights, in the dtype of training, is none to divide a mean by."""
+    if weight is None:
+        return
+    limits = np.finfo(weight.dtype)
+    with np.errstate(over="ignore"):
+        total = float(weight.sum(dtype=np.float64))
+        magnitude = float(np.abs(weight).sum(dtype=np.float64))
+    least = max(float(limits.tiny), 4 * float(limits.eps) * magnitude)
+    if abs(total) > least and magnitude < 1 / float(limits.tiny):
+        return
+    how = "zero" if not magnitude else f"{total:.3g}, with magnitudes of {magnitude:.3g}"
+    message = f"{name} sums to {how}{where}: in {weight.dtype} a mean cannot be divided by that. {hint}"
+    raise ValueError(message.rstrip())

@@ -1,0 +1,170 @@
+"""Training by SciPy's L-BFGS-B over the core's loss and gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult, minimize
+
+from gdfast import _core
+from gdfast.training.arrays import Array
+from gdfast.training.data import Data
+from gdfast.training.listeners import Listeners
+from gdfast.training.losses import Loss
+from gdfast.training.monitor import Monitor
+from gdfast.training.network import MLP
+from gdfast.training.options import TrainingOptions
+from gdfast.training.outcome import Outcome
+from gdfast.training.state import TrainingState
+
+
+def train_lbfgs(
+    network: MLP,
+    loss: Loss,
+    data: Data,
+    state: TrainingState,
+    options: TrainingOptions,
+    monitor: Monitor,
+    listeners: Listeners,
+) -> Outcome:
+    """Take iterations over all rows.
+
+    The state's weights change when training ends, also by Ctrl-C with the last iterate that was accepted; and
+    at every iteration where somebody looks at them.
+    """
+    objective = _Objective(network, loss, data, state, options)
+    iterations = _Iterations(state, options, objective, monitor, listeners)
+    outcome = None
+    try:
+        result = minimize(
+            iterations.evaluate,
+            iterations.accepted.x,
+            method="L-BFGS-B",
+            jac=True,
+            callback=iterations.accept,
+            options={"maxfun": options.max_fun, "maxiter": options.max_iter, "gtol": options.tol},
+        )
+    except KeyboardInterrupt:
+        if not listeners.has_begun:  # no iterate has been accepted
+            raise
+        outcome = Outcome("interrupted")
+        result = iterations.accepted
+    except StopIteration:  # SciPy knows it from a callback, but not from an objective
+        result = iterations.accepted
+
+    diverged = not np.isfinite(result.x).all()
+    best = iterations.accepted if diverged or iterations.outcome is not None else result
+    state.records.n_iter = min(int(best.nit), options.max_iter)
+    state.records.loss = float(best.fun)
+    state.weights.put(best.x)
+    if diverged:
+        monitor.record_divergence()
+        return Outcome("diverged")
+    if outcome is not None or iterations.outcome is not None:
+        return outcome or iterations.outcome or Outcome("stopped")
+    if result.status == 0:
+        return Outcome("converged")
+    return Outcome("failed", str(result.message), int(result.status))
+
+
+class _Iterations:
+    """SciPy's iterations as epochs: what is validated, told and asked between two of them."""
+
+    def __init__(
+        self,
+        state: TrainingState,
+        options: TrainingOptions,
+        objective: _Objective,
+        monitor: Monitor,
+        listeners: Listeners,
+    ) -> None:
+        self._state = state
+        self._options = options
+        self._objective = objective
+        self._monitor = monitor
+        self._listeners = listeners
+        self._running = False
+        self.accepted = OptimizeResult(x=state.weights.as_vector(np.float64), fun=np.nan, nit=0)
+        self.outcome: Outcome | None = None
+        state.records.n_iter = state.records.no_improvement_count = 0
+
+    def evaluate(self, x: Array) -> tuple[float, Array]:
+        # An iteration begins with its first evaluation.
+        if not self._running:
+            self._running = True
+            if self._listeners.epoch_begins(self._state, self.accepted.nit, {}):
+                if not self.accepted.nit:
+                    self.accepted.fun, _ = self._objective(x)
+                self._stop(Outcome("stopped"))
+        return self._objective(x)
+
+    def accept(self, intermediate_result: OptimizeResult) -> None:
+        if not np.isfinite(intermediate_result.x).all():
+            return
+        self._running = False
+        self._listeners.begin()
+        self.accepted.x = intermediate_result.x.copy()
+        self.accepted.fun = intermediate_result.fun
+        self.accepted.nit += 1
+        if self._monitor.validation is not None or self._listeners.is_watched:
+            self._show()
+        if self._listeners.is_out_of_time():
+            self._state.records.n_iter = self.accepted.nit
+            self._stop(Outcome("out_of_time"))
+
+    def _show(self) -> None:
+        state, records = self._state, self._state.records
+        state.weights.put(self.accepted.x)
+        records.n_iter, records.loss = self.accepted.nit, float(self.accepted.fun)
+        if self._monitor.validation is not None:
+            self._monitor.epoch_ends(records.loss)
+        is_flat = self._options.by_score and self._monitor.is_flat
+        logs = {"loss": records.loss, **self._monitor.logs}
+        if self._listeners.epoch_ends(state, self.accepted.nit - 1, logs) or is_flat:
+            self._stop(Outcome("flat" if is_flat else "stopped"))
+
+    def _stop(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        raise StopIteration
+
+
+class _Objective:
+    """Loss and gradient as one function of one vector: all coefs, then all intercepts."""
+
+    def __init__(
+        self, network: MLP, loss: Loss, data: Data, state: TrainingState, options: TrainingOptions
+    ) -> None:
+        weights = state.weights
+        self._weights = np.empty(sum(array.size for array in weights), weights.dtype)
+        self._gradient = np.empty_like(self._weights)
+        at, gradients = weights.split(self._weights), weights.split(self._gradient)
+        n_layers = len(weights.coefs)
+        alpha = options.step.alpha
+        self._coefs = at[:n_layers]
+        self._arguments: dict[str, Any] = {
+            "X": data.X,
+            "y": data.y,
+            "coefs": self._coefs,
+            "intercepts": at[n_layers:],
+            "activations": network.activations,
+            "loss": loss,
+            "alpha": alpha,
+            "sample_weight": data.weight,
+            "coef_grads": gradients[:n_layers],
+            "intercept_grads": gradients[n_layers:],
+            "n_threads": network.n_threads,
+        }
+        # For several outputs scikit-learn's squared error is their mean, its gradient their sum's: its
+        # results come only from a line search over this very pair.
+        self._averaged_outputs = weights.coefs[-1].shape[1] if loss == "squared_error" else 1
+        total_weight = len(data.y) if data.weight is None else float(data.weight.sum(dtype=np.float64))
+        self._half_decay = 0.5 * alpha / total_weight
+
+    def __call__(self, x: Array) -> tuple[float, Array]:
+        np.copyto(self._weights, x, casting="same_kind")
+        loss = _core.loss_and_grad(**self._arguments)
+        if self._averaged_outputs > 1:
+            penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in self._coefs)
+            loss = (loss - penalty) / self._averaged_outputs + penalty
+        return loss, self._gradient.astype(np.float64)

@@ -1,0 +1,35 @@
+"""Who is told of a training run, and may end it."""
+
+from __future__ import annotations
+
+from gdfast.training.state import TrainingState
+
+
+class Listeners:
+    """Nobody; to be derived from.
+
+    Attributes
+    ----------
+    is_watched : bool
+        Whether somebody may look at the weights, or edit them, between two epochs.
+    has_begun : bool
+        Whether a step has been taken, so that the run is to stay however it ends.
+    """
+
+    is_watched: bool = False
+    has_begun: bool = False
+
+    def begin(self) -> None:
+        """Hear that a step has been taken."""
+        self.has_begun = True
+
+    def epoch_begins(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
+        """Hear that an epoch begins; whether to stop before it. May replace the state's weights."""
+        return False
+
+    def epoch_ends(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
+        """Hear that an epoch is over; whether to stop. May replace the state's weights."""
+        return False
+
+    def is_out_of_time(self) -> bool:
+        return False

@@ -1,0 +1,151 @@
+"""What says whether training gets better: the training loss, or the score on a validation set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gdfast.training.arrays import Array
+from gdfast.training.data import Data
+from gdfast.training.losses import Loss, mean_loss
+from gdfast.training.network import Network
+from gdfast.training.options import TrainingOptions
+from gdfast.training.state import Records, TrainingState
+
+
+class Validation:
+    """Samples that are not trained on.
+
+    Parameters
+    ----------
+    network : Network
+    data : Data
+    rows : ndarray of shape (n_rows,) or None
+        The rows of ``data`` that are meant, None for all.
+    loss : str or tuple
+        By the core's name.
+    n_outputs : int
+    score : callable or None
+        Outputs, of shape (n_rows, n_outputs), to a score; None scores by minus the loss.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        data: Data,
+        rows: Array | None,
+        loss: Loss,
+        n_outputs: int,
+        score: Callable[[Array], float] | None,
+    ) -> None:
+        self._network = network
+        self._X, self._rows = data.X, rows
+        self._y, self._weight = data.targets_of(rows)
+        self._loss = loss
+        self._score = score
+        self._outputs = np.empty((len(self._y), n_outputs), data.dtype)
+
+    def measure(self, state: TrainingState) -> tuple[float, float]:
+        """Loss and score of the state's weights."""
+        self._network.forward(state.weights, self._X, self._rows, self._outputs)
+        loss = mean_loss(self._loss, self._y, self._outputs, self._weight)
+        return loss, -loss if self._score is None else self._score(self._outputs)
+
+
+class Monitor:
+    """Improvement, how long there has been none, and the weights that scored best.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Its weights are those to begin with: they are the best until others score better.
+    options : TrainingOptions
+    validation : Validation or None
+    scored_by : object
+        What scores are scores of; those of another kind are forgotten.
+
+    Attributes
+    ----------
+    logs : dict of str to float
+        The last loss and score on the validation set, by the names that callbacks know.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        options: TrainingOptions,
+        validation: Validation | None,
+        scored_by: Any,
+    ) -> None:
+        self._state = state
+        self._options = options
+        self.validation = validation
+        self.logs: dict[str, float] = {}
+        state.best_weights = None
+        if validation is None:
+            return
+        state.best_weights = state.weights.copy()
+        records = state.records
+        if getattr(records, "validation_scores", None) is None or state.scored_by != scored_by:
+            records.validation_scores, records.best_validation_score = [], -np.inf
+            records.validation_loss_curve = []
+        else:
+            # Scores on another set cannot be compared: the weights that were best there are what has to be
+            # beaten here.
+            _, score = validation.measure(state)
+            records.best_validation_score = score if score > -np.inf else -np.inf
+        state.scored_by = scored_by
+
+    @property
+    def _records(self) -> Records:
+        return self._state.records
+
+    def epoch_ends(self, loss: float, *, diverged: bool = False) -> None:
+        """Take note of an epoch's training loss, and evaluate its weights; where it has ``diverged``, NaN is
+        recorded, for the weights at hand are those of the epoch before."""
+        records, tol = self._records, self._options.tol
+        improved = False
+        if self.validation is not None:
+            improved = self._validate(diverged)
+        if not self._options.by_score and self._options.solver != "lbfgs":
+            # Written so that a NaN is no improvement.
+            improved = loss <= records.best_loss - tol
+            if loss < records.best_loss:
+                records.best_loss = loss
+        records.no_improvement_count = 0 if improved else records.no_improvement_count + 1
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether there has been no improvement for longer than is let pass."""
+        return self._records.no_improvement_count > self._options.n_iter_no_change
+
+    def record_divergence(self) -> None:
+        """Record NaN for weights that are no longer finite."""
+        if self.validation is not None:
+            self._validate(diverged=True)
+
+    def restore_best(self) -> None:
+        """Put the weights that scored best back."""
+        if self._state.best_weights is not None:
+            self._state.weights.assign(self._state.best_weights)
+
+    def _validate(self, diverged: bool) -> bool:
+        records, state = self._records, self._state
+        assert self.validation is not None
+        loss, score = (np.nan, np.nan) if diverged else self.validation.measure(state)
+        records.validation_loss_curve.append(loss)
+        records.validation_scores.append(score)
+        self.logs = {"val_loss": loss, "val_score": score}
+        if self._options.verbose:
+            print(f"Validation score: {score:f}")
+        # Written so that neither NaN nor an error beyond all numbers is an improvement.
+        improved = score > -np.inf and score >= records.best_validation_score + self._options.tol
+        if score > records.best_validation_score:
+            records.best_validation_score = score
+            if state.best_weights is not None and state.best_weights.is_alike(state.weights):
+                state.best_weights.assign(state.weights)
+            else:
+                state.best_weights = state.weights.copy()
+        return bool(improved)

@@ -1,0 +1,229 @@
+"""Networks as plain values: their functions, what makes them train, and their outputs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gdfast import _core
+from gdfast.training.activations import Activation
+from gdfast.training.arrays import Array, as_weights
+from gdfast.training.data import Sequences
+from gdfast.training.losses import Loss
+from gdfast.training.options import StepOptions
+from gdfast.training.weights import Weights
+
+GATES = {"elman": 1, "gru": 3, "lstm": 4}
+
+
+class Trainer(Protocol):
+    """The core's, or one that is called as it is."""
+
+    @property
+    def records(self) -> Any: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def state_is_finite(self) -> bool: ...
+    def load(self) -> None: ...
+    def state_dict(self) -> Any: ...
+    def load_state_dict(self, state: Any) -> None: ...
+    def run_epoch(
+        self,
+        X: Any,
+        y: Array,
+        order: Array | None = None,
+        sample_weight: Array | None = None,
+        *,
+        learning_rate: Any,
+        backprop_depth: int,
+    ) -> tuple[float, bool]: ...
+
+
+class Network(ABC):
+    """What is between inputs and outputs, without its weights."""
+
+    @abstractmethod
+    def forward(self, weights: Weights, X: Any, rows: Array | None, out: Array) -> None:
+        """The outputs of these rows (None: all) into ``out``, of shape (n_rows, n_outputs)."""
+
+    @abstractmethod
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+        """A trainer of these very arrays; ``arguments`` are its batch size, rule and seed."""
+
+    def steps_per_batch(self, X: Any) -> int:
+        """How many updates a batch makes, at most."""
+        return 1
+
+
+@dataclass(frozen=True)
+class MLP(Network):
+    """A multilayer perceptron.
+
+    Attributes
+    ----------
+    activations : sequence of str or (str, float)
+        One for each hidden layer, as the core takes it.
+    output : str
+        The output layer's activation.
+    n_threads : int
+        As the core takes it: at most so many, 0 to choose.
+    dropout : list of float or None
+        A rate for the inputs and one for each hidden layer.
+    bn_momentum, bn_epsilon : float
+        Of batch normalisation, where the weights have what it keeps.
+    """
+
+    activations: Sequence[Activation]
+    output: str
+    n_threads: int
+    dropout: Sequence[float] | None = None
+    bn_momentum: float = 0.1
+    bn_epsilon: float = 1e-5
+
+    def arguments(self, weights: Weights) -> dict[str, Any]:
+        """What the core's forward pass takes, beside X."""
+        arguments: dict[str, Any] = {
+            "coefs": weights.coefs,
+            "intercepts": weights.intercepts,
+            "activations": self.activations,
+            "output": self.output,
+            "n_threads": self.n_threads,
+        }
+        if (norms := weights.norms()) is not None:
+            arguments.update(batch_norm=norms, bn_epsilon=self.bn_epsilon)
+        return arguments
+
+    def forward(self, weights: Weights, X: Any, rows: Array | None, out: Array) -> None:
+        _core.forward(X, rows=rows, out=out, **self.arguments(weights))
+
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+        if self.dropout is not None:
+            arguments["dropout"] = list(self.dropout)
+        if (norms := weights.norms()) is not None:
+            arguments.update(batch_norm=norms, bn_momentum=self.bn_momentum, bn_epsilon=self.bn_epsilon)
+        return _core.Trainer(
+            weights.coefs,
+            weights.intercepts,
+            self.activations,
+            loss,
+            n_threads=self.n_threads,
+            **asdict(step),
+            **arguments,
+        )
+
+
+@dataclass(frozen=True)
+class RNN(Network):
+    """Recurrent layers under a dense head.
+
+    Attributes
+    ----------
+    cell : {"elman_tanh", "elman_relu", "gru", "lstm"}
+    per_step : bool
+        Whether there is an output for each step, or one for each sequence.
+    tbptt : (int, int) or None
+        Steps between updates, and steps that a gradient reaches back.
+    output, n_threads
+        As for `MLP`.
+    """
+
+    cell: str
+    per_step: bool
+    tbptt: tuple[int, int] | None
+    output: str
+    n_threads: int
+
+    def state_widths(self, weights: Weights) -> list[int]:
+        """Numbers in the state of a sequence, by layer: an LSTM has the hidden and the cell state."""
+        return [np.shape(coef)[0] * (2 if self.cell == "lstm" else 1) for coef in weights.coefs[1:-1:2]]
+
+    def run(self, weights: Weights, X: Sequences, states: list[Array]) -> Array:
+        """The outputs; ``states`` are where sequences begin, and then where they end."""
+        dtype = states[0].dtype
+        return _core.sequence_forward(
+            X.as_type(dtype).steps,
+            X.starts,
+            as_weights(weights.coefs, dtype, writable=False),
+            as_weights(weights.intercepts, dtype, writable=False),
+            self.cell,
+            self.output,
+            per_step=self.per_step,
+            states=states,
+            n_threads=self.n_threads,
+        )
+
+    def forward(self, weights: Weights, X: Sequences, rows: Array | None, out: Array) -> None:
+        if rows is not None:
+            X = X.take(rows)
+        dtype = np.dtype(np.float32 if np.result_type(X.dtype, weights.dtype) == np.float32 else np.float64)
+        out[...] = self.run(weights, X, [np.zeros((len(X), n), dtype) for n in self.state_widths(weights)])
+
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+        core = _core.SequenceTrainer(
+            weights.coefs,
+            weights.intercepts,
+            self.cell,
+            loss,
+            per_step=self.per_step,
+            tbptt=self.tbptt,
+            n_threads=self.n_threads,
+            **asdict(step),
+            **arguments,
+        )
+        return SequenceTrainer(core, self.state_widths(weights), weights.dtype)
+
+    def steps_per_batch(self, X: Sequences) -> int:
+        return -(-int(X.lengths.max()) // self.tbptt[0]) if self.per_step and self.tbptt else 1
+
+
+class SequenceTrainer:
+    """The core's trainer of sequences, called as the one of rows is; it goes on from carried states."""
+
+    def __init__(self, core: Any, widths: list[int], dtype: np.dtype[Any]) -> None:
+        self._core = core
+        self._widths = widths
+        self._dtype = dtype
+        self.load = core.load
+        self.state_dict = core.state_dict
+        self.load_state_dict = core.load_state_dict
+
+    @property
+    def step(self) -> int:
+        return int(self._core.step)
+
+    @property
+    def state_is_finite(self) -> bool:
+        return bool(self._core.state_is_finite)
+
+    @property
+    def records(self) -> Any:
+        return self._core.records
+
+    def run_epoch(
+        self,
+        X: Sequences,
+        y: Array,
+        order: Array | None = None,
+        sample_weight: Array | None = None,
+        *,
+        learning_rate: Any,
+        backprop_depth: int,
+    ) -> tuple[float, bool]:
+        states = None
+        if X.carried is not None:
+            before = X.carried.arrays
+            if before is None:
+                states = [np.zeros((len(X), width), self._dtype) for width in self._widths]
+            else:
+                states = [np.array(state, self._dtype, order="C") for state in before]
+        loss, finite = self._core.run_epoch(
+            X.steps, X.starts, y, order, sample_weight, learning_rate=learning_rate, states=states
+        )
+        if X.carried is not None and finite:
+            X.carried.arrays = states
+        return loss, finite

@@ -1,0 +1,100 @@
+"""What a step does beyond the plain one, and how long training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
+
+# Rows to a batch where the user has not said how many.
+AUTO_BATCH_SIZE = 200
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """The arguments of a step, by the names under which the core reads them.
+
+    Attributes
+    ----------
+    alpha, l1_ratio : float
+        The penalty ``alpha ((1 - l1_ratio) / 2 sum w^2 + l1_ratio sum |w|)``.
+    weight_decay : float
+        Decoupled: weights shrink by the learning rate times this.
+    clip_value, clip_norm, clip_layer_norm : float, "auto" (of clip_norm) or None
+        Limits of a gradient's components, of its norm, of each layer's norm.
+    gradient_noise : float
+        Variance of the noise of the first step.
+    records : bool
+        Whether to record the norms of gradients and weights, and the size of steps.
+    """
+
+    alpha: float = 0.0
+    l1_ratio: float = 0.0
+    weight_decay: float = 0.0
+    clip_value: float | None = None
+    clip_norm: Any = None
+    clip_layer_norm: float | None = None
+    gradient_noise: float = 0.0
+    records: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How training goes on.
+
+    Attributes
+    ----------
+    solver : {"stochastic", "lbfgs", "annealing"}
+    max_iter : int
+        Epochs, or iterations.
+    tol : float
+        The least improvement; lbfgs: of the gradient.
+    n_iter_no_change : float
+        Epochs without improvement that are let pass.
+    by_score : bool
+        Whether the validation score decides that, or the training loss.
+    batch_size : int
+    shuffle : bool
+    single_epoch : bool
+        Whether one epoch is all, whose end is no reason to warn.
+    backprop_depth : int, callable or None
+        Weight layers, from the output, that a gradient reaches; of each epoch.
+    max_fun : int
+        Evaluations of lbfgs.
+    annealing : mapping
+        Arguments of the walk.
+    verbose : bool
+    """
+
+    solver: str
+    max_iter: int
+    tol: float
+    n_iter_no_change: float
+    by_score: bool
+    step: StepOptions
+    batch_size: int = AUTO_BATCH_SIZE
+    shuffle: bool = True
+    single_epoch: bool = False
+    backprop_depth: int | Callable[[int], int] | None = None
+    max_fun: int = 15_000
+    annealing: Mapping[str, Any] = field(default_factory=dict)
+    verbose: Any = False
+
+    def depth_of_epoch(self, epoch: int, n_layers: int) -> int:
+        """How many weight layers, counted from the output, this epoch's gradients reach."""
+        if self.backprop_depth is None:
+            return n_layers
+        if not callable(self.backprop_depth):
+            return int(self.backprop_depth)
+        depth = self.backprop_depth(epoch)
+        check_depth(depth, n_layers)
+        return int(depth)
+
+
+def check_depth(depth: Any, n_layers: int) -> None:
+    if not isinstance(depth, Integral) or isinstance(depth, bool) or not 1 <= int(depth) <= n_layers:
+        raise ValueError(
+            f"backprop_depth must be an integer from 1 (the output layer) to {n_layers} (all weight layers "
+            f"of this network), a callable of the epoch that returns one, or None for all; got {depth!r}."
+        )

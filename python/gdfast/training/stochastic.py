@@ -1,0 +1,120 @@
+"""Training by stochastic gradient descent: epochs, and when to stop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gdfast.training.data import Data
+from gdfast.training.listeners import Listeners
+from gdfast.training.losses import Loss
+from gdfast.training.monitor import Monitor
+from gdfast.training.network import Network, Trainer
+from gdfast.training.options import TrainingOptions
+from gdfast.training.outcome import Outcome
+from gdfast.training.state import Records, TrainingState
+
+
+def train_stochastic(
+    network: Network,
+    loss: Loss,
+    data: Data,
+    state: TrainingState,
+    options: TrainingOptions,
+    monitor: Monitor,
+    listeners: Listeners,
+) -> Outcome:
+    """Take epochs over the rows of the state's order; ValueError where samples' weights allow no step."""
+    optimizer, order, records = state.optimizer, state.order, state.records
+    assert optimizer is not None
+    assert order is not None
+
+    def trainer() -> Trainer:
+        return optimizer.trainer(
+            network, state.weights, loss, options.step, batch_size=options.batch_size, n_samples=len(order)
+        )
+
+    steps = math.ceil(len(order) / options.batch_size) * network.steps_per_batch(data.X)
+    current = trainer()
+    records.n_iter = 0
+    finite = True
+    try:
+        for epoch in range(options.max_iter):
+            rates = optimizer.epoch_begins(options.max_iter - epoch, steps, records.t)
+            learning_rate = float(np.mean(rates))
+            if listeners.is_watched:
+                if listeners.epoch_begins(state, epoch, {"learning_rate": learning_rate}):
+                    return Outcome("stopped")
+                current = trainer()  # somebody may have edited or replaced the weights
+            rows = order.of_next_epoch(options.shuffle)
+            steps_before = current.step
+            try:
+                mean_loss, finite = current.run_epoch(
+                    data.X,
+                    data.y,
+                    rows,
+                    data.weight,
+                    learning_rate=rates,
+                    backprop_depth=options.depth_of_epoch(optimizer.epoch, len(state.weights.coefs)),
+                )
+            finally:
+                if current.step > steps_before:
+                    listeners.begin()
+            if not options.single_epoch and current.step == steps_before:
+                raise ValueError("sample_weight leaves no batch to train on: in each the weights cancel out.")
+            if not finite and monitor.validation is None:
+                break
+            _record(records, current, mean_loss, learning_rate, len(order), options)
+            monitor.epoch_ends(mean_loss, diverged=not finite)
+            stops = optimizer.epoch_ends(records.t, monitor.logs.get("val_loss", mean_loss))
+            reason = "stopped"
+            if monitor.is_flat:
+                if optimizer.stops_on_plateau(_plateau_message(options), options.verbose):
+                    stops, reason = True, "flat"
+                else:
+                    records.no_improvement_count = 0
+            if listeners.is_watched:
+                logs = {"loss": mean_loss, "learning_rate": learning_rate, **monitor.logs}
+                stops |= listeners.epoch_ends(state, epoch, logs)
+            if not finite:
+                break
+            if stops or options.single_epoch:
+                return Outcome("flat" if reason == "flat" else "stopped")
+            if listeners.is_out_of_time():
+                return Outcome("out_of_time")
+        else:
+            return Outcome("max_iter")
+    except KeyboardInterrupt:
+        if not listeners.has_begun:  # nothing has been trained
+            raise
+        if not optimizer.is_finite():
+            state.optimizer = None
+        return Outcome("interrupted")
+    state.optimizer = None  # its moments are lost, so that going on has to begin with new ones
+    return Outcome("diverged")
+
+
+def _record(
+    records: Records, trainer: Trainer, loss: float, rate: float, n_rows: int, options: TrainingOptions
+) -> None:
+    records.n_iter += 1
+    records.loss = loss
+    records.t += n_rows
+    records.loss_curve.append(loss)
+    records.learning_rate_curve.append(rate)
+    if options.step.records:
+        if not hasattr(records, "gradient_records"):
+            records.gradient_records = {}
+        for name, values in (trainer.records or {}).items():
+            records.gradient_records.setdefault(name, []).append(values)
+    if options.verbose:
+        print(f"Iteration {records.n_iter}, loss = {loss:.8f}")
+
+
+def _plateau_message(options: TrainingOptions) -> str:
+    what = "Validation score" if options.by_score else "Training loss"
+    return (
+        f"{what} did not improve more than tol={options.tol:f} for {options.n_iter_no_change} consecutive "
+        "epochs."
+    )

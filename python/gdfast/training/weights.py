@@ -1,0 +1,113 @@
+"""All that training changes of a network, as lists of plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from gdfast.training.arrays import Array, array_list, as_weights, weights_dtype
+
+# The attributes under which an estimator has them. What batch normalisation keeps is a list for each of the
+# last four, with an array for each hidden layer.
+NORMS = ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_")
+NAMES = ("coefs_", "intercepts_", *NORMS)
+
+
+@dataclass
+class Weights:
+    """A list of arrays by each name of `NAMES` that there is: the last four with batch normalisation."""
+
+    lists: dict[str, list[Array]]
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any], dtype: np.dtype[Any] | None = None) -> Self:
+        """Of attributes that a user may have edited or replaced, in ``dtype`` or their own; ValueError names
+        what is no list of arrays. Lists and arrays are themselves where they can be."""
+        checked = {name: array_list(attributes.get(name), name) for name in NAMES[:2]}
+        checked |= {name: array_list(attributes[name], name) for name in NORMS if name in attributes}
+        if dtype is None:
+            dtype = weights_dtype(checked["coefs_"], checked["intercepts_"])
+        lists = {}
+        for name, arrays in checked.items():
+            taken, given = as_weights(arrays, dtype, writable=True), attributes[name]
+            same = isinstance(given, list) and all(a is b for a, b in zip(given, taken, strict=True))
+            lists[name] = given if same else taken
+        return cls(lists)
+
+    @property
+    def coefs(self) -> list[Array]:
+        return self.lists["coefs_"]
+
+    @property
+    def intercepts(self) -> list[Array]:
+        return self.lists["intercepts_"]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return weights_dtype(self.coefs, self.intercepts)
+
+    def norms(self) -> list[tuple[Array, ...]] | None:
+        """Gamma, beta, mean and variance of each hidden layer, as the core takes them; None where none is
+        normalised."""
+        if NORMS[0] not in self.lists:
+            return None
+        return list(zip(*(self.lists[name] for name in NORMS), strict=True))
+
+    def begin_norms(self, sizes: list[int]) -> None:
+        """Begin what batch normalisation keeps of hidden layers of these sizes."""
+        for name, value in zip(NORMS, (1, 0, 0, 1), strict=True):
+            self.lists[name] = [np.full(n, value, self.dtype) for n in sizes]
+
+    def check_norms(self, sizes: list[int]) -> None:
+        """ValueError where what batch normalisation keeps is not for hidden layers of these sizes."""
+        for name in NORMS if any(name in self.lists for name in NORMS) else ():
+            shapes = [array.shape for array in array_list(self.lists.get(name), name)]
+            if shapes != [(n,) for n in sizes]:
+                raise ValueError(
+                    f"{name} must hold an array for each hidden layer, of the sizes {list(sizes)}; got "
+                    f"{shapes}."
+                )
+
+    def __iter__(self) -> Iterator[Array]:
+        for arrays in self.lists.values():
+            yield from arrays
+
+    def copy(self) -> Weights:
+        return Weights({name: [array.copy() for array in arrays] for name, arrays in self.lists.items()})
+
+    def is_alike(self, other: Weights) -> bool:
+        """Whether the other has arrays of the same shapes and dtypes."""
+
+        def kinds(weights: Weights) -> dict[str, list[Any]]:
+            return {name: [(a.shape, a.dtype) for a in arrays] for name, arrays in weights.lists.items()}
+
+        return kinds(self) == kinds(other)
+
+    def assign(self, other: Weights) -> None:
+        """Take the other's numbers where both are alike, and else its arrays."""
+        if not self.is_alike(other):
+            self.lists = dict(other.lists)
+            return
+        for target, source in zip(self, other, strict=True):
+            np.copyto(target, source)
+
+    def is_finite(self) -> bool:
+        return all(bool(np.isfinite(array).all()) for array in self)
+
+    # For solvers that see one vector.
+
+    def as_vector(self, dtype: Any = None) -> Array:
+        return np.concatenate([array.ravel() for array in self], dtype=dtype)
+
+    def split(self, vector: Array) -> list[Array]:
+        """Views of the vector in the shapes of the arrays."""
+        bounds = np.cumsum([array.size for array in self])[:-1]
+        parts = np.split(vector, bounds)
+        return [part.reshape(array.shape) for part, array in zip(parts, self, strict=True)]
+
+    def put(self, vector: Array) -> None:
+        for array, part in zip(self, self.split(vector), strict=True):
+            np.copyto(array, part, casting="same_kind")
