@@ -135,11 +135,11 @@ def rprop(
     step_sizes: tuple[float, float] = (1e-6, 50.0), weight_decay: float = 0.0,
 ) -> Stepped:  # fmt: skip
     w, g = decayed(w, g, lr, weight_decay, False)
-    turn = np.sign(g) * np.sign(s["before"])
-    size = np.where(s["size"] == 0, lr, s["size"])  # the first step's
+    turn = np.sign(g) * np.sign(s["prev"])
+    size = np.where(s["step_size"] == 0, lr, s["step_size"])  # the first step's
     size = np.clip(size * np.where(turn > 0, etas[1], np.where(turn < 0, etas[0], 1)), *step_sizes)
     g = np.where(turn < 0, 0, g)
-    return w - np.sign(g) * size, {"before": g, "size": size}
+    return w - np.sign(g) * size, {"prev": g, "step_size": size}
 
 
 RULES = {
@@ -157,7 +157,7 @@ def slots(rule: str, params: Mapping[str, Any]) -> dict[str, float]:
         return {name: 0.0 for name, here in used.items() if here}
     if rule == "adagrad":
         return {"sum": params.get("initial_accumulator_value", 0.0)}
-    names = {"adadelta": "v delta", "nadam": "m v", "adamax": "m u", "lion": "m", "rprop": "before size"}
+    names = {"adadelta": "v delta", "nadam": "m v", "adamax": "m u", "lion": "m", "rprop": "prev step_size"}
     return dict.fromkeys(names.get(rule, "m v v_max" if params.get("amsgrad") else "m v").split(), 0.0)
 
 

@@ -63,7 +63,6 @@ PYBIND11_MODULE(_core, m) {
     m.attr("__version__") = GDFAST_VERSION;
     gdfast::register_module_functions(m);
     gdfast::register_kernels(m);
-    gdfast::register_rules(m);
     gdfast::register_optimizer(m);
     gdfast::register_shuffle(m);
     gdfast::register_trainer(m);

@@ -1,6 +1,6 @@
-// Optimizer as Python sees it: a rule, and its state for one list of arrays. A step on twenty small arrays
-// takes about a microsecond, so what is checked of each array is checked here, in a few instructions, every
-// time: nothing is remembered of an array but its shape.
+// Optimizer as Python sees it: a rule, and its state for one list of arrays, or a caller's for one array. A
+// step on twenty small arrays takes about a microsecond, so what is checked of each array is checked here, in
+// a few instructions, every time: nothing is remembered of an array but its shape.
 #include <algorithm>
 #include <cmath>
 #include <tuple>
@@ -95,7 +95,7 @@ struct Extent {
     bool written;
 };
 
-void check_apart(std::vector<Extent>& extents, const Arrays& params, const Arrays& grads) {
+void check_all_apart(std::vector<Extent>& extents, const Arrays& params, const Arrays& grads) {
     std::sort(extents.begin(), extents.end(),
               [](const Extent& a, const Extent& b) { return a.first < b.first; });
     const Extent *furthest = nullptr, *furthest_written = nullptr;
@@ -120,6 +120,38 @@ struct Slots {
     std::vector<Buffer<T>> arrays;  // one to a slot: the states of all parameters, one after another
 };
 
+// One step on arrays of one shape: param and each array of state written, grad read.
+template <class T>
+void update_array(const RuleSpec& rule, const py::object& param, const py::object& grad,
+                  const py::dict& state, int64_t step, double lr) {
+    const std::vector<Slot> slots = rule.slots();
+    for (const Slot& slot : slots)
+        if (!state.contains(slot.name))
+            throw py::value_error("state must have '" + std::string(slot.name) + "' for this rule");
+    if (state.size() != slots.size())
+        throw py::value_error("state holds more than this rule keeps: it is another rule's");
+    const py::array values = checked_array<T>(param, "param", Access::write);
+    Updated<T> array{};
+    array.n = values.size();
+    array.w = static_cast<T*>(const_cast<void*>(values.data()));
+    array.g = checked_like<T>(values, grad, "grad", Access::read);
+    check_apart(param, "param", grad, "grad");
+    std::vector<py::object> states;  // references of our own: the dict may change while the GIL is released
+    for (const Slot& slot : slots) {
+        const py::object values_of_slot = state[slot.name];
+        array.states[states.size()] = checked_like<T>(values, values_of_slot, slot.name, Access::write);
+        check_apart(values_of_slot, slot.name, param, "param");
+        check_apart(values_of_slot, slot.name, grad, "grad");
+        for (size_t j = 0; j < states.size(); ++j)
+            check_apart(values_of_slot, slot.name, states[j], slots[j].name);
+        states.push_back(values_of_slot);
+    }
+    const RuleStep<T> scalars = rule.at<T>(step, lr, 0);
+    const int limit = thread_limit(0);
+    py::gil_scoped_release released;
+    update_all<T>(rule.rule, scalars, {array}, limit);
+}
+
 class Optimizer {
 public:
     Optimizer(const std::string& name, const py::dict& params) : rule_(rule_named(name, params)) {}
@@ -138,6 +170,25 @@ public:
             step_typed<float>(p, g, lr);
         else
             step_typed<double>(p, g, lr);
+    }
+
+    // The names of the arrays that the rule keeps of each parameter, and what fills them at first.
+    py::dict slots() const {
+        py::dict slots;
+        for (const Slot& slot : rule_.slots()) slots[slot.name] = slot.initial;
+        return slots;
+    }
+
+    // A step with state of the caller's own: nothing of this optimizer changes.
+    void update(const py::object& param, const py::object& grad, const py::dict& state, int64_t step,
+                double lr) const {
+        if (step < 1)
+            throw py::value_error("step must be at least 1 (the first step), got " + std::to_string(step));
+        RuleSpec rule = rule_;
+        // A velocity that is passed is kept, though nothing of it is carried on.
+        if (rule.rule == Rule::sgd && state.size() == 1) rule.rule = Rule::momentum;
+        const auto typed = is_float32(param, "param") ? update_array<float> : update_array<double>;
+        typed(rule, param, grad, state, step, lr);
     }
 
     // Other hyper-parameters from the next step on, of the same rule.
@@ -236,7 +287,7 @@ private:
             extent(a.w, true);
             extent(a.g, false);
         }
-        check_apart(extents, params, grads);
+        check_all_apart(extents, params, grads);
         if (!bound_) {
             std::vector<Sizes> shapes;
             for (size_t i = 0; i < count; ++i) shapes.push_back(shape_of(params[i]));
@@ -343,6 +394,9 @@ void register_optimizer(py::module_& m) {
     py::class_<Optimizer>(m, "Optimizer")
         .def(py::init<const std::string&, const py::dict&>(), py::arg("rule"), py::arg("rule_params"))
         .def("step", &Optimizer::step, py::arg("params"), py::arg("grads"), py::arg("lr"))
+        .def("slots", &Optimizer::slots)
+        .def("update", &Optimizer::update, py::arg("param"), py::arg("grad"), py::arg("state"),
+             py::arg("step"), py::arg("lr"))
         .def("set_rule", &Optimizer::set_rule, py::arg("rule"), py::arg("rule_params"))
         .def("state_dict", &Optimizer::state_dict)
         .def("load_state_dict", &Optimizer::load_state_dict, py::arg("state"))

@@ -9,7 +9,6 @@ namespace gdfast {
 // A rule and its hyper-parameters; raises ValueError or TypeError that name what is wrong.
 RuleSpec rule_named(const std::string& name, const py::dict& params);
 
-void register_rules(py::module_& m);
 void register_optimizer(py::module_& m);
 
 }  // namespace gdfast

@@ -24,6 +24,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/rules.h"
+
 namespace gdfast {
 
 enum class Activation : int {
@@ -62,27 +64,6 @@ enum class Loss : int {
     quantile
 };
 constexpr int kLosses = 7;
-
-// One entry per kernel: what a hyper-parameter only scales is no rule of its own (AdamW is adam with `keep`).
-enum class Rule : int {
-    sgd,
-    momentum,
-    nesterov,
-    adagrad,
-    rmsprop,
-    rmsprop_momentum,
-    rmsprop_centered,
-    rmsprop_centered_momentum,
-    adadelta,
-    adam,
-    amsgrad,
-    nadam,
-    adamax,
-    lion,
-    rprop,
-};
-constexpr int kRules = 15;
-constexpr int kMostStates = 3;  // arrays of state that a rule may have, each as large as the parameters
 
 // What a sum starts from.
 enum class Start : int { zero, bias, output };
@@ -178,20 +159,6 @@ struct SparseOuter {
     const T* b;  // one panel of deltas
     T* g;        // (height, P)
     int height, columns;
-};
-
-// The scalars of one optimizer step; what each rule does with them stands in rules.inl.h.
-template <class T>
-struct RuleStep {
-    T decay;                     // gradient += decay * weight (L2)
-    T keep;                      // the weight's factor before it moves (decoupled decay), or 1
-    T step;                      // factor of the final move
-    T momentum;                  // SGD, RMSprop
-    T gradient_scale;            // SGD: the gradient's factor inside the velocity. NAdam: its own step
-    T beta_1, one_minus_beta_1;  // averages of gradients
-    T beta_2, one_minus_beta_2;  // averages of their squares
-    T v_scale, eps_inside, eps_outside;  // denominator sqrt(v * v_scale + eps_inside) + eps_outside
-    T first_size, least_size, most_size, shrink, grow;  // Rprop
 };
 
 // The loss of a batch's rows. In: the output layer's sums. Out: their deltas, and each row's loss.

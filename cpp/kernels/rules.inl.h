@@ -1,5 +1,6 @@
 // The optimizer rules, each written once: what becomes of one vector of weights, given its gradient and its
-// state. RuleStep's scalars tell the published variants of one rule apart (training/rule.cpp says how).
+// state. RuleStep's scalars tell the published variants of one rule apart (training/rule.cpp says how). Each
+// has its row in rules.h.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -88,11 +89,11 @@ struct Adagrad {
 };
 
 template <class T, bool centered, bool momentum>
-struct Rmsprop {
+struct AnyRmsprop {
     static constexpr int states = 1 + centered + momentum;
     Vec<T> step, share, rest, roll;
     Root<T> root;
-    explicit Rmsprop(const RuleStep<T>& r)
+    explicit AnyRmsprop(const RuleStep<T>& r)
         : step(broadcast(r.step)),
           share(broadcast(r.beta_2)),
           rest(broadcast(r.one_minus_beta_2)),
@@ -117,6 +118,15 @@ struct Rmsprop {
         return fma(step, move, w);
     }
 };
+
+template <class T>
+using Rmsprop = AnyRmsprop<T, false, false>;
+template <class T>
+using RmspropMomentum = AnyRmsprop<T, false, true>;
+template <class T>
+using RmspropCentered = AnyRmsprop<T, true, false>;
+template <class T>
+using RmspropCenteredMomentum = AnyRmsprop<T, true, true>;
 
 template <class T>
 struct Adadelta {
@@ -212,7 +222,7 @@ struct Lion {
     }
 };
 
-// Signs are compared, never multiplied gradients, which may vanish. A size of 0 has not begun.
+// Signs are compared, never multiplied gradients, which may vanish. A step size of 0 has not begun.
 template <class T>
 struct Rprop {
     static constexpr int states = 2;
@@ -224,14 +234,14 @@ struct Rprop {
           shrink(broadcast(r.shrink)),
           grow(broadcast(r.grow)) {}
     Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>* state) const {
-        Vec<T>&before = state[0], &size = state[1];
+        Vec<T>&prev = state[0], &step_size = state[1];
         const Vec<T> zero{}, one = broadcast(T(1));
-        const Vec<T> turn = sign<T>(g) * sign<T>(before);
+        const Vec<T> turn = sign<T>(g) * sign<T>(prev);
         const Vec<T> factor = turn > zero ? grow : turn < zero ? shrink : one;
-        size = size == zero ? first : size;
-        size = min(max(size * factor, least), most);
-        before = turn < zero ? zero : g;
-        return fma(-sign<T>(before), size, w);
+        step_size = step_size == zero ? first : step_size;
+        step_size = min(max(step_size * factor, least), most);
+        prev = turn < zero ? zero : g;
+        return fma(-sign<T>(prev), step_size, w);
     }
 };
 

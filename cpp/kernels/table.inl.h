@@ -63,16 +63,11 @@ constexpr KernelTable<T> make_table() {
     t.loss[static_cast<int>(Loss::absolute_error)] = separable_loss<T, AbsoluteError<T>>;
     t.loss[static_cast<int>(Loss::huber)] = separable_loss<T, Huber<T>>;
     t.loss[static_cast<int>(Loss::quantile)] = quantile_loss<T>;
-    t.update[static_cast<int>(Rule::sgd)] = update<T, Sgd<T>>;
-    t.update[static_cast<int>(Rule::momentum)] = update<T, Momentum<T>>;
-    t.update[static_cast<int>(Rule::nesterov)] = update<T, Nesterov<T>>;
-    t.update[static_cast<int>(Rule::adagrad)] = update<T, Adagrad<T>>;
-    t.update[static_cast<int>(Rule::rmsprop)] = update<T, Rmsprop<T, false, false>>;
-    t.update[static_cast<int>(Rule::rmsprop_momentum)] = update<T, Rmsprop<T, false, true>>;
-    t.update[static_cast<int>(Rule::rmsprop_centered)] = update<T, Rmsprop<T, true, false>>;
-    t.update[static_cast<int>(Rule::rmsprop_centered_momentum)] = update<T, Rmsprop<T, true, true>>;
-    t.update[static_cast<int>(Rule::adadelta)] = update<T, Adadelta<T>>;
-    t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
+#define GDFAST_ADD_RULE(kernel, Move, ...)                                                                \
+    static_assert(Move<T>::states == states_of(Rule::kernel), "its row in rules.h names as many states"); \
+    t.update[static_cast<int>(Rule::kernel)] = update<T, Move<T>>;
+    GDFAST_RULES(GDFAST_ADD_RULE)
+#undef GDFAST_ADD_RULE
     t.cell_forward[static_cast<int>(Cell::elman_tanh)] = elman_forward<T, Tanh>;
     t.cell_forward[static_cast<int>(Cell::elman_relu)] = elman_forward<T, Relu>;
     t.cell_forward[static_cast<int>(Cell::gru)] = gru_forward<T>;
@@ -95,11 +90,6 @@ constexpr KernelTable<T> make_table() {
     t.derive_key = derive_key;
     t.drop = drop<T>;
     t.drop_entries = drop_entries<T>;
-    t.update[static_cast<int>(Rule::amsgrad)] = update<T, Amsgrad<T>>;
-    t.update[static_cast<int>(Rule::nadam)] = update<T, Nadam<T>>;
-    t.update[static_cast<int>(Rule::adamax)] = update<T, Adamax<T>>;
-    t.update[static_cast<int>(Rule::lion)] = update<T, Lion<T>>;
-    t.update[static_cast<int>(Rule::rprop)] = update<T, Rprop<T>>;
     t.transpose = transpose<T>;
     t.gather = gather<T>;
     return t;
@@ -107,6 +97,21 @@ constexpr KernelTable<T> make_table() {
 
 constexpr KernelTable<float> table_f32 = make_table<float>();
 constexpr KernelTable<double> table_f64 = make_table<double>();
+
+// A kernel that somebody forgets is an error of the compiler, not a null pointer when it is called.
+template <class Kernel, int n>
+constexpr bool is_full(Kernel* const (&kernels)[n], int first = 0) {
+    for (int i = first; i < n; ++i)
+        if (!kernels[i]) return false;
+    return true;
+}
+template <class T>
+constexpr bool is_full(const KernelTable<T>& t) {
+    constexpr int after_identity = static_cast<int>(Activation::identity) + 1;
+    return is_full(t.activate, after_identity) && is_full(t.differentiate, after_identity) &&
+           is_full(t.loss) && is_full(t.update) && is_full(t.cell_forward) && is_full(t.cell_backward);
+}
+static_assert(is_full(table_f32) && is_full(table_f64), "an activation, loss, rule or cell has no kernel");
 
 // Enough independent chains to hide the latency of a fused multiply-add; returns operations done.
 double fma_burst(int64_t repeats) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 namespace gdfast {
 
@@ -23,116 +24,209 @@ double MuProduct::operator()(int64_t step, double beta_1, double momentum_decay)
     return product_;
 }
 
-std::vector<Slot> RuleSpec::slots() const {
-    switch (rule) {
-        case Rule::sgd:
-            return {};
-        case Rule::momentum:
-        case Rule::nesterov:
-            return {{"velocity", 0}};
-        case Rule::adagrad:
-            return {{"sum", initial_sum}};
-        case Rule::rmsprop:
-            return {{"v", 0}};
-        case Rule::rmsprop_momentum:
-            return {{"v", 0}, {"velocity", 0}};
-        case Rule::rmsprop_centered:
-            return {{"v", 0}, {"mean", 0}};
-        case Rule::rmsprop_centered_momentum:
-            return {{"v", 0}, {"mean", 0}, {"velocity", 0}};
-        case Rule::adadelta:
-            return {{"v", 0}, {"delta", 0}};
-        case Rule::adam:
-        case Rule::nadam:
-            return {{"m", 0}, {"v", 0}};
-        case Rule::amsgrad:
-            return {{"m", 0}, {"v", 0}, {"v_max", 0}};
-        case Rule::adamax:
-            return {{"m", 0}, {"u", 0}};
-        case Rule::lion:
-            return {{"m", 0}};
-        case Rule::rprop:
-            return {{"before", 0}, {"size", 0}};
+namespace {
+
+// What is smaller flushes to zero.
+template <class T>
+double at_least_normal(double x) {
+    return std::max(x, static_cast<double>(std::numeric_limits<T>::min()));
+}
+
+template <class T>
+RuleStep<T> rounded(const RuleStep<double>& s) {
+    const auto r = [](double x) { return static_cast<T>(x); };
+    return {r(s.decay),
+            r(s.keep),
+            r(s.step),
+            r(s.momentum),
+            r(s.gradient_scale),
+            r(s.beta_1),
+            r(s.one_minus_beta_1),
+            r(s.beta_2),
+            r(s.one_minus_beta_2),
+            r(s.v_scale),
+            r(s.eps_inside),
+            r(s.eps_outside),
+            r(s.first_size),
+            r(s.least_size),
+            r(s.most_size),
+            r(s.shrink),
+            r(s.grow)};
+}
+
+void plain(const RuleSpec&, int64_t, double, RuleStep<double>&) {}
+
+void settle_sgd(RuleSpec& r) {
+    r.rule = r.momentum == 0 ? Rule::sgd : r.nesterov ? Rule::nesterov : Rule::momentum;
+}
+void scale_velocity(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
+    const bool damped = r.rule != Rule::sgd && (step > 1 || r.dampen_first);
+    const double scale = damped ? 1 - r.dampening : 1;
+    s.gradient_scale = r.lr_in_velocity ? -learning_rate * scale : scale;
+    s.step = r.lr_in_velocity ? 1.0 : -learning_rate;
+}
+
+void decay_rate(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
+    s.step = -learning_rate / (1 + static_cast<double>(step - 1) * r.lr_decay);
+}
+
+void settle_rmsprop(RuleSpec& r) {
+    r.rule = r.centered ? (r.momentum == 0 ? Rule::rmsprop_centered : Rule::rmsprop_centered_momentum)
+                        : (r.momentum == 0 ? Rule::rmsprop : Rule::rmsprop_momentum);
+}
+
+void settle_adam(RuleSpec& r) { r.rule = r.amsgrad ? Rule::amsgrad : Rule::adam; }
+// Averages that begin at zero are too small by 1 - beta^t. Returns the learning rate that is left to take.
+double correct_second(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
+    const double correction = 1 - std::pow(r.beta_2, static_cast<double>(step));
+    const bool uncorrected = r.eps_mode == EpsMode::uncorrected;
+    s.v_scale = uncorrected ? 1 : 1 / correction;
+    return -learning_rate * (uncorrected ? std::sqrt(correction) : 1);
+}
+double correction_1(const RuleSpec& r, int64_t step) {
+    return 1 - std::pow(r.beta_1, static_cast<double>(step));
+}
+void correct_both(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
+    s.step = correct_second(r, step, learning_rate, s) / correction_1(r, step);
+}
+void correct_first(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
+    s.step = -learning_rate / correction_1(r, step);
+}
+void look_ahead(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
+    const double rate = correct_second(r, step, learning_rate, s);
+    const double product = r.mu_product(step, r.beta_1, r.momentum_decay);
+    const double mu = MuProduct::mu(step, r.beta_1, r.momentum_decay);
+    const double next = MuProduct::mu(step + 1, r.beta_1, r.momentum_decay);
+    s.gradient_scale = rate * (1 - mu) / (1 - product);
+    s.step = rate * next / (1 - product * next);
+}
+
+const Parameter::Pair kBetas{&RuleSpec::beta_1, &RuleSpec::beta_2, "beta_1", "beta_2"};
+
+}  // namespace
+
+const std::vector<RuleKind>& rule_kinds() {
+    static const std::vector<RuleKind> kinds = {
+        {"sgd",
+         {{"momentum", &RuleSpec::momentum, true},
+          {"dampening", &RuleSpec::dampening, false},
+          {"nesterov", &RuleSpec::nesterov, false},
+          {"dampen_first", &RuleSpec::dampen_first, false},
+          {"lr_in_velocity", &RuleSpec::lr_in_velocity, false}},
+         settle_sgd,
+         scale_velocity},
+        {"adagrad",
+         {{"lr_decay", &RuleSpec::lr_decay, true},
+          {"initial_accumulator_value", &RuleSpec::initial_sum, true},
+          {"eps", &RuleSpec::epsilon, true}},
+         [](RuleSpec& r) { r.rule = Rule::adagrad; },
+         decay_rate},
+        {"rmsprop",
+         {{"alpha", &RuleSpec::beta_2, true},
+          {"eps", &RuleSpec::epsilon, true},
+          {"momentum", &RuleSpec::momentum, true},
+          {"centered", &RuleSpec::centered, true},
+          {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, false}, true}},
+         settle_rmsprop,
+         plain},
+        {"adadelta",
+         {{"rho", &RuleSpec::beta_2, true}, {"eps", &RuleSpec::epsilon, true}},
+         [](RuleSpec& r) {
+             r.rule = Rule::adadelta;
+             r.eps_mode = EpsMode::inside;
+         },
+         plain},
+        {"adam",
+         {{"betas", kBetas, true},
+          {"eps", &RuleSpec::epsilon, true, "epsilon"},
+          {"amsgrad", &RuleSpec::amsgrad, false},
+          {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, true}, false}},
+         settle_adam,
+         correct_both},
+        {"adamw",
+         {{"betas", kBetas, true},
+          {"eps", &RuleSpec::epsilon, true, "epsilon"},
+          {"amsgrad", &RuleSpec::amsgrad, false},
+          {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, true}, false}},
+         [](RuleSpec& r) {
+             settle_adam(r);
+             r.decoupled = true;
+         },
+         correct_both},
+        {"nadam",
+         {{"betas", kBetas, true},
+          {"eps", &RuleSpec::epsilon, true},
+          {"momentum_decay", &RuleSpec::momentum_decay, true},
+          {"decoupled_weight_decay", &RuleSpec::decoupled, false}},
+         [](RuleSpec& r) {
+             r.rule = Rule::nadam;
+             r.eps_mode = EpsMode::outside;
+         },
+         look_ahead},
+        {"adamax",
+         {{"betas", kBetas, true}, {"eps", &RuleSpec::epsilon, true}},
+         [](RuleSpec& r) { r.rule = Rule::adamax; },
+         correct_first},
+        {"lion",
+         {{"betas", kBetas, true}},
+         [](RuleSpec& r) {
+             r.rule = Rule::lion;
+             r.decoupled = true;
+         },
+         plain},
+        {"rprop",
+         {{"etas", Parameter::Pair{&RuleSpec::shrink, &RuleSpec::grow}, true},
+          {"step_sizes", Parameter::Pair{&RuleSpec::least_size, &RuleSpec::most_size}, true}},
+         [](RuleSpec& r) { r.rule = Rule::rprop; },
+         plain},
+    };
+    return kinds;
+}
+
+RuleSpec::RuleSpec(const std::string& name) {
+    std::string known;
+    for (const RuleKind& each : rule_kinds()) {
+        if (each.name == name) {
+            *this = RuleSpec(each);
+            return;
+        }
+        known += (known.empty() ? "'" : ", '") + std::string(each.name) + "'";
     }
-    return {};
+    throw std::invalid_argument("rule must be one of " + known + "; got '" + name + "'");
+}
+
+std::vector<Slot> RuleSpec::slots() const {
+    std::vector<Slot> slots;
+    for (int i = 0; i < states_of(rule); ++i)
+        slots.push_back(
+            {kStateNames[static_cast<int>(rule)].name[i], rule == Rule::adagrad ? initial_sum : 0});
+    return slots;
 }
 
 template <class T>
 RuleStep<T> RuleSpec::at(int64_t step, double learning_rate, double decay) const {
-    RuleStep<T> s{};
-    s.decay = static_cast<T>(decay + (decoupled ? 0 : weight_decay));
-    s.keep = static_cast<T>(decoupled ? 1 - learning_rate * weight_decay : 1);
+    RuleStep<double> s{};
+    s.decay = decay + (decoupled ? 0 : weight_decay);
+    s.keep = decoupled ? 1 - learning_rate * weight_decay : 1;
     // What float32 would flush to zero must not make 0 / 0 of a parameter that has no gradient.
-    const T eps = static_cast<T>(std::max(epsilon, static_cast<double>(std::numeric_limits<T>::min())));
-    const bool under_root = eps_mode == EpsMode::inside || rule == Rule::adadelta;
-    s.eps_inside = under_root ? eps : 0;
-    s.eps_outside = under_root ? 0 : eps;
+    const double eps = at_least_normal<T>(epsilon);
+    s.eps_inside = eps_mode == EpsMode::inside ? eps : 0;
+    s.eps_outside = eps_mode == EpsMode::inside ? 0 : eps;
     s.v_scale = 1;
-    s.step = static_cast<T>(-learning_rate);
-    s.momentum = static_cast<T>(momentum);
-    s.beta_1 = static_cast<T>(beta_1);
-    s.one_minus_beta_1 = static_cast<T>(1 - beta_1);
-    s.beta_2 = static_cast<T>(beta_2);
-    s.one_minus_beta_2 = static_cast<T>(1 - beta_2);
-    switch (rule) {
-        case Rule::sgd:
-        case Rule::momentum:
-        case Rule::nesterov:
-            set_velocity(s, step, learning_rate);
-            break;
-        case Rule::adam:
-        case Rule::amsgrad:
-        case Rule::nadam:
-        case Rule::adamax:
-            set_moments(s, step, learning_rate);
-            break;
-        case Rule::adagrad:
-            s.step = static_cast<T>(-learning_rate / (1 + static_cast<double>(step - 1) * lr_decay));
-            break;
-        case Rule::rprop:
-            s.first_size = static_cast<T>(learning_rate);
-            // Flushed to zero, a size would begin anew.
-            s.least_size = std::max(static_cast<T>(least_size), std::numeric_limits<T>::min());
-            s.most_size = static_cast<T>(most_size);
-            s.shrink = static_cast<T>(shrink);
-            s.grow = static_cast<T>(grow);
-            break;
-        default:
-            break;
-    }
-    return s;
-}
-
-template <class T>
-void RuleSpec::set_velocity(RuleStep<T>& s, int64_t step, double learning_rate) const {
-    const bool damped = rule != Rule::sgd && (step > 1 || dampen_first);
-    const double scale = damped ? 1 - dampening : 1;
-    s.gradient_scale = static_cast<T>(lr_in_velocity ? -learning_rate * scale : scale);
-    s.step = static_cast<T>(lr_in_velocity ? 1.0 : -learning_rate);
-}
-
-// Averages that begin at zero are too small by 1 - beta^t.
-template <class T>
-void RuleSpec::set_moments(RuleStep<T>& s, int64_t step, double learning_rate) const {
-    const double t = static_cast<double>(step);
-    const double correction_1 = 1 - std::pow(beta_1, t);
-    if (rule == Rule::adamax) {
-        s.step = static_cast<T>(-learning_rate / correction_1);
-        return;
-    }
-    const double correction_2 = 1 - std::pow(beta_2, t);
-    const bool uncorrected = eps_mode == EpsMode::uncorrected;
-    s.v_scale = static_cast<T>(uncorrected ? 1 : 1 / correction_2);
-    const double rate = -learning_rate * (uncorrected ? std::sqrt(correction_2) : 1);
-    if (rule == Rule::nadam) {
-        const double product = mu_product_(step, beta_1, momentum_decay);
-        const double mu = MuProduct::mu(step, beta_1, momentum_decay);
-        const double next = MuProduct::mu(step + 1, beta_1, momentum_decay);
-        s.gradient_scale = static_cast<T>(rate * (1 - mu) / (1 - product));
-        s.step = static_cast<T>(rate * next / (1 - product * next));
-        return;
-    }
-    s.step = static_cast<T>(rate / correction_1);
+    s.step = -learning_rate;
+    s.momentum = momentum;
+    s.beta_1 = beta_1;
+    s.one_minus_beta_1 = 1 - beta_1;
+    s.beta_2 = beta_2;
+    s.one_minus_beta_2 = 1 - beta_2;
+    s.first_size = learning_rate;
+    // Flushed to zero, a size would begin anew.
+    s.least_size = at_least_normal<T>(least_size);
+    s.most_size = most_size;
+    s.shrink = shrink;
+    s.grow = grow;
+    kind->scale(*this, step, learning_rate, s);
+    return rounded<T>(s);
 }
 
 template RuleStep<float> RuleSpec::at(int64_t, double, double) const;

@@ -1,6 +1,9 @@
-// The optimizer rules' hyper-parameters, and the scalars that make a published variant out of a kernel.
+// The optimizer rules as they are published: names, hyper-parameters, and the scalars that make a variant out
+// of a kernel.
 #pragma once
 
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -28,13 +31,52 @@ private:
     double product_ = 1, beta_1_ = 0, momentum_decay_ = 0;
 };
 
+struct RuleSpec;
+
+// A hyper-parameter by Python's name, and where in a RuleSpec it goes.
+struct Parameter {
+    using Number = double RuleSpec::*;
+    struct Pair {
+        Number first, second;
+        const char *first_name = nullptr,
+                   *second_name = nullptr;  // each by itself, or null: scikit-learn's beta_1 and beta_2
+    };
+    struct Mode {
+        EpsMode RuleSpec::* place;
+        bool corrects;  // so that "uncorrected" has a meaning
+    };
+    const char* name;
+    std::variant<Number, bool RuleSpec::*, Mode, Pair> place;
+    bool required;                     // or RuleSpec's own value holds where it is not passed
+    const char* other_name = nullptr;  // scikit-learn's
+};
+
+// One row for each published rule; rule.cpp has them.
+struct RuleKind {
+    const char* name;
+    std::vector<Parameter> parameters;
+    // Chooses the kernel, once all hyper-parameters are there, and sets what the rule leaves no choice about.
+    void (*settle)(RuleSpec&);
+    // The scalars of one step that are this rule's own; the common ones are there already.
+    void (*scale)(const RuleSpec&, int64_t step, double learning_rate, RuleStep<double>&);
+};
+
+const std::vector<RuleKind>& rule_kinds();
+
 struct RuleSpec {
-    Rule rule = Rule::sgd;
+    RuleSpec() : RuleSpec(rule_kinds().front()) {}
+    explicit RuleSpec(const RuleKind& its_kind) : kind(&its_kind) { kind->settle(*this); }
+    // Throws std::invalid_argument where there is no such rule.
+    explicit RuleSpec(const std::string& name);
+
+    const RuleKind* kind;
+    Rule rule = Rule::sgd;  // the kernel
 
     double weight_decay = 0;
     bool decoupled = false;  // the decay shrinks the weight itself, beside the rule (AdamW, Lion)
 
     double momentum = 0, dampening = 0;
+    bool nesterov = false;
     bool dampen_first = false;  // torch lets the first gradient into the velocity undamped
     // scikit-learn keeps the learning rate inside the velocity, torch outside: they part as soon as it
     // changes.
@@ -43,6 +85,7 @@ struct RuleSpec {
     double beta_1 = 0.9, beta_2 = 0.999;  // beta_2 is the one average of RMSprop and Adadelta, too
     double epsilon = 1e-8;
     EpsMode eps_mode = EpsMode::uncorrected;
+    bool amsgrad = false, centered = false;
 
     double lr_decay = 0, initial_sum = 0;                                // Adagrad
     double momentum_decay = 0;                                           // NAdam
@@ -54,13 +97,7 @@ struct RuleSpec {
     template <class T>
     RuleStep<T> at(int64_t step, double learning_rate, double decay) const;
 
-private:
-    template <class T>
-    void set_velocity(RuleStep<T>& s, int64_t step, double learning_rate) const;
-    template <class T>
-    void set_moments(RuleStep<T>& s, int64_t step, double learning_rate) const;
-
-    mutable MuProduct mu_product_;
+    mutable MuProduct mu_product;
 };
 
 }  // namespace gdfast

@@ -18,18 +18,10 @@ from numpy.typing import NDArray
 
 from gdfast import _core
 from gdfast._checks import check_count, check_not_negative
-from gdfast._updates import (
-    adadelta_update,
-    adagrad_update,
-    adam_update,
-    adamax_update,
-    adamw_update,
-    lion_update,
-    nadam_update,
-    rmsprop_update,
-    rprop_update,
-    sgd_update,
-)
+from gdfast.optim._adam import adam_update, adamax_update, adamw_update, nadam_update
+from gdfast.optim._adaptive import adadelta_update, adagrad_update, rmsprop_update
+from gdfast.optim._sgd import sgd_update
+from gdfast.optim._sign import lion_update, rprop_update
 
 __all__ = [
     "adadelta_update",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gdfast.optim._base import Optimizer
+from gdfast.optim._bare import bare, given
+from gdfast.optim._base import FloatArray, Optimizer
+from gdfast.optim._parameters import Betas, EpsMode, Flag, NotNegative
 
 
 class Adam(Optimizer):
@@ -57,15 +59,61 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        lr: float = 1e-3,
+        lr: NotNegative = 1e-3,
         *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-        eps_mode: str = "outside",
+        betas: Betas = (0.9, 0.999),
+        eps: NotNegative = 1e-8,
+        weight_decay: NotNegative = 0.0,
+        amsgrad: Flag = False,
+        eps_mode: EpsMode = "outside",
     ) -> None:
         self._begin(locals())
+
+
+@bare(Adam)
+def adam_update(
+    param: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    v: FloatArray,
+    step: int,
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    eps_mode: str = "outside",
+    v_max: FloatArray | None = None,
+) -> None:
+    """One step of Adam, written into ``param``, ``m`` and ``v``, and of AMSGrad into ``v_max`` too.
+
+    Parameters
+    ----------
+    m, v : array, the shape and dtype of param
+        First and second moments, changed in place; begin with zeros.
+    v_max : array, the shape and dtype of param, default=None
+        AMSGrad's largest second moments, changed in place; begin with zeros. None is Adam.
+
+    Examples
+    --------
+    The first step moves every parameter by the learning rate, whatever the size of its gradient.
+
+    >>> import numpy as np
+    >>> from gdfast.kernels import adam_update
+    >>> param, m, v = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    >>> adam_update(param, np.array([50.0, -0.25]), m, v, 1, lr=0.125)
+    >>> param.round(6)
+    array([0.875, 2.125])
+    """
+    rule = Adam(
+        lr,
+        betas=betas,
+        eps=eps,
+        weight_decay=weight_decay,
+        amsgrad=v_max is not None,
+        eps_mode=eps_mode,
+    )
+    rule.update(param, grad, {"m": m, "v": v, **given(v_max=v_max)}, step)
 
 
 class AdamW(Optimizer):
@@ -113,15 +161,61 @@ class AdamW(Optimizer):
 
     def __init__(
         self,
-        lr: float = 1e-3,
+        lr: NotNegative = 1e-3,
         *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        eps_mode: str = "outside",
+        betas: Betas = (0.9, 0.999),
+        eps: NotNegative = 1e-8,
+        weight_decay: NotNegative = 1e-2,
+        amsgrad: Flag = False,
+        eps_mode: EpsMode = "outside",
     ) -> None:
         self._begin(locals())
+
+
+@bare(AdamW)
+def adamw_update(
+    param: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    v: FloatArray,
+    step: int,
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 1e-2,
+    eps_mode: str = "outside",
+    v_max: FloatArray | None = None,
+) -> None:
+    """One step of Adam with decoupled weight decay, written into ``param``, ``m`` and ``v``.
+
+    ``param = (1 - lr * weight_decay) * param``, and then a step of `adam_update` with ``grad`` alone.
+
+    Parameters
+    ----------
+    m, v : array, the shape and dtype of param
+        First and second moments, changed in place; begin with zeros.
+    v_max : array, the shape and dtype of param, default=None
+        AMSGrad's largest second moments, changed in place; begin with zeros. None is plain AdamW.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import adamw_update
+    >>> param, m, v = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    >>> adamw_update(param, np.array([50.0, -0.25]), m, v, 1, lr=0.125, weight_decay=0.5)
+    >>> param.round(6)
+    array([0.8125, 2.    ])
+    """
+    rule = AdamW(
+        lr,
+        betas=betas,
+        eps=eps,
+        weight_decay=weight_decay,
+        amsgrad=v_max is not None,
+        eps_mode=eps_mode,
+    )
+    rule.update(param, grad, {"m": m, "v": v, **given(v_max=v_max)}, step)
 
 
 class NAdam(Optimizer):
@@ -172,15 +266,65 @@ class NAdam(Optimizer):
 
     def __init__(
         self,
-        lr: float = 2e-3,
+        lr: NotNegative = 2e-3,
         *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum_decay: float = 4e-3,
-        decoupled_weight_decay: bool = False,
+        betas: Betas = (0.9, 0.999),
+        eps: NotNegative = 1e-8,
+        weight_decay: NotNegative = 0.0,
+        momentum_decay: NotNegative = 4e-3,
+        decoupled_weight_decay: Flag = False,
     ) -> None:
         self._begin(locals())
+
+
+@bare(NAdam)
+def nadam_update(
+    param: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    v: FloatArray,
+    step: int,
+    *,
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum_decay: float = 4e-3,
+    decoupled_weight_decay: bool = False,
+) -> None:
+    """One step of NAdam, Adam with Nesterov's look-ahead, written into ``param``, ``m`` and ``v``.
+
+    With ``g = grad + weight_decay * param``, the moments ``m`` and ``v`` and ``v_hat`` of `adam_update`, and
+    ``mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2)``, ``param`` loses ::
+
+        lr / (sqrt(v_hat) + eps) * (  mu(step + 1) * m / (1 - mu(1) * ... * mu(step + 1))
+                                    + (1 - mu(step)) * g / (1 - mu(1) * ... * mu(step)))
+
+    A ``step`` far from 1 takes some microseconds more, to multiply the factors up to it.
+
+    Parameters
+    ----------
+    m, v : array, the shape and dtype of param
+        First and second moments, changed in place; begin with zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import nadam_update
+    >>> param, m, v = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    >>> nadam_update(param, np.array([50.0, -0.25]), m, v, 1, lr=0.125)
+    >>> param.round(4)
+    array([0.8679, 2.1321])
+    """
+    rule = NAdam(
+        lr,
+        betas=betas,
+        eps=eps,
+        weight_decay=weight_decay,
+        momentum_decay=momentum_decay,
+        decoupled_weight_decay=decoupled_weight_decay,
+    )
+    rule.update(param, grad, {"m": m, "v": v}, step)
 
 
 class Adamax(Optimizer):
@@ -227,10 +371,43 @@ class Adamax(Optimizer):
 
     def __init__(
         self,
-        lr: float = 2e-3,
+        lr: NotNegative = 2e-3,
         *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        betas: Betas = (0.9, 0.999),
+        eps: NotNegative = 1e-8,
+        weight_decay: NotNegative = 0.0,
     ) -> None:
         self._begin(locals())
+
+
+@bare(Adamax)
+def adamax_update(
+    param: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    u: FloatArray,
+    step: int,
+    *,
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> None:
+    """One step of Adamax, written into ``param``, ``m`` and ``u``.
+
+    Parameters
+    ----------
+    m, u : array, the shape and dtype of param
+        First moment and largest gradient, changed in place; begin with zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import adamax_update
+    >>> param, m, u = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    >>> adamax_update(param, np.array([50.0, -0.25]), m, u, 1, lr=0.125)
+    >>> param.round(6)
+    array([0.875, 2.125])
+    """
+    rule = Adamax(lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    rule.update(param, grad, {"m": m, "u": u}, step)

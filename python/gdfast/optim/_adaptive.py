@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from gdfast.optim._base import Optimizer
+from typing import Any
+
+from gdfast.optim._bare import bare, given
+from gdfast.optim._base import FloatArray, Optimizer
+from gdfast.optim._parameters import EpsMode, Flag, NotNegative, Share
 
 
 class Adagrad(Optimizer):
@@ -51,14 +55,46 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        lr: float = 1e-2,
+        lr: NotNegative = 1e-2,
         *,
-        lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
-        initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10,
+        lr_decay: NotNegative = 0.0,
+        weight_decay: NotNegative = 0.0,
+        initial_accumulator_value: NotNegative = 0.0,
+        eps: NotNegative = 1e-10,
     ) -> None:
         self._begin(locals())
+
+
+@bare(Adagrad)
+def adagrad_update(
+    param: FloatArray,
+    grad: FloatArray,
+    sum: FloatArray,
+    step: int,
+    *,
+    lr: float = 1e-2,
+    lr_decay: float = 0.0,
+    weight_decay: float = 0.0,
+    eps: float = 1e-10,
+) -> None:
+    """One step of Adagrad, written into ``param`` and ``sum``.
+
+    Parameters
+    ----------
+    sum : array, the shape and dtype of param
+        Sum of the squared gradients, changed in place; begin with zeros or a small number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import adagrad_update
+    >>> param, sum = np.array([1.0, 2.0]), np.zeros(2)
+    >>> adagrad_update(param, np.array([3.0, -4.0]), sum, 1, lr=0.5)
+    >>> param.round(6), sum
+    (array([0.5, 2.5]), array([ 9., 16.]))
+    """
+    rule = Adagrad(lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
+    rule.update(param, grad, {"sum": sum}, step)
 
 
 class RMSprop(Optimizer):
@@ -115,16 +151,73 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        lr: float = 1e-2,
+        lr: NotNegative = 1e-2,
         *,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-        eps_mode: str = "outside",
+        alpha: Share = 0.99,
+        eps: NotNegative = 1e-8,
+        weight_decay: NotNegative = 0.0,
+        momentum: NotNegative = 0.0,
+        centered: Flag = False,
+        eps_mode: EpsMode = "outside",
     ) -> None:
         self._begin(locals())
+
+    @classmethod
+    def _check(cls, params: dict[str, Any]) -> None:
+        super()._check(params)
+        if params["eps_mode"] == "uncorrected":
+            raise ValueError(
+                "eps_mode must be one of 'outside', 'inside' for RMSprop, which corrects nothing"
+            )
+
+
+@bare(RMSprop)
+def rmsprop_update(
+    param: FloatArray,
+    grad: FloatArray,
+    v: FloatArray,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    velocity: FloatArray | None = None,
+    mean: FloatArray | None = None,
+    eps_mode: str = "outside",
+) -> None:
+    """One step of RMSprop, written into ``param``, ``v``, and ``velocity`` and ``mean`` where given.
+
+    Parameters
+    ----------
+    v : array, the shape and dtype of param
+        Moving average of the squared gradient, changed in place; begin with zeros.
+    velocity : array, the shape and dtype of param, default=None
+        Changed in place; begin with zeros. Needed if momentum is not 0, and only then.
+    mean : array, the shape and dtype of param, default=None
+        Moving average of the gradient, changed in place; begin with zeros. Given, the average is centered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import rmsprop_update
+    >>> param, v = np.array([1.0, 2.0]), np.zeros(2)
+    >>> rmsprop_update(param, np.array([3.0, -4.0]), v, lr=0.5, alpha=0.75)
+    >>> param.round(6), v
+    (array([0., 3.]), array([2.25, 4.  ]))
+    """
+    if (velocity is None) != (momentum == 0):
+        raise ValueError(f"momentum={momentum} and velocity go together: pass np.zeros_like(param) at first")
+    rule = RMSprop(
+        lr,
+        alpha=alpha,
+        eps=eps,
+        weight_decay=weight_decay,
+        momentum=momentum,
+        centered=mean is not None,
+        eps_mode=eps_mode,
+    )
+    rule.update(param, grad, {"v": v, **given(mean=mean, velocity=velocity)}, 1)
 
 
 class Adadelta(Optimizer):
@@ -172,10 +265,42 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        lr: float = 1.0,
+        lr: NotNegative = 1.0,
         *,
-        rho: float = 0.9,
-        eps: float = 1e-6,
-        weight_decay: float = 0.0,
+        rho: Share = 0.9,
+        eps: NotNegative = 1e-6,
+        weight_decay: NotNegative = 0.0,
     ) -> None:
         self._begin(locals())
+
+
+@bare(Adadelta)
+def adadelta_update(
+    param: FloatArray,
+    grad: FloatArray,
+    v: FloatArray,
+    delta: FloatArray,
+    *,
+    lr: float = 1.0,
+    rho: float = 0.9,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+) -> None:
+    """One step of Adadelta, written into ``param``, ``v`` and ``delta``.
+
+    Parameters
+    ----------
+    v, delta : array, the shape and dtype of param
+        Moving averages of the squared gradient and of the squared move, changed in place; begin with zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import adadelta_update
+    >>> param, v, delta = np.array([1.0]), np.zeros(1), np.zeros(1)
+    >>> adadelta_update(param, np.array([3.0]), v, delta, eps=0.1)
+    >>> param.round(6), v.round(6)
+    (array([0.051317]), array([0.9]))
+    """
+    rule = Adadelta(lr, rho=rho, eps=eps, weight_decay=weight_decay)
+    rule.update(param, grad, {"v": v, "delta": delta}, 1)

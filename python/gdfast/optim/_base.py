@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdfast import _core
-from gdfast._checks import check_rule_parameters, one_rate
+from gdfast._checks import check_count, check_not_negative, one_rate
 from gdfast._record import Record
+from gdfast.optim._parameters import Check, checks_of
 
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+State: TypeAlias = dict[str, NDArray[Any]]
 
 
 class Optimizer(Record):
@@ -29,13 +31,25 @@ class Optimizer(Record):
     lr: float
 
     _rule_name: ClassVar[str]
+    _checks: ClassVar[dict[str, Check]]
     _core: _core.Optimizer
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__init__" in cls.__dict__:
+            cls._checks = checks_of(cls.__init__)
+
+    @classmethod
+    def _check(cls, params: dict[str, Any]) -> None:
+        """Every hyper-parameter by itself; what a rule has to say of several together, it adds."""
+        for name, check in cls._checks.items():
+            check(name, params[name])
 
     def _begin(self, params: dict[str, Any]) -> None:
         """The constructor's work: ``params`` are its arguments, kept as they are (an array as its number)."""
         params = {name: params[name] for name in self._names}
         params["lr"] = one_rate(params["lr"])
-        check_rule_parameters(self._rule_name, params)
+        self._check(params)
         self.__dict__.update(params)
         self.__dict__["_core"] = _core.Optimizer(*self._rule())
 
@@ -65,6 +79,87 @@ class Optimizer(Record):
         """
         self._core.step(params, grads, self.lr)
 
+    def init(self, param: FloatArray) -> State:
+        """The state of an array that has not yet been moved, for `update`.
+
+        Parameters
+        ----------
+        param : array of any shape, float32 or float64
+            Read for its shape and dtype only.
+
+        Returns
+        -------
+        dict of arrays, the shape and dtype of param
+            By the names of the rule's states, such as "m" and "v". Which there are depends on the
+            hyper-parameters.
+
+        Raises
+        ------
+        TypeError
+            If param is not an array of float32 or float64.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gdfast.optim import Adagrad
+        >>> Adagrad(initial_accumulator_value=0.5).init(np.ones(2))
+        {'sum': array([0.5, 0.5])}
+        """
+        if not isinstance(param, np.ndarray):
+            raise TypeError(f"param must be a NumPy array, got {type(param).__name__}")
+        if param.dtype not in (np.float32, np.float64):
+            raise TypeError(f"param must have dtype float32 or float64, got {param.dtype}")
+        return {name: np.full(param.shape, value, param.dtype) for name, value in self._core.slots().items()}
+
+    def update(
+        self,
+        param: FloatArray,
+        grad: FloatArray,
+        state: State,
+        step: int,
+        *,
+        lr: float | None = None,
+    ) -> None:
+        """One step on an array and its state, which are the caller's; the optimizer's own stay as they are.
+
+        Parameters
+        ----------
+        param : array of any shape, float32 or float64
+            Changed in place.
+        grad : array, the shape and dtype of param
+            Read only.
+        state : dict of arrays, the shape and dtype of param
+            What `init` returned, or the last call left. The arrays are changed in place.
+        step : int
+            The number of this step; the first is 1.
+        lr : float, default=None
+            Learning rate of this step, not negative. None is the optimizer's.
+
+        Raises
+        ------
+        TypeError
+            If an argument is not an array, or an array has another dtype.
+        ValueError
+            If shapes differ, an array is not C-contiguous, one to be written is read-only, arrays overlap,
+            the state is not one of this rule, or a number is out of its range. Nothing has been written then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gdfast.optim import Lion
+        >>> rule, param = Lion(lr=0.125), np.array([1.0, 2.0])
+        >>> state = rule.init(param)
+        >>> rule.update(param, np.array([50.0, -0.25]), state, 1)
+        >>> param
+        array([0.875, 2.125])
+        """
+        lr = self.lr if lr is None else one_rate(lr)
+        check_not_negative("lr", lr)
+        check_count("step", step)
+        if not isinstance(state, dict):
+            raise TypeError(f"state must be a dict, as init() returns it, got {type(state).__name__}")
+        self._core.update(param, grad, state, step, lr)
+
     @property
     def steps(self) -> int:
         """Number of steps taken."""
@@ -93,7 +188,7 @@ class Optimizer(Record):
         if "lr" in params:
             params["lr"] = one_rate(params["lr"])
         new = {**self.get_params(), **params}
-        check_rule_parameters(self._rule_name, new)
+        self._check(new)
         if params.keys() - {"lr"}:
             self._core.set_rule(self._rule_name, _without_lr(new))
         self.__dict__.update(params)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from gdfast.optim._base import Optimizer
+from typing import Any
+
+from gdfast.optim._bare import bare, given
+from gdfast.optim._base import FloatArray, Optimizer
+from gdfast.optim._parameters import Flag, NotNegative, Number
 
 
 class SGD(Optimizer):
@@ -60,13 +64,82 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        lr: float = 1e-3,
+        lr: NotNegative = 1e-3,
         *,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-        dampen_first: bool = False,
-        lr_in_velocity: bool = False,
+        momentum: NotNegative = 0.0,
+        dampening: Number = 0.0,
+        weight_decay: NotNegative = 0.0,
+        nesterov: Flag = False,
+        dampen_first: Flag = False,
+        lr_in_velocity: Flag = False,
     ) -> None:
         self._begin(locals())
+
+    @classmethod
+    def _check(cls, params: dict[str, Any]) -> None:
+        super()._check(params)
+        if params["nesterov"] and not params["momentum"]:
+            raise ValueError("nesterov=True needs momentum: it looks ahead along the velocity")
+        if params["nesterov"] and params["dampening"]:
+            raise ValueError(
+                "nesterov=True needs dampening=0: the look-ahead is defined for the full gradient"
+            )
+
+
+@bare(SGD)
+def sgd_update(
+    param: FloatArray,
+    grad: FloatArray,
+    velocity: FloatArray | None = None,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+    lr_in_velocity: bool = False,
+) -> None:
+    """One step of gradient descent, written into ``param`` and ``velocity``.
+
+    With ``g = grad + weight_decay * param``, PyTorch's form is ::
+
+        velocity = momentum * velocity + (1 - dampening) * g
+        param    = param - lr * velocity                    # nesterov: lr * (g + momentum * velocity)
+
+    and scikit-learn's, with ``lr_in_velocity=True``, from which it parts as soon as ``lr`` changes, is ::
+
+        velocity = momentum * velocity - lr * (1 - dampening) * g
+        param    = param + velocity                         # nesterov: momentum * velocity - lr * g
+
+    Parameters
+    ----------
+    velocity : array, the shape and dtype of param, default=None
+        Changed in place; begin with zeros. Needed if momentum is not 0.
+    lr : float
+        Learning rate, not negative.
+    dampening : float, default=0.0
+        What the velocity leaves out of each gradient, this one included. (PyTorch takes the very first
+        gradient whole: call the first step without dampening for that.) Equal to ``momentum`` it makes the
+        velocity an exponential average.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import sgd_update
+    >>> param, velocity = np.array([1.0, 2.0]), np.zeros(2)
+    >>> sgd_update(param, np.array([0.5, -1.0]), velocity, lr=0.5, momentum=0.5)
+    >>> param, velocity
+    (array([0.75, 2.5 ]), array([ 0.5, -1. ]))
+    """
+    if velocity is None and momentum != 0:
+        raise ValueError(f"momentum={momentum} needs a velocity: pass np.zeros_like(param) at first")
+    rule = SGD(
+        lr,
+        momentum=momentum,
+        dampening=dampening,
+        weight_decay=weight_decay,
+        nesterov=nesterov and momentum != 0,
+        dampen_first=True,
+        lr_in_velocity=lr_in_velocity,
+    )
+    rule.update(param, grad, given(velocity=velocity), 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gdfast.optim._base import Optimizer
+from gdfast.optim._bare import bare
+from gdfast.optim._base import FloatArray, Optimizer
+from gdfast.optim._parameters import Betas, Etas, NotNegative, StepSizes
 
 
 class Lion(Optimizer):
@@ -49,12 +51,42 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        lr: float = 1e-4,
+        lr: NotNegative = 1e-4,
         *,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
+        betas: Betas = (0.9, 0.99),
+        weight_decay: NotNegative = 0.0,
     ) -> None:
         self._begin(locals())
+
+
+@bare(Lion)
+def lion_update(
+    param: FloatArray,
+    grad: FloatArray,
+    m: FloatArray,
+    *,
+    lr: float = 1e-4,
+    betas: tuple[float, float] = (0.9, 0.99),
+    weight_decay: float = 0.0,
+) -> None:
+    """One step of Lion, written into ``param`` and ``m``.
+
+    Parameters
+    ----------
+    m : array, the shape and dtype of param
+        Moving average of the gradient, changed in place; begin with zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import lion_update
+    >>> param, m = np.array([1.0, 2.0]), np.zeros(2)
+    >>> lion_update(param, np.array([50.0, -0.25]), m, lr=0.125)
+    >>> param
+    array([0.875, 2.125])
+    """
+    rule = Lion(lr, betas=betas, weight_decay=weight_decay)
+    rule.update(param, grad, {"m": m}, 1)
 
 
 class Rprop(Optimizer):
@@ -98,9 +130,44 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        lr: float = 1e-2,
+        lr: NotNegative = 1e-2,
         *,
-        etas: tuple[float, float] = (0.5, 1.2),
-        step_sizes: tuple[float, float] = (1e-6, 50.0),
+        etas: Etas = (0.5, 1.2),
+        step_sizes: StepSizes = (1e-6, 50.0),
     ) -> None:
         self._begin(locals())
+
+
+@bare(Rprop)
+def rprop_update(
+    param: FloatArray,
+    grad: FloatArray,
+    prev: FloatArray,
+    step_size: FloatArray,
+    *,
+    lr: float = 1e-2,
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[float, float] = (1e-6, 50.0),
+) -> None:
+    """One step of Rprop, written into ``param``, ``prev`` and ``step_size``.
+
+    Parameters
+    ----------
+    prev : array, the shape and dtype of param
+        The last gradient, changed in place; begin with zeros.
+    step_size : array, the shape and dtype of param
+        The steps' sizes, changed in place; begin with zeros, which become ``lr``.
+    lr : float, default=1e-2
+        Size of the first step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import rprop_update
+    >>> param, prev, step_size = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    >>> rprop_update(param, np.array([50.0, -0.25]), prev, step_size, lr=0.125)
+    >>> param
+    array([0.875, 2.125])
+    """
+    rule = Rprop(lr, etas=etas, step_sizes=step_sizes)
+    rule.update(param, grad, {"prev": prev, "step_size": step_size}, 1)
