@@ -21,6 +21,13 @@ def parameters(estimator: Any) -> list[np.ndarray]:
     return [array.copy() for array in estimator.coefs_ + estimator.intercepts_]
 
 
+def trained_arrays(estimator: Any) -> list[np.ndarray]:
+    """All that training changes, what batch normalisation keeps included; the arrays themselves."""
+    norms = ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_")
+    lists = [estimator.coefs_, estimator.intercepts_, *(getattr(estimator, name, []) for name in norms)]
+    return [array for arrays in lists for array in arrays]
+
+
 def assert_same_bits(left: list[np.ndarray], right: list[np.ndarray]) -> None:
     for a, b in zip(left, right, strict=True):
         assert a.dtype == b.dtype

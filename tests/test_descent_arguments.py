@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference_layers
+from fits import trained_arrays
 from gdfast import MLPClassifier, MLPRegressor, optim, schedules
 from gdfast.kernels import mlp_loss_and_grad
 from numpy.typing import NDArray
@@ -141,8 +142,8 @@ def test_partial_fit_goes_on_with_any_rule(dtype: type) -> None:
         for _ in range(5):
             parts.partial_fit(x, y)
             parts = pickle.loads(pickle.dumps(parts))
-        assert same_bits(parts._weights(), whole._weights())
-        assert all(a.dtype == dtype for a in parts._weights())
+        assert same_bits(trained_arrays(parts), trained_arrays(whole))
+        assert all(a.dtype == dtype for a in trained_arrays(parts))
 
 
 # --------------------------------------------------------------------------------------------- schedules
@@ -314,7 +315,7 @@ def test_norms_go_the_way_of_weights() -> None:
     alone = classifier(early_stopping=True, tol=10.0, n_iter_no_change=3, **{**arguments, "max_iter": best})
     alone.set_params(schedule=schedules.Cosine(T_max=30))
     whole = clone(est).set_params(schedule=schedules.Cosine(T_max=30)).fit(X, LABELS)
-    assert same_bits(alone.fit(X, LABELS)._weights(), whole._weights())
+    assert same_bits(alone.fit(X, LABELS)._weights(), trained_arrays(whole))
     # A warm start goes on with them, a new fit begins anew.
     warm = regressor(warm_start=True, batch_norm=True).fit(X, Y)
     before = [a.copy() for a in warm.bn_mean_]
@@ -336,7 +337,7 @@ def test_two_halves_are_a_whole_with_everything_on() -> None:
     halves = pickle.loads(pickle.dumps(halves)).fit(X, Y)
     assert halves.loss_curve_ == whole.loss_curve_
     assert halves.learning_rate_curve_ == whole.learning_rate_curve_
-    assert same_bits(halves._weights(), whole._weights())
+    assert same_bits(trained_arrays(halves), trained_arrays(whole))
 
 
 def test_sparse_rows_and_float32_with_everything_on() -> None:
@@ -349,7 +350,7 @@ def test_sparse_rows_and_float32_with_everything_on() -> None:
     }
     dense = regressor(**arguments).fit(thin, Y.astype(np.float32))
     csr = regressor(**arguments).fit(sparse.csr_array(thin), Y.astype(np.float32))
-    assert same_bits(dense._weights(), csr._weights())
+    assert same_bits(trained_arrays(dense), trained_arrays(csr))
 
 
 # ------------------------------------------------------------------------------------- gradients and depth

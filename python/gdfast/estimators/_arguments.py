@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -18,16 +19,38 @@ from gdfast.estimators._listeners import check_callbacks
 from gdfast.estimators._scoring import check_scorer
 from gdfast.schedules import Schedule, resolve
 from gdfast.training import activations, init
+from gdfast.training.options import Limits, StepOptions, TrainingOptions
+
+
+def _constraint(limits: Limits | None) -> list[Any]:
+    """What training declares of an argument, as scikit-learn's check takes it."""
+    if limits is None:
+        return ["boolean"]
+    words = {other for other in limits.others if isinstance(other, str)}
+    rest: list[Any] = [StrOptions(words)] if words else []
+    return [
+        Interval(Real, limits.least, limits.most, closed=limits.closed),
+        *rest,
+        *({None} & {*limits.others}),
+    ]
+
+
+_DECLARED = {
+    f.name: _constraint(f.metadata["limits"])
+    for options in (StepOptions, TrainingOptions)
+    for f in fields(options)
+    if "limits" in f.metadata
+}
 
 
 class Arguments(BaseEstimator):
     """An estimator's arguments. The constructors are the estimators', as scikit-learn wants them."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **_DECLARED,
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(activations.NAMES)), "array-like"],
         "solver": [StrOptions(set(_solvers.NAMES)), optim.Optimizer],
-        "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -61,18 +84,11 @@ class Arguments(BaseEstimator):
         "callbacks": [list, tuple, None],
         "schedule": [str, Schedule, callable, None],
         "init": [str, tuple],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "batch_norm": ["boolean"],
         "bn_momentum": [Interval(Real, 0, 1, closed="both")],
         "bn_epsilon": [Interval(Real, 0, None, closed="neither")],
-        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
-        "clip_layer_norm": [Interval(Real, 0, None, closed="neither"), None],
         "backprop_depth": [Interval(Integral, 1, None, closed="left"), callable, None],
-        "gradient_noise": [Interval(Real, 0, None, closed="left")],
-        "record_gradients": ["boolean"],
         "annealing_params": [dict, None],
     }
 
@@ -123,6 +139,12 @@ class Arguments(BaseEstimator):
     gradient_noise: float
     record_gradients: bool
     annealing_params: dict[str, Any] | None
+
+    def _store(self, arguments: dict[str, Any]) -> None:
+        """Store a constructor's arguments, its ``locals()``, and do nothing else."""
+        for name, value in arguments.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
 
     def _check_arguments(self) -> list[int]:
         """The hidden layers' sizes; ValueError or TypeError where the arguments alone are wrong."""

@@ -35,7 +35,7 @@ from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor, Validation
 from gdfast.training.network import MLP, Network
 from gdfast.training.optimizer import Optimizer
-from gdfast.training.options import AUTO_BATCH_SIZE, TrainingOptions
+from gdfast.training.options import AUTO_BATCH_SIZE, StepOptions, TrainingOptions
 from gdfast.training.order import RowOrder
 from gdfast.training.state import TrainingState
 from gdfast.training.train import train
@@ -318,7 +318,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             by_score=bool(self.early_stopping),
-            step=_descent.step_options(self),
+            step=StepOptions(**_descent.declared(self, StepOptions)),
             batch_size=AUTO_BATCH_SIZE if self.batch_size == "auto" else int(self.batch_size),
             shuffle=bool(self.shuffle),
             single_epoch=incremental,
@@ -326,6 +326,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
             max_fun=int(self.max_fun),
             annealing=_annealing.as_floats(self.annealing_params),
             verbose=self.verbose,
+            **_descent.declared(self, TrainingOptions),
         )
 
     def _set_aside(self, order: RowOrder, data: Data, random_state: np.random.RandomState) -> Array:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from gdfast.schedules import Plateau, Warmup
-from gdfast.training.options import StepOptions, check_depth
+from gdfast.training.options import StepOptions, TrainingOptions, check_depth
 
 if TYPE_CHECKING:
     from gdfast.estimators._arguments import Arguments
@@ -36,18 +37,12 @@ def _awaits_a_score(schedule: Any) -> bool:
     return isinstance(schedule, Plateau) and schedule.mode == "max"
 
 
-def step_options(est: Arguments) -> StepOptions:
-    """What a step does beyond the plain one."""
-    return StepOptions(
-        alpha=float(est.alpha),
-        l1_ratio=float(est.l1_ratio),
-        weight_decay=float(est.weight_decay),
-        clip_value=None if est.clip_value is None else float(est.clip_value),
-        clip_norm=est.clip_norm if est.clip_norm in (None, "auto") else float(est.clip_norm),
-        clip_layer_norm=None if est.clip_layer_norm is None else float(est.clip_layer_norm),
-        gradient_noise=float(est.gradient_noise),
-        records=bool(est.record_gradients),
-    )
+def declared(est: Arguments, options: type[StepOptions] | type[TrainingOptions]) -> dict[str, Any]:
+    """The values of the arguments that are declared as fields of ``options``."""
+    values = {f.name: getattr(est, f.name) for f in fields(options) if "limits" in f.metadata}
+    return {
+        name: float(v) if isinstance(v, Real) and not isinstance(v, bool) else v for name, v in values.items()
+    }
 
 
 def is_random(est: Arguments, n_hidden: int) -> bool:

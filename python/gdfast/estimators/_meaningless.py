@@ -6,6 +6,7 @@ scikit-learn's own arguments are left alone where scikit-learn ignores them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
 from inspect import signature
 from numbers import Real
@@ -16,6 +17,7 @@ import numpy as np
 from gdfast import optim
 from gdfast.estimators import _solvers, _validation
 from gdfast.training import activations
+from gdfast.training.options import StepOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from gdfast.estimators._arguments import Arguments
@@ -36,6 +38,11 @@ def _has_layers(est: Arguments) -> bool:
 def _is_object(est: Arguments) -> bool:
     return isinstance(est.solver, optim.Optimizer)
 
+
+# What training declares to be of steps.
+_OF_STEPS = tuple(
+    f.name for options in (StepOptions, TrainingOptions) for f in fields(options) if "of_steps" in f.metadata
+)
 
 RULES = (
     Rule(("huber_delta",), lambda est: est.loss == "huber", "has no meaning without loss='huber'."),
@@ -83,10 +90,7 @@ RULES = (
         "divides the penalty, but with alpha=0 there is none.",
     ),
     Rule(
-        (
-            "schedule", "l1_ratio", "weight_decay", "clip_value", "clip_norm", "clip_layer_norm",
-            "gradient_noise", "backprop_depth", "dropout", "batch_norm", "record_gradients",
-        ),
+        ("schedule", "backprop_depth", "dropout", "batch_norm", *_OF_STEPS),
         lambda est: _solvers.is_stochastic(est.solver),
         "has no meaning with solver={solver!r}, which takes no steps over batches. Use a stochastic solver, "
         "such as 'adam', or leave it out.",
@@ -122,7 +126,8 @@ def check(est: Arguments, rules: tuple[Rule, ...] = RULES) -> None:
     kind: Any = type(est)
     defaults = _defaults(kind)
     for names, holds, why in rules:
-        changed = [n for n in names if n in defaults and not _is_same(getattr(est, n), defaults[n])]
+        has = [name for name in names if name in defaults and name in vars(est)]
+        changed = [name for name in has if not _is_same(getattr(est, name), defaults[name])]
         if changed and not holds(est):
             name, value = changed[0], getattr(est, changed[0])
             raise ValueError(f"{name}={value!r} {why.format_map({**vars(est), 'name': name})}")

@@ -53,6 +53,16 @@ class Recurrent(BaseMLP):
         "stateful": ["boolean"],
     }
 
+    # Arguments of multilayer perceptrons that mean nothing here.
+    activation_params = None
+    annealing_params = None
+    backprop_depth = None
+    batch_norm = False
+    bn_epsilon = 1e-5
+    dropout = 0.0
+    init = "sklearn"
+    max_fun = 15_000
+
     cell: str
     per_step: bool
     tbptt: tuple[int, int] | None

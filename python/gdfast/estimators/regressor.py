@@ -169,6 +169,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Variance of normal noise on the gradient of the first step; it fades with ``step ** -0.55``.
     record_gradients : bool, default=False
         Whether to keep ``gradient_records_``.
+    ema_decay : float, default=0.0
+        Averages the weights over epochs: what is scored on a validation set and what stays is an exponential
+        moving average of the weights (and of what batch normalisation keeps) at the epochs' ends, of which
+        ``min(ema_decay, (1 + n) / (10 + n))`` is left after the n-th further epoch (Polyak and Juditsky,
+        1992; Izmailov et al., 2018). Training itself goes on from the weights as they are, and these are what
+        callbacks see. ``partial_fit`` does not average; a warm start goes on from the average.
     annealing_params : dict, default=None
         For ``solver="annealing"``: "cooling" ("geometric", "linear" or "logarithmic"), "initial_temp",
         "final_temp" and "step_size", the scale of the first proposals (0.1). An iteration makes 100
@@ -320,57 +326,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         backprop_depth: Any = None,
         gradient_noise: float = 0.0,
         record_gradients: bool = False,
+        ema_decay: float = 0.0,
         annealing_params: dict[str, Any] | None = None,
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.n_jobs = n_jobs
-        self.huber_delta = huber_delta
-        self.quantiles = quantiles
-        self.activation_params = activation_params
-        self.scoring = scoring
-        self.coefs_init = coefs_init
-        self.intercepts_init = intercepts_init
-        self.keep_optimizer_state = keep_optimizer_state
-        self.max_time = max_time
-        self.callbacks = callbacks
-        self.schedule = schedule
-        self.init = init
-        self.l1_ratio = l1_ratio
-        self.weight_decay = weight_decay
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.bn_momentum = bn_momentum
-        self.bn_epsilon = bn_epsilon
-        self.clip_value = clip_value
-        self.clip_norm = clip_norm
-        self.clip_layer_norm = clip_layer_norm
-        self.backprop_depth = backprop_depth
-        self.gradient_noise = gradient_noise
-        self.record_gradients = record_gradients
-        self.annealing_params = annealing_params
+        self._store(locals())
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -133,6 +133,12 @@ class RNNRegressor(Recurrent, MLPRegressor):
         Annealed noise on gradients, see :class:`MLPRegressor`.
     record_gradients : bool, default=False
         Whether to keep the norms of gradients, weights and updates of each epoch in ``gradient_records_``.
+    ema_decay : float, default=0.0
+        Averages the weights over epochs: what is scored on a validation set and what stays is an exponential
+        moving average of the weights (and of what batch normalisation keeps) at the epochs' ends, of which
+        ``min(ema_decay, (1 + n) / (10 + n))`` is left after the n-th further epoch (Polyak and Juditsky,
+        1992; Izmailov et al., 2018). Training itself goes on from the weights as they are, and these are what
+        callbacks see. ``partial_fit`` does not average; a warm start goes on from the average.
 
     Attributes
     ----------
@@ -282,53 +288,9 @@ class RNNRegressor(Recurrent, MLPRegressor):
         clip_layer_norm: float | None = None,
         gradient_noise: float = 0.0,
         record_gradients: bool = False,
+        ema_decay: float = 0.0,
     ) -> None:
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            n_jobs=n_jobs,
-            loss=loss,
-            huber_delta=huber_delta,
-            quantiles=quantiles,
-            scoring=scoring,
-            coefs_init=coefs_init,
-            intercepts_init=intercepts_init,
-            keep_optimizer_state=keep_optimizer_state,
-            max_time=max_time,
-            callbacks=callbacks,
-            schedule=schedule,
-            l1_ratio=l1_ratio,
-            weight_decay=weight_decay,
-            clip_value=clip_value,
-            clip_norm=clip_norm,
-            clip_layer_norm=clip_layer_norm,
-            gradient_noise=gradient_noise,
-            record_gradients=record_gradients,
-        )
-        self.cell = cell
-        self.per_step = per_step
-        self.tbptt = tbptt
-        self.stateful = stateful
+        self._store(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

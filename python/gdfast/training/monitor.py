@@ -13,6 +13,7 @@ from gdfast.training.losses import Loss, mean_loss
 from gdfast.training.network import Network
 from gdfast.training.options import TrainingOptions
 from gdfast.training.state import Records, TrainingState
+from gdfast.training.weights import Weights
 
 
 class Validation:
@@ -55,7 +56,7 @@ class Validation:
 
 
 class Monitor:
-    """Improvement, how long there has been none, and the weights that scored best.
+    """Improvement, how long there has been none, the average of the weights, and those that scored best.
 
     Parameters
     ----------
@@ -83,6 +84,10 @@ class Monitor:
         self._options = options
         self.validation = validation
         self.logs: dict[str, float] = {}
+        # partial_fit, whose caller has the loop in hand, does not average.
+        self._averages = options.ema_decay > 0 and not options.single_epoch
+        self._average: Weights | None = None
+        self._epochs = 0
         state.best_weights = None
         if validation is None:
             return
@@ -106,6 +111,8 @@ class Monitor:
         """Take note of an epoch's training loss, and evaluate its weights; where it has ``diverged``, NaN is
         recorded, for the weights at hand are those of the epoch before."""
         records, tol = self._records, self._options.tol
+        if self._averages and not diverged:
+            self._add_to_average()
         improved = False
         if self.validation is not None:
             improved = self._validate(diverged)
@@ -127,11 +134,33 @@ class Monitor:
             self._validate(diverged=True)
 
     def restore_best(self) -> None:
-        """Put the weights that scored best back."""
-        if self._state.best_weights is not None:
-            self._state.weights.assign(self._state.best_weights)
+        """Put the weights in place that stay: the best by score, or else the average."""
+        stays = self._state.best_weights or self._average
+        if stays is not None:
+            self._state.weights.assign(stays)
+
+    def _add_to_average(self) -> None:
+        weights = self._state.weights
+        if self._average is None or not self._average.is_alike(weights):
+            self._average, self._epochs = weights.copy(), 0
+            return
+        self._epochs += 1
+        decay = min(self._options.ema_decay, (1 + self._epochs) / (10 + self._epochs))
+        for mean, array in zip(self._average, weights, strict=True):
+            mean *= decay
+            mean += (1 - decay) * array
 
     def _validate(self, diverged: bool) -> bool:
+        """Evaluate the weights at hand, or in their place their average; whether the score has improved."""
+        if self._average is None or diverged:
+            return self._evaluate(diverged)
+        self._state.weights.swap(self._average)
+        try:
+            return self._evaluate(diverged)
+        finally:
+            self._state.weights.swap(self._average)
+
+    def _evaluate(self, diverged: bool) -> bool:
         records, state = self._records, self._state
         assert self.validation is not None
         loss, score = (np.nan, np.nan) if diverged else self.validation.measure(state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -112,7 +112,7 @@ class MLP(Network):
             self.activations,
             loss,
             n_threads=self.n_threads,
-            **asdict(step),
+            **step.core(),
             **arguments,
         )
 
@@ -172,7 +172,7 @@ class RNN(Network):
             per_step=self.per_step,
             tbptt=self.tbptt,
             n_threads=self.n_threads,
-            **asdict(step),
+            **step.core(),
             **arguments,
         )
         return SequenceTrainer(core, self.state_widths(weights), weights.dtype)

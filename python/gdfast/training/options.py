@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from numbers import Integral
 from typing import Any
 
@@ -12,8 +12,24 @@ AUTO_BATCH_SIZE = 200
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a number may be: from ``least`` to ``most``, which ``closed`` includes, or one of ``others``."""
+
+    least: float
+    most: float | None = None
+    closed: str = "left"
+    others: tuple[Any, ...] = ()
+
+
+def of_steps(default: Any, limits: Limits | None = None) -> Any:
+    """A field that an estimator takes as an argument by its name: this is all there is to declare. It has no
+    meaning without steps over batches."""
+    return field(default=default, metadata={"limits": limits, "of_steps": True})
+
+
+@dataclass(frozen=True)
 class StepOptions:
-    """The arguments of a step, by the names under which the core reads them.
+    """The arguments of a step, by the names of the estimators' arguments.
 
     Attributes
     ----------
@@ -25,18 +41,24 @@ class StepOptions:
         Limits of a gradient's components, of its norm, of each layer's norm.
     gradient_noise : float
         Variance of the noise of the first step.
-    records : bool
+    record_gradients : bool
         Whether to record the norms of gradients and weights, and the size of steps.
     """
 
-    alpha: float = 0.0
-    l1_ratio: float = 0.0
-    weight_decay: float = 0.0
-    clip_value: float | None = None
-    clip_norm: Any = None
-    clip_layer_norm: float | None = None
-    gradient_noise: float = 0.0
-    records: bool = False
+    alpha: float = field(default=0.0, metadata={"limits": Limits(0)})
+    l1_ratio: float = of_steps(0.0, Limits(0, 1, "both"))
+    weight_decay: float = of_steps(0.0, Limits(0))
+    clip_value: float | None = of_steps(None, Limits(0, None, "neither", (None,)))
+    clip_norm: float | str | None = of_steps(None, Limits(0, None, "neither", ("auto", None)))
+    clip_layer_norm: float | None = of_steps(None, Limits(0, None, "neither", (None,)))
+    gradient_noise: float = of_steps(0.0, Limits(0))
+    record_gradients: bool = of_steps(False)
+
+    def core(self) -> dict[str, Any]:
+        """By the names under which the core reads them."""
+        arguments = asdict(self)
+        arguments["records"] = arguments.pop("record_gradients")
+        return arguments
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,9 @@ class TrainingOptions:
     annealing : mapping
         Arguments of the walk.
     verbose : bool
+    ema_decay : float
+        The most of an exponential moving average of the weights that is left at an epoch's end; 0 averages
+        nothing.
     """
 
     solver: str
@@ -80,6 +105,7 @@ class TrainingOptions:
     max_fun: int = 15_000
     annealing: Mapping[str, Any] = field(default_factory=dict)
     verbose: Any = False
+    ema_decay: float = of_steps(0.0, Limits(0, 1))
 
     def depth_of_epoch(self, epoch: int, n_layers: int) -> int:
         """How many weight layers, counted from the output, this epoch's gradients reach."""

@@ -103,7 +103,7 @@ def _record(
     records.t += n_rows
     records.loss_curve.append(loss)
     records.learning_rate_curve.append(rate)
-    if options.step.records:
+    if options.step.record_gradients:
         if not hasattr(records, "gradient_records"):
             records.gradient_records = {}
         for name, values in (trainer.records or {}).items():

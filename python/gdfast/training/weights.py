@@ -94,6 +94,11 @@ class Weights:
         for target, source in zip(self, other, strict=True):
             np.copyto(target, source)
 
+    def swap(self, other: Weights) -> None:
+        """Exchange numbers with weights that are alike."""
+        for a, b in zip(self, other, strict=True):
+            a[...], b[...] = b.copy(), a.copy()
+
     def is_finite(self) -> bool:
         return all(bool(np.isfinite(array).all()) for array in self)
 
