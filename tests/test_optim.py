@@ -267,6 +267,69 @@ def test_what_decides_about_state_cannot_change_later() -> None:
     assert rule.momentum == 0.5
 
 
+def test_init_wants_an_array_of_floats() -> None:
+    for param in ([1.0], 1.0, None, "param"):
+        with pytest.raises(TypeError, match="param must be a NumPy array, got"):
+            optim.Adam().init(param)  # type: ignore[arg-type]
+    for dtype in (int, np.float16, ">f8"):
+        with pytest.raises(TypeError, match="param must have dtype float32 or float64, got"):
+            optim.Adam().init(np.ones(3, dtype))
+
+
+def test_states_of_a_strided_array_are_contiguous() -> None:
+    for param in (np.ones((3, 4)).T, np.ones(6)[::2], read_only(np.ones(3))):
+        state = optim.Adam().init(param)
+        assert all(a.flags.c_contiguous and a.flags.writeable for a in state.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"state": None}, TypeError, "state must be a dict, as init"),
+        ({"state": {}}, ValueError, "state must have 'm' for this rule"),
+        ({"state": {"m": np.zeros(3)}}, ValueError, "state must have 'v' for this rule"),
+        ({"state": optim.Adam(amsgrad=True).init(np.ones(3))}, ValueError, "more than this rule keeps"),
+        ({"state": optim.Adam().init(np.ones(4))}, ValueError, r"m must have shape \(3,\)"),
+        ({"state": optim.Adam().init(np.ones(3, np.float32))}, TypeError, "m must have dtype float64"),
+        ({"state": dict.fromkeys("mv", np.zeros(3))}, ValueError, "v must not share memory with m"),
+        ({"param": [1.0, 2.0, 3.0]}, TypeError, "param must be a NumPy array"),
+        ({"grad": np.ones(4)}, ValueError, "grad must have shape"),
+        ({"step": 0}, ValueError, "step must be at least 1"),
+        ({"step": 1.0}, TypeError, "step must be an integer"),
+        ({"lr": -1.0}, ValueError, "lr must be finite and not negative"),
+        ({"lr": "0.1"}, TypeError, "lr must be a number"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_of_update(change: dict[str, Any], error: type[Exception], message: str) -> None:
+    param = np.ones(3)
+    arguments = {"param": param, "grad": np.ones(3), "state": optim.Adam().init(param), "step": 1, **change}
+    kept = copy.deepcopy(arguments)
+    with pytest.raises(error, match=message):
+        optim.Adam().update(**arguments)
+    for name in ("param", "grad"):
+        assert np.array_equal(arguments[name], kept[name])
+    for slot, values in (kept["state"] or {}).items():
+        assert same_bits([arguments["state"][slot]], [values])
+
+
+def test_update_takes_a_learning_rate_of_its_own() -> None:
+    rule, param = optim.SGD(lr=1.0), np.zeros(1)
+    rule.update(param, np.array([-1.0]), rule.init(param), 1, lr=np.array([0.25]))  # type: ignore[arg-type]
+    rule.update(param, np.array([-1.0]), {}, 2)
+    assert param[0] == 1.25
+    assert rule.lr == 1.0
+
+
+def test_states_of_rprop() -> None:
+    rule, param = optim.Rprop(lr=0.125), np.ones(2)
+    rule.step(param, np.array([3.0, -4.0]))
+    slots = rule.state_dict()["slots"]
+    assert slots["prev"][0].tolist() == [3, -4]
+    assert slots["step_size"][0].tolist() == [0.125, 0.125]
+    assert slots.keys() == {"prev", "step_size"}
+
+
 def test_unknown_names() -> None:
     rule = optim.Adam()
     with pytest.raises(AttributeError, match="Adam has no parameter 'momentum'; it has lr, betas"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -112,6 +113,45 @@ def test_the_bare_function_is_the_same_rule(name: str, dtype: type) -> None:
     assert same_bits(ours, theirs)
     for slot, values in rule.state_dict()["slots"].items():
         assert same_bits(values, [state[slot] for state in states])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_init_and_update_are_the_same_rule(name: str, dtype: type) -> None:
+    rule, bare = fresh(name), fresh(name)
+    ours, theirs = arrays(dtype), arrays(dtype)
+    states = [bare.init(p) for p in theirs]
+    begin = reference_rules.slots(*rule._rule())
+    for param, state in zip(theirs, states, strict=True):
+        assert {slot: list(np.unique(a)) for slot, a in state.items() if a.size} == {
+            slot: [value] for slot, value in begin.items() if param.size
+        }
+        assert list(state) == list(begin)
+        assert all(a.shape == param.shape and a.dtype == dtype for a in state.values())
+    rng = np.random.default_rng(7)
+    for t in range(1, 6):
+        grads = noisy(rng, ours)
+        rule.step(ours, grads)
+        for param, grad, state in zip(theirs, grads, states, strict=True):
+            bare.update(param, grad, state, t)
+    assert same_bits(ours, theirs)
+    for slot, values in rule.state_dict()["slots"].items():
+        assert same_bits(values, [state[slot] for state in states])
+    assert bare.steps == 0, "the state is the caller's"
+
+
+@pytest.mark.parametrize("kind", [getattr(optim, n) for n in optim.__all__ if n != "Optimizer"])
+def test_a_bare_function_has_its_rules_defaults(kind: type[optim.Optimizer]) -> None:
+    function = getattr(gdfast.kernels, f"{kind.__name__.lower()}_update")
+    assert function.__module__ == kind.__module__
+    theirs = {k: p.default for k, p in inspect.signature(function).parameters.items()}
+    ours = {k: p.default for k, p in inspect.signature(kind).parameters.items()}
+    if kind is optim.SGD:
+        assert theirs.pop("lr") is inspect.Parameter.empty
+    for name in theirs.keys() & ours.keys():
+        assert theirs[name] == ours[name], name
+    # What the function lacks is told by its arrays of state, or belongs to the first step.
+    told = {"amsgrad", "centered", "initial_accumulator_value", "dampen_first", "lr"}
+    assert ours.keys() - theirs.keys() <= told
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -32,6 +32,7 @@ public:
             std::visit([&](auto place) { take(rule, name, place); }, parameter.place);
     }
     void all_taken() const {
+        if (taken_.size() == values_.size()) return;
         for (const auto& item : values_) {
             const std::string key = py::cast<std::string>(py::str(item.first));
             if (std::find(taken_.begin(), taken_.end(), key) == taken_.end())
@@ -57,31 +58,32 @@ private:
             throw py::type_error(label(key) + " must be two numbers, got " +
                                  py::cast<std::string>(py::repr(value)));
         const auto both = py::reinterpret_borrow<py::sequence>(value);
-        rule.*pair.first = checked_number<double>(py::object(both[0]), label(key));
-        rule.*pair.second = checked_number<double>(py::object(both[1]), label(key));
+        rule.*pair.first = number(both[0], key);
+        rule.*pair.second = number(both[1], key);
     }
 
     bool has(const char* key) const { return values_.contains(key); }
-    double number(const char* key) {
-        const py::object value = this->value(key);
+    double number(const char* key) { return number(value(key), key); }
+    double number(const py::object& value, const char* key) const {
+        if (PyFloat_CheckExact(value.ptr())) return PyFloat_AS_DOUBLE(value.ptr());  // without a label: fast
         return checked_number<double>(value, label(key));
     }
     std::string label(const char* key) const { return std::string("rule_params['") + key + "']"; }
     py::object value(const char* key) {
         if (!has(key)) throw py::value_error("rule_params of '" + rule_ + "' must have '" + key + "'");
-        taken_.emplace_back(key);
+        taken_.push_back(key);
         return values_[key];
     }
 
     const std::string& rule_;
     const py::dict& values_;
-    std::vector<std::string> taken_;
+    std::vector<const char*> taken_;
 };
 
 }  // namespace
 
 RuleSpec rule_named(const std::string& name, const py::dict& params) {
-    RuleSpec rule(name);
+    RuleSpec rule(rule_kind(name));
     Params p(name, params);
     p.read(rule, {"weight_decay", &RuleSpec::weight_decay, false});
     for (const Parameter& parameter : rule.kind->parameters) p.read(rule, parameter);

@@ -183,15 +183,12 @@ const std::vector<RuleKind>& rule_kinds() {
     return kinds;
 }
 
-RuleSpec::RuleSpec(const std::string& name) {
+const RuleKind& rule_kind(const std::string& name) {
+    for (const RuleKind& kind : rule_kinds())
+        if (kind.name == name) return kind;
     std::string known;
-    for (const RuleKind& each : rule_kinds()) {
-        if (each.name == name) {
-            *this = RuleSpec(each);
-            return;
-        }
-        known += (known.empty() ? "'" : ", '") + std::string(each.name) + "'";
-    }
+    for (const RuleKind& kind : rule_kinds())
+        known += (known.empty() ? "'" : ", '") + std::string(kind.name) + "'";
     throw std::invalid_argument("rule must be one of " + known + "; got '" + name + "'");
 }
 

@@ -62,12 +62,12 @@ struct RuleKind {
 };
 
 const std::vector<RuleKind>& rule_kinds();
+// Throws std::invalid_argument where there is none of this name.
+const RuleKind& rule_kind(const std::string& name);
 
 struct RuleSpec {
     RuleSpec() : RuleSpec(rule_kinds().front()) {}
     explicit RuleSpec(const RuleKind& its_kind) : kind(&its_kind) { kind->settle(*this); }
-    // Throws std::invalid_argument where there is no such rule.
-    explicit RuleSpec(const std::string& name);
 
     const RuleKind* kind;
     Rule rule = Rule::sgd;  // the kernel

@@ -99,7 +99,7 @@ std::vector<std::vector<T>> trained(const Problem& problem, int threads) {
 }
 
 void check_bits(Problem problem) {
-    problem.options.rule = RuleSpec("adam");
+    problem.options.rule = RuleSpec(rule_kind("adam"));
     const auto narrow = trained<float>(problem, 1);
     const auto wide = trained<double>(problem, 1);
     for (int threads : {2, 5}) {

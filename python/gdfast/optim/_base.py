@@ -51,7 +51,7 @@ class Optimizer(Record):
         params["lr"] = one_rate(params["lr"])
         self._check(params)
         self.__dict__.update(params)
-        self.__dict__["_core"] = _core.Optimizer(*self._rule())
+        self.__dict__["_core"] = _core.Optimizer(self._rule_name, _without_lr(params))
 
     def step(
         self, params: FloatArray | Sequence[FloatArray], grads: FloatArray | Sequence[FloatArray]

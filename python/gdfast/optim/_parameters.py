@@ -19,7 +19,7 @@ EPS_MODES = ("outside", "uncorrected", "inside")
 
 
 def check_pair(name: str, pair: tuple[float, float]) -> None:
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise TypeError(f"{name} must be two numbers, got {pair!r}")
 
 
