@@ -153,7 +153,7 @@ public:
                         const py::object& order, const py::object& sample_weight,
                         const py::object& learning_rate, const py::object& states) override {
         const Busy busy(running_, "SequenceTrainer");
-        const RecurrentSpec& spec = trainer_->spec();
+        const RecurrentSpec& spec = trainer_->network();
         SequenceData<T> data;
         data.sequences = checked_sequences<T>(x, starts, order, states, spec);
         const int64_t sequences = py::reinterpret_borrow<py::array>(starts).size() - 1;
@@ -164,10 +164,11 @@ public:
         const int64_t batches = divided_up(data.sequences.count, trainer_->batch_size());
         const int64_t updates = batches * trainer_->updates_of_batch(data.sequences);
         double rate = 0;
-        const LearningRates rates = checked_learning_rates(learning_rate, updates, rate);
+        EpochOptions options{};
+        options.learning_rates = checked_learning_rates(learning_rate, updates, rate);
         // Read anew: the caller may have limited its threads meanwhile.
-        const int limit = thread_limit(n_threads_);
-        return epoch_run(*trainer_, lent_, matrices(), [&] { return trainer_->run(data, rates, limit); });
+        options.thread_limit = thread_limit(n_threads_);
+        return epoch_run(*trainer_, lent_, matrices(), [&] { return trainer_->run(data, options); });
     }
 
     void load() override {
@@ -201,7 +202,7 @@ public:
     }
 
 private:
-    const Spec& matrices() const { return trainer_->spec().matrices; }
+    const Spec& matrices() const { return trainer_->spec(); }
 
     const LentArrays<T> lent_;
     LossFunction<T> loss_;

@@ -64,11 +64,12 @@ public:
         const int64_t batches = divided_up(data.count, trainer_->batch_size());
         options.learning_rates = checked_learning_rates(learning_rate, batches, rate);
         const auto layers = static_cast<int64_t>(spec().layers.size());
-        options.backprop_depth =
+        const int64_t depth =
             backprop_depth.is_none() ? layers : checked_number<int64_t>(backprop_depth, "backprop_depth");
-        if (options.backprop_depth < 1 || options.backprop_depth > layers)
+        if (depth < 1 || depth > layers)
             throw py::value_error("backprop_depth must be from 1 to the number of layers, " +
-                                  std::to_string(layers) + ", got " + std::to_string(options.backprop_depth));
+                                  std::to_string(layers) + ", got " + std::to_string(depth));
+        options.first_layer = static_cast<int>(layers - depth);
         // Read anew: the caller may have limited its threads meanwhile.
         options.thread_limit = thread_limit(n_threads_);
         return epoch_run(*trainer_, lent_, spec(), [&] { return trainer_->run(data, options); });

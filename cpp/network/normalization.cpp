@@ -70,8 +70,8 @@ void find_moments(const Spec& spec, const Parameters<T>& parameters, Workspace<T
 }
 
 template <class T>
-void find_slopes(const Spec& spec, Workspace<T>& work, const Moments<T>& moments, size_t i, int64_t j,
-                 int64_t rows, T* gamma_gradient, T* beta_gradient) {
+void find_norm_gradients(const Spec& spec, Workspace<T>& work, const Moments<T>& moments, size_t i, int64_t j,
+                         int64_t rows, T* gamma_gradient, T* beta_gradient) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     Norm<T>& norm = work.norms[i];
@@ -110,11 +110,11 @@ void use_running_moments(const Spec& spec, const ConstPlainArrays<T>& arrays, do
     }
 }
 
-#define GDFAST_INSTANTIATE(T)                                                                              \
-    template void find_moments(const Spec&, const Parameters<T>&, Workspace<T>&, Moments<T>&,              \
-                               const NormOptions&, size_t, int64_t, int64_t, bool);                        \
-    template void find_slopes(const Spec&, Workspace<T>&, const Moments<T>&, size_t, int64_t, int64_t, T*, \
-                              T*);                                                                         \
+#define GDFAST_INSTANTIATE(T)                                                                         \
+    template void find_moments(const Spec&, const Parameters<T>&, Workspace<T>&, Moments<T>&,         \
+                               const NormOptions&, size_t, int64_t, int64_t, bool);                   \
+    template void find_norm_gradients(const Spec&, Workspace<T>&, const Moments<T>&, size_t, int64_t, \
+                                      int64_t, T*, T*);                                               \
     template void use_running_moments(const Spec&, const ConstPlainArrays<T>&, double, Workspace<T>&);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

@@ -48,8 +48,8 @@ void find_moments(const Spec& spec, const Parameters<T>& parameters, Workspace<T
 // From the deltas of panel j of layer i's normalised sums: the way back through the normalisation, into the
 // workspace, and the gradients of gamma, (P), and of beta, (P).
 template <class T>
-void find_slopes(const Spec& spec, Workspace<T>& work, const Moments<T>& moments, size_t i, int64_t j,
-                 int64_t rows, T* gamma_gradient, T* beta_gradient);
+void find_norm_gradients(const Spec& spec, Workspace<T>& work, const Moments<T>& moments, size_t i, int64_t j,
+                         int64_t rows, T* gamma_gradient, T* beta_gradient);
 
 // By the running moments, to predict.
 template <class T>

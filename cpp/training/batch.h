@@ -30,7 +30,9 @@ struct LossFunction {
     std::vector<T> parameters;  // as LossRows takes them
 
     // scikit-learn averages the squared error over the outputs and descends the gradient of their sum.
-    bool reported_as_mean() const { return kind == Loss::squared_error; }
+    double reported_divisor(int64_t outputs) const {
+        return kind == Loss::squared_error ? static_cast<double>(outputs) : 1;
+    }
 };
 
 // The caller's data, in the order in which it is to be taken.

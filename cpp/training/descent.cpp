@@ -32,7 +32,7 @@ Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOp
       plain_(!(options.alpha * options.l1_ratio > 0) && !options.limits.any() &&
              !(options.gradient_noise > 0) && !options.records),
       sums_(static_cast<size_t>(tiling_.size())),
-      factors_(spec.layers.size(), T(1)),
+      scales_(spec.layers.size(), T(1)),
       recorded_(spec.layers.size()) {
     for (const Slot& slot : options_.rule.slots()) {
         slots_.emplace_back(spec_.parameters);
@@ -51,15 +51,17 @@ void Descent<T>::set_threads(int threads) {
 }
 
 template <class T>
-void Descent<T>::begin_epoch(int first_layer, int64_t rows) {
+void Descent<T>::begin_epoch(const EpochOptions& options, int64_t rows) {
+    epoch_ = options;
     const double sums = spec_.work_per_row() * static_cast<double>(rows);
-    moves_apart_ = options_.limits.on_norms() || sums >= (rows >= kManyRows ? kLongSums : kLongSumsOfAny);
+    moves_apart_ = options_.limits.on_norms() || epoch_.on_gradient ||
+                   sums >= (rows >= kManyRows ? kLongSums : kLongSumsOfAny);
     interruption_ = moves_apart_ ? Interruption::present() : nullptr;
     if (moves_apart_ && gradient_.size() == 0) gradient_ = Buffer<T>(spec_.parameters);
-    first_layer_ = first_layer;
-    first_strip_ = tiling_.first_of(first_layer);
+    first_strip_ = tiling_.first_of(epoch_.first_layer);
+    total_ = 0;
+    terms_ = steps_ = 0;
     recorded_.assign(spec_.layers.size(), {0, 0, 0});
-    recorded_steps_ = 0;
     if (!(options_.alpha > 0)) return;
     // The penalty counts the weights that stay as they are, too.
     const KernelTable<T>& table = kernels<T>();
@@ -75,16 +77,19 @@ void Descent<T>::begin_epoch(int first_layer, int64_t rows) {
     }
 }
 
+// (Where there is somebody to look at the gradient, the penalty has to be in it.)
 template <class T>
-void Descent<T>::begin_step(double learning_rate, double weight_sum) {
+void Descent<T>::begin_step(const Step& now) {
+    const double learning_rate = epoch_.learning_rates.at(now.number), weight_sum = now.weight_sum;
     const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
-    rule_ = options_.rule.at<T>(step + 1, learning_rate, plain_ ? l2 : 0);
+    const bool by_rule = plain_ && !epoch_.on_gradient;
+    rule_ = options_.rule.at<T>(step + 1, learning_rate, by_rule ? l2 : 0);
     rule_.keep *= static_cast<T>(1 - learning_rate * options_.weight_decay);
     bias_rule_ = rule_;
     bias_rule_.decay = 0;
     bias_rule_.keep = 1;
+    l2_ = static_cast<T>(by_rule ? 0 : l2);
     if (plain_) return;
-    l2_ = static_cast<T>(l2);
     l1_ = static_cast<T>(options_.alpha * options_.l1_ratio / weight_sum);
     noise_ =
         static_cast<T>(std::sqrt(options_.gradient_noise / std::pow(static_cast<double>(step + 1), 0.55)));
@@ -97,7 +102,7 @@ StripGradient<T> Descent<T>::gradient_of(int64_t unit, int thread) const {
     const Strip& strip = tiling_[unit];
     const Layer& l = spec_.layers[static_cast<size_t>(strip.layer)];
     StripGradient<T> gradient;
-    if (moves_apart()) {
+    if (moves_apart_) {
         gradient = in_whole(spec_, strip, gradient_.data());
     } else {
         gradient.bias = scratch_[static_cast<size_t>(thread)].data();
@@ -112,36 +117,100 @@ StripGradient<T> Descent<T>::gradient_of(int64_t unit, int thread) const {
 }
 
 template <class T>
-void Descent<T>::sum(int64_t unit, int thread, const std::vector<RowPanels<T>>& inputs,
-                     const std::vector<RowPanels<T>>& deltas, int64_t rows, const SparseInputs<T>* sparse) {
+std::vector<Phase> Descent<T>::phases(const FirstHalf<T>& first) {
+    const auto divide = [this](int threads, int64_t* bounds) {
+        tiling_.divide(first_strip_, threads, bounds);
+    };
+    std::vector<Phase> phases;
+    phases.push_back({[=](int threads, int64_t* bounds) {
+                          divide(threads, bounds);
+                          ++bounds[threads];  // one more unit: the loss
+                      },
+                      [this, &first](int64_t unit, int thread) {
+                          if (unit == units())
+                              loss_ = first.sum_losses() / first.loss_divisor();
+                          else
+                              sum(unit, thread, first.factors());
+                      },
+                      moves_apart_});
+    if (epoch_.on_gradient) {
+        phases.push_back({nullptr, [this](int64_t, int) { epoch_.on_gradient(); }, true});
+        if (!plain_)
+            phases.push_back({divide, [this](int64_t unit, int thread) { measure(unit, thread); }, true});
+    }
+    if (moves_apart_)
+        phases.push_back({[=](int threads, int64_t* bounds) {
+                              limit();
+                              divide(threads, bounds);
+                          },
+                          [this](int64_t unit, int thread) { move(unit, thread); }, false});
+    return phases;
+}
+
+template <class T>
+void Descent<T>::sum(int64_t unit, int thread, const Factors<T>& factors) {
     const StripGradient<T> gradient = gradient_of(unit, thread);
     const Strip& strip = tiling_[unit];
     StopCheck check(interruption_, thread);
-    sum_strip(spec_, inputs, deltas, strip, rows, gradient, sparse, check);
+    sum_strip(spec_, factors, strip, gradient, check);
     Sums sums{};
     for_pieces(spec_, parameters_, strip, gradient, [&](const GradientPiece<T>& piece) {
-        if (!plain_) prepare(piece, sums);
-        if (!moves_apart()) apply(piece, thread, sums);
+        penalize(piece, sums);
+        if (!plain_ && !epoch_.on_gradient) measure(piece, sums);
+        if (!moves_apart_) apply(piece, thread, sums);
     });
     sums_[static_cast<size_t>(unit)] = sums;
 }
 
 template <class T>
-void Descent<T>::prepare(const GradientPiece<T>& piece, Sums& sums) const {
+void Descent<T>::penalize(const GradientPiece<T>& piece, Sums& sums) const {
+    if (piece.bias) return;
     const KernelTable<T>& table = kernels<T>();
     const T* w = parameters_.values.data() + piece.offset;
-    if (!piece.bias) {
-        sums.squares += table.sum_squares(piece.elements, w);
-        if (l1_ > 0) sums.magnitudes += table.sum_magnitudes(piece.elements, w);
-        if (l2_ > 0 || l1_ > 0) table.penalize(piece.elements, w, piece.gradient, l2_, l1_);
-    }
+    if (!plain_) sums.squares += table.sum_squares(piece.elements, w);
+    if (l1_ > 0) sums.magnitudes += table.sum_magnitudes(piece.elements, w);
+    if (l2_ > 0 || l1_ > 0) table.penalize(piece.elements, w, piece.gradient, l2_, l1_);
+}
+
+template <class T>
+void Descent<T>::measure(int64_t unit, int thread) {
+    for_pieces(spec_, parameters_, tiling_[unit], gradient_of(unit, thread),
+               [&](const GradientPiece<T>& piece) { measure(piece, sums_[static_cast<size_t>(unit)]); });
+}
+
+template <class T>
+void Descent<T>::measure(const GradientPiece<T>& piece, Sums& sums) const {
+    const KernelTable<T>& table = kernels<T>();
     const auto add_norm = [&](double& to) {
         to = std::hypot(to, table.norm(piece.elements, piece.gradient));
     };
     if (options_.records) add_norm(sums.gradient_norm);
     if (options_.limits.value < kNoLimit)
         table.clip(piece.elements, piece.gradient, static_cast<T>(options_.limits.value));
-    if (moves_apart()) add_norm(sums.clipped_norm);
+    if (moves_apart_) add_norm(sums.clipped_norm);
+}
+
+// change(norm gradients, where they are in the whole gradient, how many), for each normalised layer.
+template <class T>
+template <class Change>
+void Descent<T>::for_norm_gradients(Change change) {
+    for (size_t i = 0; i < spec_.layers.size(); ++i)
+        change(norm_gradients[i].data(), gradient_.data() + spec_.layers[i].gamma, norm_gradients[i].size());
+}
+
+template <class T>
+void Descent<T>::get_gradient(const PlainArrays<T>& arrays) {
+    for_norm_gradients([](const T* apart, T* whole, int64_t n) { std::copy_n(apart, n, whole); });
+    std::fill_n(gradient_.data(), spec_.layers[static_cast<size_t>(epoch_.first_layer)].bias, T(0));
+    for (const Layer& l : spec_.layers)
+        if (l.normalized) std::fill_n(gradient_.data() + l.bias, l.out_panels * spec_.panel, T(0));
+    unpack(spec_, gradient_.data(), arrays);
+}
+
+template <class T>
+void Descent<T>::set_gradient(const ConstPlainArrays<T>& arrays) {
+    pack(spec_, arrays, gradient_.data());
+    for_norm_gradients([](T* apart, const T* whole, int64_t n) { std::copy_n(whole, n, apart); });
 }
 
 template <class T>
@@ -156,18 +225,18 @@ void Descent<T>::limit() {
     const auto factor = [](double norm, double limit) { return norm > limit ? limit / norm : 1.0; };
     for (size_t i = 0; i < layer_norms.size(); ++i) {
         const double by_layer = factor(layer_norms[i], options_.limits.layer_norm);
-        factors_[i] = static_cast<T>(by_layer);
+        scales_[i] = static_cast<T>(by_layer);
         norm = std::hypot(norm, layer_norms[i] * by_layer);
     }
     const double together =
         factor(norm, options_.limits.adaptive ? norms.limit_after(norm) : options_.limits.norm);
-    for (T& f : factors_) f *= static_cast<T>(together);
+    for (T& scale : scales_) scale *= static_cast<T>(together);
 }
 
 template <class T>
 void Descent<T>::move(int64_t unit, int thread) {
     const Strip& strip = tiling_[unit];
-    const T factor = factors_[static_cast<size_t>(strip.layer)];
+    const T factor = scales_[static_cast<size_t>(strip.layer)];
     for_pieces(spec_, parameters_, strip, gradient_of(unit, thread), [&](const GradientPiece<T>& piece) {
         if (factor != T(1)) kernels<T>().scale(piece.elements, piece.gradient, factor);
         apply(piece, thread, sums_[static_cast<size_t>(unit)]);
@@ -195,31 +264,47 @@ void Descent<T>::apply(const GradientPiece<T>& piece, int thread, Sums& sums) {
 }
 
 template <class T>
-double Descent<T>::end_step() {
+void Descent<T>::end_step(const Step& now) {
     ++step;
+    total_ += (loss_ + penalty()) / now.weight_sum * static_cast<double>(now.terms);
+    terms_ += now.terms;
+    ++steps_;
+    if (options_.records) record();
+}
+
+// Of the weights before the step; to be divided by the sum of the terms' weights.
+template <class T>
+double Descent<T>::penalty() const {
     double squares = 0, magnitudes = 0;
     for (const Sums& s : sums_) {
         squares += s.squares;
         magnitudes += s.magnitudes;
     }
-    if (options_.records) {
-        std::vector<Sums> layers(spec_.layers.size());
-        for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit) {
-            Sums& layer = layers[static_cast<size_t>(tiling_[unit].layer)];
-            const Sums& strip = sums_[static_cast<size_t>(unit)];
-            layer.squares += strip.squares;
-            layer.gradient_norm = std::hypot(layer.gradient_norm, strip.gradient_norm);
-            layer.update_squares += strip.update_squares;
-        }
-        for (size_t i = static_cast<size_t>(first_layer_); i < layers.size(); ++i) {
-            const double weights = std::sqrt(layers[i].squares);
-            recorded_[i].gradient_norm += layers[i].gradient_norm;
-            recorded_[i].weight_norm += weights;
-            recorded_[i].update_ratio += std::sqrt(layers[i].update_squares) / weights;
-        }
-        ++recorded_steps_;
-    }
     return options_.alpha * (0.5 * (1 - options_.l1_ratio) * squares + options_.l1_ratio * magnitudes);
+}
+
+template <class T>
+void Descent<T>::record() {
+    std::vector<Sums> layers(spec_.layers.size());
+    for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit) {
+        Sums& layer = layers[static_cast<size_t>(tiling_[unit].layer)];
+        const Sums& strip = sums_[static_cast<size_t>(unit)];
+        layer.squares += strip.squares;
+        layer.gradient_norm = std::hypot(layer.gradient_norm, strip.gradient_norm);
+        layer.update_squares += strip.update_squares;
+    }
+    for (size_t i = static_cast<size_t>(epoch_.first_layer); i < layers.size(); ++i) {
+        const double weights = std::sqrt(layers[i].squares);
+        recorded_[i].gradient_norm += layers[i].gradient_norm;
+        recorded_[i].weight_norm += weights;
+        recorded_[i].update_ratio += std::sqrt(layers[i].update_squares) / weights;
+    }
+}
+
+template <class T>
+EpochResult Descent<T>::result() const {
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    return {terms_ > 0 ? total_ / static_cast<double>(terms_) : none, steps_};
 }
 
 template <class T>
@@ -232,8 +317,8 @@ template <class T>
 std::vector<LayerRecord> Descent<T>::records() const {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     std::vector<LayerRecord> means(recorded_.size(), {nan, nan, nan});
-    const double steps = static_cast<double>(recorded_steps_);
-    for (size_t i = static_cast<size_t>(first_layer_); i < means.size() && steps > 0; ++i)
+    const double steps = static_cast<double>(steps_);
+    for (size_t i = static_cast<size_t>(epoch_.first_layer); i < means.size() && steps > 0; ++i)
         means[i] = {recorded_[i].gradient_norm / steps, recorded_[i].weight_norm / steps,
                     recorded_[i].update_ratio / steps};
     return means;

@@ -1,12 +1,14 @@
-// The second half of a step: gradients, what is done to them, and the rule. It knows layers as matrices of
-// weights with their inputs and deltas, and nothing of what is between them.
+// The second half of a training step: gradients, what is done to them, and the rule. It knows layers as
+// matrices of weights with their inputs and deltas, and nothing of what is between them.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "network/parameters.h"
 #include "training/limits.h"
 #include "training/rule.h"
+#include "training/step.h"
 #include "training/tiles.h"
 
 namespace gdfast {
@@ -29,8 +31,32 @@ struct LayerRecord {
     double gradient_norm, weight_norm, update_ratio;
 };
 
+// One for each of the steps that an epoch could have, or one for all.
+struct LearningRates {
+    const double* values;
+    int64_t count;
+    double at(int64_t step) const { return values[count == 1 ? 0 : step]; }
+};
+
+struct EpochOptions {
+    LearningRates learning_rates;
+    int thread_limit;
+    // Layers from this one on are trained; those below it keep every bit.
+    int first_layer = 0;
+    // The gradient's place: called in every step when the whole gradient of the mean loss has been summed,
+    // with its penalty, and before anything else is done to it. Descent::get_gradient() and set_gradient()
+    // look at it and replace it. Called on the thread that runs the epoch, outside of parallel regions; if it
+    // throws, the step is given up and the epoch ends.
+    std::function<void()> on_gradient;
+};
+
+struct EpochResult {
+    double loss;  // mean over the terms of their step's loss; steps without weight have none
+    int64_t steps;
+};
+
 template <class T>
-class Descent {
+class Descent final : public SecondHalf<T> {
 public:
     // For steps of about `rows` rows, in all layers or in each.
     Descent(const Spec& spec, Parameters<T>& parameters, const DescentOptions& options, int64_t rows);
@@ -38,25 +64,22 @@ public:
             const std::vector<int64_t>& rows);
     void set_threads(int threads);
 
-    // Layers from `first` on take part until the next call; those below it keep every bit. Gradients are sums
-    // over `rows` rows at most.
-    void begin_epoch(int first_layer, int64_t rows);
+    // An epoch begins, and all that is said of it is kept until the next one. Gradients are sums over `rows`
+    // rows at most.
+    void begin_epoch(const EpochOptions& options, int64_t rows);
+    // Of the epoch so far.
+    EpochResult result() const;
 
-    // One step: begin; sum of every unit; where the moves are a phase of their own, limit, then move of every
-    // unit; end. (`sparse`: the first layer's inputs, where they are not among `inputs`.)
-    void begin_step(double learning_rate, double weight_sum);
-    void divide(int threads, int64_t* bounds) const { tiling_.divide(first_strip_, threads, bounds); }
-    void sum(int64_t unit, int thread, const std::vector<RowPanels<T>>& inputs,
-             const std::vector<RowPanels<T>>& deltas, int64_t rows, const SparseInputs<T>* sparse = nullptr);
-    // So, too, where sums take so long that they must be possible to give up before a weight has changed.
-    bool moves_apart() const { return moves_apart_; }
-    void limit();
-    void move(int64_t unit, int thread);
-    // Returns the penalty, which is to be divided by the weights' sum.
-    double end_step();
+    std::vector<Phase> phases(const FirstHalf<T>& first) override;
+    void begin_step(const Step& step) override;
+    void end_step(const Step& step) override;
+
+    // In on_gradient only: the gradient in arrays of the shapes of the weights, biases, gammas and betas. It
+    // is zero in layers that are not trained and in biases that are normalised away, and stays so.
+    void get_gradient(const PlainArrays<T>& arrays);
+    void set_gradient(const ConstPlainArrays<T>& arrays);
 
     int64_t units() const { return tiling_.size(); }
-    int layer_of(int64_t unit) const { return tiling_[unit].layer; }
     int most_threads() const { return tiling_.most_threads(); }
     const DescentOptions& options() const { return options_; }
     bool state_is_finite() const;
@@ -79,9 +102,23 @@ private:
         double clipped_norm;         // when each component has been limited
         double update_squares;
     };
+    // What is done to one strip. Sums and moves are phases of their own where the whole gradient has to be
+    // known before any of it is used, or where the sums take so long that it must be possible to give them
+    // up.
+    void sum(int64_t unit, int thread, const Factors<T>& factors);
+    void measure(int64_t unit, int thread);
+    void limit();
+    void move(int64_t unit, int thread);
+    double penalty() const;
+    void record();
+
+    // The same, for pieces of it.
     StripGradient<T> gradient_of(int64_t unit, int thread) const;
-    void prepare(const GradientPiece<T>& piece, Sums& sums) const;
+    void penalize(const GradientPiece<T>& piece, Sums& sums) const;
+    void measure(const GradientPiece<T>& piece, Sums& sums) const;
     void apply(const GradientPiece<T>& piece, int thread, Sums& sums);
+    template <class Change>
+    void for_norm_gradients(Change change);
 
     const Spec& spec_;
     Parameters<T>& parameters_;
@@ -91,18 +128,31 @@ private:
     std::vector<Buffer<T>> slots_, scratch_, before_;
     Buffer<T> gradient_;  // where it must be known as a whole
     std::vector<Sums> sums_;
-    std::vector<T> factors_;  // of each layer's gradient
+    std::vector<T> scales_;  // each layer's gradient's, by the limits on norms
     std::vector<LayerRecord> recorded_;
-    int64_t recorded_steps_ = 0;
+
+    // of this epoch
+    EpochOptions epoch_{};
     bool moves_apart_ = false;
     Interruption* interruption_ = nullptr;  // of sums that can be given up
-    int first_layer_ = 0;
     int64_t first_strip_ = 0;
+    double total_ = 0;
+    int64_t terms_ = 0, steps_ = 0;
 
     // of this step
     RuleStep<T> rule_{}, bias_rule_{};  // nothing decays a bias
     T l2_ = 0, l1_ = 0, noise_ = 0;
     RandomKey noise_key_{0, 0};
+    double loss_ = 0;  // the sum of its terms'
 };
+
+// All steps of an epoch, see run_steps(). Gradients are sums over `rows` rows at most.
+template <class T>
+EpochResult run_epoch(FirstHalf<T>& first, Descent<T>& descent, const EpochOptions& options, int64_t rows,
+                      int threads) {
+    descent.begin_epoch(options, rows);
+    run_steps(first, descent, threads);
+    return descent.result();
+}
 
 }  // namespace gdfast

@@ -1,8 +1,7 @@
 #include "training/gradient.h"
 
 #include "network/interruption.h"
-#include "network/team.h"
-#include "training/tiles.h"
+#include "training/row_steps.h"
 
 namespace gdfast {
 
@@ -10,6 +9,57 @@ namespace {
 
 // Rows whose activations are in memory at once; the sums over rows go on from one batch to the next.
 constexpr int64_t kBatchRows = 1024;
+
+// The second half of a step that adds its gradient to those of the steps before.
+template <class T>
+class GradientSum final : public SecondHalf<T> {
+public:
+    GradientSum(const Spec& spec, const Parameters<T>& parameters, const Tiling& tiling, int threads)
+        : gradient(spec.parameters),
+          spec_(spec),
+          parameters_(parameters),
+          tiling_(tiling),
+          interruption_(Interruption::present()) {
+        for (int i = 0; i < threads; ++i) scratch_.emplace_back(spec.panel + tiling.scratch());
+    }
+
+    std::vector<Phase> phases(const FirstHalf<T>& first) override {
+        return {{[this](int threads, int64_t* bounds) {
+                     tiling_.divide(0, threads, bounds);
+                     ++bounds[threads];  // one more unit: the loss
+                 },
+                 [this, &first](int64_t unit, int thread) {
+                     if (unit == tiling_.size())
+                         loss += first.sum_losses();
+                     else
+                         add_strip(first.factors(), unit, thread);
+                 },
+                 true}};
+    }
+    void begin_step(const Step&) override {}
+    void end_step(const Step&) override {}
+
+    Buffer<T> gradient;  // as the parameters are laid out
+    double loss = 0;
+
+private:
+    void add_strip(const Factors<T>& factors, int64_t unit, int thread) {
+        T* scratch = scratch_[static_cast<size_t>(thread)].data();
+        const StripGradient<T> part{scratch, scratch + spec_.panel};
+        StopCheck check(interruption_, thread);
+        sum_strip(spec_, factors, tiling_[unit], part, check);
+        for_pieces(spec_, parameters_, tiling_[unit], part, [&](const GradientPiece<T>& piece) {
+            T* sum = gradient.data() + piece.offset;
+            for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
+        });
+    }
+
+    const Spec& spec_;
+    const Parameters<T>& parameters_;
+    const Tiling& tiling_;
+    Interruption* const interruption_;
+    std::vector<Buffer<T>> scratch_;
+};
 
 }  // namespace
 
@@ -29,81 +79,28 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     parameters.load(arrays);
     Workspace<T> work(spec, batch_rows, std::vector<double>{});
     work.make_room(spec, data.x, data.order, data.count);
-    const SparseInputs<T>* sparse = work.sparse.in_use() ? &work.sparse : nullptr;
-    Buffer<T> sums(spec.parameters);
-    std::vector<Buffer<T>> scratch;
-    for (int i = 0; i < threads; ++i) scratch.emplace_back(spec.panel + tiling.scratch());
-
-    const int last = static_cast<int>(spec.layers.size()) - 1;
-    const Way way{{0, last + 1}, last, 0};
-    enum { begin, rows, sort, tiles } phase = begin;
-    Batch batch{0, 0, weight_sum};
-    Interruption* const interruption = Interruption::present();
-    const auto stops = [&] { return interruption && interruption->requested(); };
-    const auto add_strip = [&](int64_t unit, int thread) {
-        T* mine = scratch[static_cast<size_t>(thread)].data();
-        const StripGradient<T> gradient{mine, mine + spec.panel};
-        StopCheck check(interruption, thread);
-        sum_strip(spec, work.activations, work.deltas, tiling[unit], batch.count, gradient, sparse, check);
-        for_pieces(spec, parameters, tiling[unit], gradient, [&](const GradientPiece<T>& piece) {
-            T* sum = sums.data() + piece.offset;
-            for (int64_t e = 0; e < piece.elements; ++e) sum[e] += piece.gradient[e];
-        });
-    };
-    int64_t units = 0;
-    double total = 0;
-    in_phases(
-        threads,
-        [&](int members, int64_t* bounds) {
-            if (stops()) return false;
-            if (phase == rows && sparse) {
-                units = members;
-                divide_evenly(units, members, bounds);
-                phase = sort;
-                return true;
-            }
-            if (phase == rows || phase == sort) {
-                total += sum_losses(work, batch);
-                tiling.divide(0, members, bounds);
-                phase = tiles;
-                return true;
-            }
-            batch.first += batch.count;
-            batch.count = std::min(batch_rows, data.count - batch.first);
-            if (sparse && batch.count > 0)
-                work.sparse.begin(data.x, data.order ? data.order + batch.first : nullptr, batch.first,
-                                  batch.count);
-            units = std::min<int64_t>(batch.count, 4 * members);
-            divide_evenly(units, members, bounds);
-            phase = rows;
-            return batch.count > 0;
-        },
-        [&](int64_t unit, int thread) {
-            if (stops()) return;
-            StopCheck check(interruption, thread);
-            if (phase == rows)
-                pass_rows(spec, parameters, work, loss, data, batch, way, share(batch.count, unit, units),
-                          check);
-            else if (phase == sort)
-                work.sparse.sort(work.deltas[0], unit, units);
-            else
-                add_strip(unit, thread);
-        });
-
+    std::vector<Moments<T>> moments;  // nothing is normalised or dropped out
+    std::vector<Buffer<T>> norm_gradients;
+    const int64_t steps_taken = 0;
+    RowSteps<T> rows({spec, parameters, work, loss, moments, norm_gradients, {}, {0, 0}, steps_taken}, data,
+                     batch_rows, 0, weight_sum);
+    GradientSum<T> sum(spec, parameters, tiling, threads);
+    run_steps<T>(rows, sum, threads);
     stop_point();
+
     double squares = 0;
     const T decay = static_cast<T>(alpha / weight_sum);
     for (const Layer& l : spec.layers) {
         const T* w = parameters.values.data() + l.weights;
-        T* sum = sums.data() + l.weights;
+        T* g = sum.gradient.data() + l.weights;
         if (!(alpha > 0)) continue;
         for (int64_t e = 0; e < l.elements(spec.panel); ++e) {
             squares += static_cast<double>(w[e]) * static_cast<double>(w[e]);
-            sum[e] += decay * w[e];
+            g[e] += decay * w[e];
         }
     }
-    unpack(spec, sums.data(), gradient);
-    return (total + 0.5 * alpha * squares) / weight_sum;
+    unpack(spec, sum.gradient.data(), gradient);
+    return (sum.loss + 0.5 * alpha * squares) / weight_sum;
 }
 
 template double loss_and_gradient(const Spec&, const ConstPlainArrays<float>&, const Data<float>&,

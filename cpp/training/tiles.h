@@ -105,18 +105,26 @@ void sum_sparse_strip(const Spec& spec, const SparseInputs<T>& inputs, const Row
                             real(l.out, strip.panel)});
 }
 
-// Sums a strip's gradients over `rows` rows of its layer's inputs and deltas; not those of gammas and betas.
-// (A bias that is normalised away has no gradient.) The first layer's inputs may be `sparse`, or null. Where
-// `check` says to stop, the gradient is anything.
+// What a layer's gradient is the product of, by layer: its inputs and its deltas, over so many rows.
 template <class T>
-void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
-               const std::vector<RowPanels<T>>& all_deltas, const Strip& strip, int64_t rows,
-               const StripGradient<T>& gradient, const SparseInputs<T>* sparse, StopCheck& check) {
+struct Factors {
+    const std::vector<RowPanels<T>>& inputs;
+    const std::vector<RowPanels<T>>& deltas;
+    const SparseInputs<T>* sparse;  // the first layer's inputs where they are not among `inputs`, or null
+    std::vector<int64_t> rows;
+};
+
+// Sums a strip's gradients over all rows; not those of gammas and betas. (A bias that is normalised away has
+// no gradient.) Where `check` says to stop, the gradient is anything.
+template <class T>
+void sum_strip(const Spec& spec, const Factors<T>& factors, const Strip& strip,
+               const StripGradient<T>& gradient, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const Layer& l = spec.layers[static_cast<size_t>(strip.layer)];
-    const RowPanels<T>& inputs = all_inputs[static_cast<size_t>(strip.layer)];
-    const RowPanels<T>& deltas = all_deltas[static_cast<size_t>(strip.layer)];
+    const RowPanels<T>& inputs = factors.inputs[static_cast<size_t>(strip.layer)];
+    const RowPanels<T>& deltas = factors.deltas[static_cast<size_t>(strip.layer)];
+    const int64_t rows = factors.rows[static_cast<size_t>(strip.layer)];
 
     if (strip.bias && !l.normalized) {
         const int64_t panel = l.narrow ? 0 : strip.panel;
@@ -124,8 +132,8 @@ void sum_strip(const Spec& spec, const std::vector<RowPanels<T>>& all_inputs,
             table.column_sums(block.count(), deltas.at(block.first, panel), gradient.bias, block.first > 0);
         });
     }
-    if (strip.layer == 0 && sparse) {
-        sum_sparse_strip(spec, *sparse, deltas, strip, gradient.weights);
+    if (strip.layer == 0 && factors.sparse) {
+        sum_sparse_strip(spec, *factors.sparse, deltas, strip, gradient.weights);
         return;
     }
     if (l.narrow) {

@@ -88,7 +88,7 @@ std::vector<std::vector<T>> trained(const Problem& problem, int threads) {
     const double rate = 0.01;
     std::vector<T> losses;
     for (int epoch = 0; epoch < 10; ++epoch) {
-        const EpochOptions options{{&rate, 1}, static_cast<int64_t>(layers), thread_limit(threads)};
+        const EpochOptions options{{&rate, 1}, thread_limit(threads), 0, {}};
         losses.push_back(static_cast<T>(trainer.run(data, options).loss));
     }
     CHECK(trainer.finite());
