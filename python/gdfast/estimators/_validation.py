@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -56,18 +57,33 @@ def check_no_dates(X: Any) -> None:
     if sparse.issparse(X) or not hasattr(X, "__getitem__"):
         return
     try:
-        kind = np.asarray(X if isinstance(X, np.ndarray) else X[:1]).dtype.kind
+        array = np.asarray(X if isinstance(X, np.ndarray) else X[:1])
     except (TypeError, ValueError, LookupError):  # for scikit-learn's checks to say
         return
-    if kind in "mM":
+    if holds_dates(array):
         raise TypeError("X holds dates or time differences. Make numbers of them, in a unit of your choice.")
 
 
-def check_real_targets(y: Array) -> None:
+def check_real_targets(y: Any) -> None:
     """TypeError where a regressor's y holds dates or text, of which NumPy would make numbers."""
-    if y.dtype.kind in "mMSU":
-        what = "dates or time differences" if y.dtype.kind in "mM" else "text"
-        raise TypeError(f"y holds {what} ({y.dtype}), but a regressor's targets are numbers. Convert them.")
+    try:
+        array = np.asarray(y)
+    except (TypeError, ValueError):  # for scikit-learn's checks to say
+        return
+    dates = holds_dates(array)
+    if dates or array.dtype.kind in "SU":
+        what = "dates or time differences" if dates else "text"
+        raise TypeError(
+            f"y holds {what} ({array.dtype}), but a regressor's targets are numbers. Convert them."
+        )
+
+
+def holds_dates(array: Array) -> bool:
+    """Whether it is one of dates or time differences, or of objects among which there are some."""
+    if array.dtype.kind != "O":
+        return array.dtype.kind in "mM"
+    kinds = np.datetime64, np.timedelta64, date, timedelta  # pandas' are of the last two
+    return any(isinstance(value, kinds) for value in array.flat)
 
 
 @contextmanager
@@ -153,7 +169,9 @@ def weights_dtype(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dty
 def as_weights(arrays: Sequence[Array], dtype: DTypeLike, *, writable: bool) -> list[Array]:
     """The arrays as the core takes them; each is itself where it already is so."""
     with np.errstate(over="ignore"):  # infinite weights are found by training
-        return [np.require(array, dtype, ["C", "A", "W"] if writable else ["C", "A"]) for array in arrays]
+        # Of subclasses, such as np.matrix, the plain array.
+        plain = map(np.asarray, arrays)
+        return [np.require(array, dtype, ["C", "A", "W"] if writable else ["C", "A"]) for array in plain]
 
 
 def convert(array: Array, dtype: DTypeLike, name: str) -> Array:
