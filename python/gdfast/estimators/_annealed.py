@@ -60,17 +60,20 @@ def fit_annealing(
         The rows of both to train on, None for all.
     """
     est._take_edited_weights(samples.dtype)
-    arrays = est._weights()
+    # Views of our own: a callback may give an array another shape, or make it read-only.
     lists = {
-        name: list(est.__dict__[name]) for name in ("coefs_", "intercepts_", *NORMS) if name in est.__dict__
+        name: [array.view() for array in est.__dict__[name]]
+        for name in ("coefs_", "intercepts_", *NORMS)
+        if name in est.__dict__
     }
+    arrays = [array for own in lists.values() for array in own]
     energy = _energy(est, samples, as_checked, rows)
     shapes = [array.shape for array in arrays]
     bounds = np.cumsum([array.size for array in arrays])[:-1]
 
     def put(x: Array) -> None:
         for name, own in lists.items():
-            setattr(est, name, list(own))  # whatever a callback has put in their place
+            setattr(est, name, [array.view() for array in own])  # whatever a callback has put in their place
         for array, part, shape in zip(arrays, np.split(x, bounds), shapes, strict=True):
             np.copyto(array, part.reshape(shape))
 
@@ -170,8 +173,10 @@ def _energy(
 
     def training_loss() -> float:
         compute_outputs()
-        penalty = half_decay * sum(float(np.vdot(coef, coef)) for coef in est.coefs_)
-        return mean_loss(loss, y, outputs, weight) + penalty
+        total = mean_loss(loss, y, outputs, weight)
+        if half_decay:  # or squares beyond all numbers would count, times zero
+            total += half_decay * sum(float(np.vdot(coef, coef)) for coef in est.coefs_)
+        return total
 
     if est.scoring is None or est.scoring == "loss":
         return training_loss

@@ -126,7 +126,8 @@ class _Objective:
 
     def __init__(self, est: BaseMLP, samples: Samples) -> None:
         self._est = est
-        self._arrays = arrays = [*est.coefs_, *est.intercepts_]
+        # Views of our own: a callback may give an array another shape, or make it read-only.
+        self._arrays = arrays = [array.view() for array in (*est.coefs_, *est.intercepts_)]
         X, y, sample_weight = samples
         n_layers = len(est.coefs_)
         self._shapes = [array.shape for array in arrays]
@@ -157,7 +158,9 @@ class _Objective:
         np.copyto(self._weights, x, casting="same_kind")
         loss = _core.loss_and_grad(**self._arguments)
         if self._averaged_outputs > 1:
-            penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in self._coefs)
+            penalty = 0.0
+            if self._half_decay:  # or squares beyond all numbers would count, times zero
+                penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in self._coefs)
             loss = (loss - penalty) / self._averaged_outputs + penalty
         return loss, self._gradient.astype(np.float64)
 
@@ -168,7 +171,8 @@ class _Objective:
     def put(self, x: Array) -> None:
         """Make x the estimator's weights, whatever a callback has put in their place."""
         n_layers = len(self._coefs)
-        self._est.coefs_, self._est.intercepts_ = self._arrays[:n_layers], self._arrays[n_layers:]
+        views = [array.view() for array in self._arrays]
+        self._est.coefs_, self._est.intercepts_ = views[:n_layers], views[n_layers:]
         for array, values in zip(self._arrays, self.unpack(x), strict=True):
             np.copyto(array, values, casting="same_kind")
 

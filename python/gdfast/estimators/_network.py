@@ -38,8 +38,14 @@ class Network(Arguments):
         """How each hidden layer is normalised, as the core takes it; None where none is."""
         if "bn_gamma_" not in self.__dict__:
             return None
-        _validation.array_lists(self, *_validation.NORMS)
-        return list(zip(self.bn_gamma_, self.bn_beta_, self.bn_mean_, self.bn_var_, strict=True))
+        lists = _validation.array_lists(self, *_validation.NORMS)
+        for name, arrays in zip(_validation.NORMS, lists, strict=True):
+            if len(arrays) != len(self.coefs_) - 1:
+                raise ValueError(
+                    f"{name} must hold an array for each of the {len(self.coefs_) - 1} hidden layers, got "
+                    f"{len(arrays)}."
+                )
+        return list(zip(*lists, strict=True))
 
     def _core_outputs(self, dtype: np.dtype[Any] | None = None) -> dict[str, Any]:
         """The network without its loss, as the core's arguments; its norms in ``dtype``, where given."""
