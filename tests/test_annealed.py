@@ -90,6 +90,16 @@ def test_a_scorer_that_never_works_says_why() -> None:
         gdfast.MLPRegressor(**FIT, scoring="neg_mean_poisson_deviance").fit(X, -1.0 - Y)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["annealing", "lbfgs"])
+def test_without_a_penalty_no_weight_is_too_large_for_the_loss(solver: str) -> None:
+    """The squares of float32 end at weights of 1.8e19."""
+    X, Y = np.linspace(-1e-20, 1e-20, 20, dtype=np.float32)[:, None], np.zeros((20, 2), np.float32)
+    first = [np.full((1, 2), 1e20, np.float32)]
+    est = gdfast.MLPRegressor("squared_error", (), solver=solver, alpha=0.0, coefs_init=first, max_iter=1)
+    assert np.isfinite(est.fit(X, Y).loss_)
+
+
 def test_the_loss_where_it_never_began() -> None:
     est = gdfast.MLPRegressor(**FIT, alpha=0.0, callbacks=[At("on_epoch_begin", lambda *_: True)]).fit(X, Y)
     assert est.loss_ == pytest.approx(0.5 * np.mean((est.predict(X) - Y) ** 2), rel=1e-12)

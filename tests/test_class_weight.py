@@ -21,6 +21,18 @@ WEIGHT = np.linspace(0.5, 2, len(X))
 FIT = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0, "batch_size": 20}
 
 
+@pytest.mark.parametrize("weight", [np.nan, np.inf])
+def test_a_class_weight_that_is_not_finite_is_refused(weight: float) -> None:
+    clf = gdfast.MLPClassifier(class_weight={0: weight, 1: 1.0, 2: 1.0}, **FIT)
+    with pytest.raises(ValueError, match="class_weight"):
+        clf.fit(X, Y)
+    for _ in range(2):  # the same at the first call as at the second
+        with pytest.raises(ValueError, match="class_weight"):
+            clf.partial_fit(X, Y, classes=[0, 1, 2])
+        clf.set_params(class_weight=None).partial_fit(X, Y, classes=[0, 1, 2])
+        clf.set_params(class_weight={0: weight, 1: 1.0, 2: 1.0})
+
+
 @pytest.mark.parametrize("sample_weight", [None, WEIGHT], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize(

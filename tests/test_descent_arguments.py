@@ -315,14 +315,14 @@ def test_norms_go_the_way_of_weights() -> None:
     alone = classifier(early_stopping=True, tol=10.0, n_iter_no_change=3, **{**arguments, "max_iter": best})
     alone.set_params(schedule=schedules.Cosine(T_max=30))
     whole = clone(est).set_params(schedule=schedules.Cosine(T_max=30)).fit(X, LABELS)
-    assert same_bits(alone.fit(X, LABELS)._weights(), trained_arrays(whole))
+    assert same_bits(trained_arrays(alone.fit(X, LABELS)), trained_arrays(whole))
     # A warm start goes on with them, a new fit begins anew.
     warm = regressor(warm_start=True, batch_norm=True).fit(X, Y)
     before = [a.copy() for a in warm.bn_mean_]
     warm.fit(X, Y)
     assert not np.allclose(warm.bn_mean_[0], before[0])
     cold = regressor(batch_norm=True).fit(X, Y)
-    assert same_bits(cold.fit(X, Y)._weights(), regressor(batch_norm=True).fit(X, Y)._weights())
+    assert same_bits(trained_arrays(cold.fit(X, Y)), trained_arrays(regressor(batch_norm=True).fit(X, Y)))
     assert not hasattr(cold.set_params(batch_norm=False).fit(X, Y), "bn_gamma_")
 
 

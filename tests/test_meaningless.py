@@ -125,6 +125,10 @@ DATES: dict[str, Any] = {
     "differences": DAYS - DAYS[0],
     "a list": list(DAYS),
     "a series": pd.Series(DAYS),
+    "an array of objects": np.array([*DAYS, None], object)[:-1],
+    "differences as objects": np.array([*(DAYS - DAYS[0]), None], object)[:-1],
+    "Python's": DAYS.astype(object),
+    "a series with a time zone": pd.Series(DAYS).dt.tz_localize("UTC"),
 }
 
 
@@ -135,7 +139,13 @@ def test_a_regressor_refuses_dates_as_targets(dates: Any) -> None:
     with pytest.raises(TypeError, match="y holds dates or time differences"):
         MLPRegressor(**FIT).partial_fit(X, dates)
     with pytest.raises(TypeError, match="y holds dates or time differences"):
+        MLPRegressor(**FIT).fit(X, VALUES, X_val=X, y_val=dates)
+    with pytest.raises(TypeError, match="y holds dates or time differences"):
+        MLPRegressor(**FIT).fit(X, VALUES).score(X, dates)
+    with pytest.raises(TypeError, match="y holds dates or time differences"):
         RNNRegressor(**FIT).fit(SEQUENCES, dates[:12])
+    with pytest.raises(TypeError, match="y holds dates or time differences"):
+        RNNRegressor(**FIT).fit(SEQUENCES, VALUES[:12]).score(SEQUENCES, dates[:12])
 
 
 def test_a_classifier_takes_dates_as_labels() -> None:
@@ -149,11 +159,13 @@ def test_a_regressor_refuses_text(text: str) -> None:
         MLPRegressor(**FIT).fit(X, np.full(24, text))
 
 
-@pytest.mark.parametrize("as_frame", [False, True], ids=["array", "frame"])
+@pytest.mark.parametrize("form", ["array", "frame", "objects"])
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_dates_as_features_are_refused(kind: Any, as_frame: bool) -> None:
+def test_dates_as_features_are_refused(kind: Any, form: str) -> None:
     columns = np.c_[DAYS, DAYS]
-    dates: Any = pd.DataFrame(columns.astype("datetime64[ns]")) if as_frame else columns
+    dates: Any = pd.DataFrame(columns.astype("datetime64[ns]")) if form == "frame" else columns
+    if form == "objects":
+        dates = np.array([[*row, None] for row in columns], object)[:, :2]
     with pytest.raises(TypeError, match="X holds dates or time differences"):
         kind(**FIT).fit(dates, LABELS)
     est = kind(**FIT).fit(X[:, :2], LABELS)
@@ -163,9 +175,10 @@ def test_dates_as_features_are_refused(kind: Any, as_frame: bool) -> None:
         est.score(dates, LABELS)
 
 
+@pytest.mark.parametrize("objects", [False, True], ids=["dates", "objects"])
 @pytest.mark.parametrize("ragged", [False, True], ids=["array", "list"])
-def test_dates_as_sequences_are_refused(ragged: bool) -> None:
-    dates: Any = DAYS.reshape(12, 2, 1)
+def test_dates_as_sequences_are_refused(ragged: bool, objects: bool) -> None:
+    dates: Any = (DATES["an array of objects"] if objects else DAYS).reshape(12, 2, 1)
     with pytest.raises(ValueError, match="it holds dates or time differences"):
         RNNRegressor(**FIT).fit(list(dates) if ragged else dates, VALUES[:12])
 

@@ -243,6 +243,8 @@ def test_options() -> None:
         ({"options": [1]}, r"options must be a dict, got \[1\]"),
         ({"x0": None}, "x0 must be an array of numbers, got None"),
         ({"x0": ["a"]}, "x0 must be an array of numbers"),
+        ({"x0": np.array(["2024-01-01"], "datetime64[D]")}, "x0 must be an array of numbers"),
+        ({"jac": lambda x: np.ones(1, "timedelta64[s]")}, "jac must return an array"),
         ({"fun": lambda x: None}, "fun must return a number, got None"),
         ({"fun": lambda x: "1", "jac": None}, "fun must return a number, got '1'"),
         ({"fun": lambda x: None, "method": "annealing", "jac": None}, "fun must return a number, got None"),

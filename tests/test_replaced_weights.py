@@ -98,6 +98,7 @@ WRONG_NORMS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "short norms": (replace("bn_gamma_", 0, lambda a: a[:-1]), "bn_gamma_"),
     "norms of None": (in_place("bn_mean_", 0, None), "bn_mean_"),
     "no norms": (lambda est: delattr(est, "bn_var_"), "bn_var_"),
+    "one norm less": (lambda est: est.bn_beta_.pop(), "bn_beta_"),
 }
 USES: dict[str, Callable[[Any, np.ndarray], Any]] = {
     "predict": lambda est, data: est.predict(data),
@@ -157,15 +158,42 @@ def test_wrong_weights_are_named_within_a_fit(wrong: str, hook: str, solver: str
         assert_same_bits(parameters(est.fit(X, Y)), parameters(plain))
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("change", ["shape", "read-only"])
+def test_arrays_that_a_callback_changes_themselves(change: str, solver: str) -> None:
+    def edit(est: Any) -> None:
+        for array in (*est.coefs_, *est.intercepts_):
+            if change == "shape":
+                array.shape = (-1, 1)
+            else:
+                array.flags.writeable = False
+
+    plain = gdfast.MLPClassifier(solver=solver, **ARGUMENTS).fit(X, Y)
+    for hook in ("on_epoch_begin", "on_epoch_end"):
+        est = gdfast.MLPClassifier(solver=solver, callbacks=[At(hook, edit)], **ARGUMENTS).fit(X, Y)
+        assert_same_bits(parameters(est), parameters(plain))
+        np.testing.assert_array_equal(est.predict(X), plain.predict(X))
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+def test_weights_between_fits_may_be_matrices(solver: str) -> None:
+    est, twin = (gdfast.MLPClassifier(solver=solver, warm_start=True, **ARGUMENTS).fit(X, Y) for _ in "ab")
+    est.coefs_ = [np.matrix(coef) for coef in est.coefs_]
+    assert_same_bits(parameters(est.fit(X, Y)), parameters(twin.fit(X, Y)))
+
+
 FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "fortran": np.asfortranarray,
     "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
     "unaligned": lambda a: np.frombuffer(b"#" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
     "a part of another": lambda a: np.repeat(np.repeat(a, 2, -1), 2, 0)[::2, ::2] if a.ndim == 2 else a,
+    "a matrix": lambda a: np.matrix(a) if a.ndim == 2 else a,
     "other bytes": lambda a: a.astype(a.dtype.newbyteorder()),
 }
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 @pytest.mark.parametrize("form", FORMS)
 def test_weights_in_any_form_are_taken(name: str, form: str) -> None:
     est, twin = fitted(name), fitted(name)

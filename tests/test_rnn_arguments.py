@@ -72,11 +72,21 @@ def test_bad_states_are_told(state: Any, message: str) -> None:
         net.predict(X.astype(np.float32), initial_state=state)
 
 
-@pytest.mark.parametrize("state", [[], [np.full((12, 4), np.nan)], [np.zeros((12, 9))]])
+@pytest.mark.parametrize(
+    "state", [[], None, 3, [None], [np.float64(1)], [np.full((12, 4), np.nan)], [np.zeros((12, 9))]]
+)
 def test_a_state_set_by_hand_is_checked(state: Any) -> None:
     net = regressor(per_step=True, stateful=True).partial_fit(X, Y)
     net.state_ = state
-    with pytest.raises(ValueError, match="state_ must hold"):
+    for _ in range(2):
+        with pytest.raises(ValueError, match="state_ must hold"):
+            net.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(("argument", "value"), [("cell", "mgu"), ("tbptt", 3)])
+def test_a_later_partial_fit_names_what_is_wrong(argument: str, value: Any) -> None:
+    net = regressor(per_step=True).partial_fit(X, Y).set_params(**{argument: value})
+    with pytest.raises((ValueError, TypeError), match=f"{argument} must be"):
         net.partial_fit(X, Y)
 
 

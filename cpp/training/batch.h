@@ -20,7 +20,9 @@ struct Targets {
 
     // Of one row; within the classes, even if the caller's threads have changed it meanwhile.
     int32_t label_of(int64_t row, int64_t classes) const {
-        return static_cast<uint32_t>(label[row]) < static_cast<uint64_t>(classes) ? label[row] : 0;
+        const volatile int32_t& changing = label[row];
+        const int32_t read = changing;  // once: what is checked is what is used
+        return static_cast<uint32_t>(read) < static_cast<uint64_t>(classes) ? read : 0;
     }
 };
 

@@ -17,7 +17,7 @@ def as_array(value: Any, complaint: str) -> Vector:
     """A new array of float64; TypeError with this complaint where there are no numbers."""
     try:
         # NumPy would make a number of either.
-        if value is None or isinstance(value, str | bytes):
+        if value is None or isinstance(value, str | bytes) or np.asarray(value).dtype.kind in "mM":
             raise TypeError
         return np.array(value, np.float64)
     except (TypeError, ValueError):

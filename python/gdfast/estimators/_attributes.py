@@ -28,12 +28,16 @@ def records_of(est: Any) -> Records:
     return Records(**{name: vars(est)[shown] for name, shown in RECORDS.items() if shown in vars(est)})
 
 
-def publish(est: Any, state: TrainingState) -> None:
-    """Show weights and records. The lists of weights are the estimator's own, for a user to edit."""
+def publish(est: Any, state: TrainingState, *, as_views: bool = False) -> None:
+    """Show weights and records. The lists of weights are the estimator's own, for a user to edit.
+
+    ``as_views`` shows views: what is done to the shape or the flags of an array is not done to the state's.
+    """
     attributes = vars(est)
     for name in NAMES:
         if name in state.weights.lists:
-            attributes[name] = list(state.weights.lists[name])
+            arrays = state.weights.lists[name]
+            attributes[name] = [array.view() for array in arrays] if as_views else list(arrays)
         else:
             attributes.pop(name, None)
     for name, shown in RECORDS.items():

@@ -35,6 +35,8 @@ def weigh(class_weight: Any, y: Any, classes: Array, sample_weight: Array | None
         # With a row for each class, so that none counts as unknown which these samples happen to lack.
         every_class = classes if y.ndim == 1 else np.repeat([[0], [1]], y.shape[1], axis=1)
         weights = compute_sample_weight(class_weight, np.concatenate([y, every_class]))[: len(y)]
+    if not np.isfinite(weights).all():
+        raise ValueError(f"class_weight must hold finite numbers only, got {class_weight!r}.")
     return weights if sample_weight is None else weights * sample_weight
 
 

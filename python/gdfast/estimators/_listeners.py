@@ -72,7 +72,7 @@ class FitListeners(Listeners):
         self._begun = time.perf_counter()
 
     def __enter__(self) -> Self:
-        publish(self._est, self._state)
+        self._publish()
         with ExitStack() as exits:
             if self._task is not None:
                 self._task.begins()
@@ -102,18 +102,22 @@ class FitListeners(Listeners):
         self._attempt.keep()
 
     def epoch_begins(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
-        publish(self._est, state)
+        self._publish()
         if self._task is not None:
             self._task.epoch_begins()
         return self._call("on_epoch_begin", epoch, logs)
 
     def epoch_ends(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
-        publish(self._est, state)
+        self._publish()
         stops = self._call("on_epoch_end", epoch, {**logs, "time": time.perf_counter() - self._begun})
         return (self._task is not None and self._task.epoch_ends()) or stops
 
     def is_out_of_time(self) -> bool:
         return self._max_time is not None and time.perf_counter() - self._begun >= self._max_time
+
+    def _publish(self) -> None:
+        # Solvers that keep to their own path must not lose it to an array that is given another shape.
+        publish(self._est, self._state, as_views=not self._takes_edits)
 
     def _call(self, name: str, epoch: int, logs: dict[str, float]) -> bool:
         stops = False

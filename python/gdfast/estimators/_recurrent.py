@@ -73,6 +73,9 @@ class Recurrent(BaseMLP):
     # Arguments and data.
 
     def _check_arguments(self) -> list[int]:
+        # A later partial_fit is not checked by scikit-learn.
+        if self.cell not in GATES:
+            raise ValueError(f"cell must be one of {sorted(GATES)}, got {self.cell!r}.")
         sizes = super()._check_arguments()
         _meaningless.check(self, _MEANINGLESS)
         if not sizes:
@@ -88,6 +91,8 @@ class Recurrent(BaseMLP):
     def _truncation(self) -> tuple[int, int] | None:
         if self.tbptt is None:
             return None
+        if not isinstance(self.tbptt, tuple | list):
+            raise TypeError(f"tbptt must be a pair of integers (k1, k2) or None, got {self.tbptt!r}.")
         whole = [isinstance(k, Integral) and not isinstance(k, bool) for k in self.tbptt]
         if whole != [True, True]:
             raise TypeError(f"tbptt must be a pair of integers (k1, k2) or None, got {self.tbptt!r}.")
@@ -213,13 +218,15 @@ class Recurrent(BaseMLP):
         X = check_sequences(X)
         carried = Carried(None)
         if hasattr(self, "coefs_") and hasattr(self, "state_"):
-            if len(self.state_) and len(self.state_[0]) != len(X):
+            states = () if self.state_ is None else self.state_
+            first = states[0] if isinstance(states, Sequence) and states else None
+            if isinstance(first, np.ndarray) and first.ndim and len(first) != len(X):
                 raise ValueError(
                     f"With stateful=True the sequences of one call go on in the next: the last one had "
-                    f"{len(self.state_[0])}, X has {len(X)}. Call reset_state() before other sequences."
+                    f"{len(first)}, X has {len(X)}. Call reset_state() before other sequences."
                 )
             weights = self._weights_at_hand()
-            carried.arrays = self._states(weights, len(X), self.state_, weights.dtype, "state_")
+            carried.arrays = self._states(weights, len(X), states, weights.dtype, "state_")
         given = replace(X, carried=carried)
         super()._fit(given, y, sample_weight, given_holdout, incremental=True, classes=classes)
         if carried.arrays is not None:

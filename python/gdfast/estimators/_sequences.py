@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
 
-from gdfast.estimators._validation import check_real_targets
+from gdfast.estimators._validation import check_real_targets, holds_dates
 from gdfast.estimators._warnings import warn
 from gdfast.training.arrays import Array
 from gdfast.training.data import Sequences
@@ -83,7 +83,7 @@ def _checked(X: Any, name: str) -> Array:
         array = np.asarray(X)
         if array.dtype.kind == "c":
             raise ValueError("Complex data not supported")
-        if array.dtype.kind in "mM":
+        if holds_dates(array):
             raise ValueError("it holds dates or time differences")
         if array.dtype.kind not in "fiub":
             array = array.astype(np.float64)
@@ -117,11 +117,11 @@ def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Arr
             "y must have one target for each sequence, of the same shape for all. Set per_step=True for a "
             "target at each step."
         )
+    if numeric:
+        check_real_targets(y)
     checked: Array = check_array(
         y, ensure_2d=False, allow_nd=True, dtype="numeric" if numeric else None, input_name="y"
     )
-    if numeric:
-        check_real_targets(checked)
     if checked.ndim == 2 and checked.shape[1] == 1:
         checked = checked[:, 0]
     if checked.ndim > 2 or checked.ndim == 0:

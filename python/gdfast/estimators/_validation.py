@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from numbers import Integral
 from typing import Any
 
@@ -36,18 +37,33 @@ def check_no_dates(X: Any) -> None:
     if sparse.issparse(X) or not hasattr(X, "__getitem__"):
         return
     try:
-        kind = np.asarray(X if isinstance(X, np.ndarray) else X[:1]).dtype.kind
+        array = np.asarray(X if isinstance(X, np.ndarray) else X[:1])
     except (TypeError, ValueError, LookupError):  # for scikit-learn's checks to say
         return
-    if kind in "mM":
+    if holds_dates(array):
         raise TypeError("X holds dates or time differences. Make numbers of them, in a unit of your choice.")
 
 
-def check_real_targets(y: Array) -> None:
+def check_real_targets(y: Any) -> None:
     """TypeError where a regressor's y holds dates or text, of which NumPy would make numbers."""
-    if y.dtype.kind in "mMSU":
-        what = "dates or time differences" if y.dtype.kind in "mM" else "text"
-        raise TypeError(f"y holds {what} ({y.dtype}), but a regressor's targets are numbers. Convert them.")
+    try:
+        array = np.asarray(y)
+    except (TypeError, ValueError):  # for scikit-learn's checks to say
+        return
+    dates = holds_dates(array)
+    if dates or array.dtype.kind in "SU":
+        what = "dates or time differences" if dates else "text"
+        raise TypeError(
+            f"y holds {what} ({array.dtype}), but a regressor's targets are numbers. Convert them."
+        )
+
+
+def holds_dates(array: Array) -> bool:
+    """Whether it is one of dates or time differences, or of objects among which there are some."""
+    if array.dtype.kind != "O":
+        return array.dtype.kind in "mM"
+    kinds = np.datetime64, np.timedelta64, date, timedelta  # pandas' are of the last two
+    return any(isinstance(value, kinds) for value in array.flat)
 
 
 @contextmanager

@@ -400,6 +400,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._score_of(y, self.predict(X), sample_weight)
 
     def _score_of(self, y: Any, predicted: Array, sample_weight: Any) -> float:
+        _validation.check_real_targets(y)
         if self.loss == "quantile":
             return _d2_pinball(y, predicted, self._quantiles(), sample_weight)
         return float(r2_score(y, predicted, sample_weight=sample_weight))
@@ -428,8 +429,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return sizes
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = self._validate_arrays(X, y, reset, y_numeric=True)
         _validation.check_real_targets(y)
+        X, y = self._validate_arrays(X, y, reset, y_numeric=True)
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError(
                 "loss='poisson' requires y >= 0, but y has negative values. Use loss='squared_error' for "

@@ -140,9 +140,11 @@ class Energy:
     def __call__(self) -> float:
         outputs = self.outputs()
         if self._score is None:
-            coefs = self._state.weights.coefs
-            penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in coefs)
-            return mean_loss(self._loss, self._y, outputs, self._weight) + penalty
+            total = mean_loss(self._loss, self._y, outputs, self._weight)
+            if self._half_decay:  # or squares beyond all numbers would count, times zero
+                coefs = self._state.weights.coefs
+                total += self._half_decay * sum(float(np.vdot(coef, coef)) for coef in coefs)
+            return total
         # Long jumps lead out of a metric's domain, to infinite predictions or, for a deviance, to zero.
         try:
             score = self._score(outputs)

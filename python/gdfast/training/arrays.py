@@ -33,7 +33,9 @@ def weights_dtype(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dty
 def as_weights(arrays: Sequence[Array], dtype: DTypeLike, *, writable: bool) -> list[Array]:
     """The arrays as the core takes them; each is itself where it already is so."""
     with np.errstate(over="ignore"):  # infinite weights are found by training
-        return [np.require(array, dtype, ["C", "A", "W"] if writable else ["C", "A"]) for array in arrays]
+        # Of subclasses, such as np.matrix, the plain array.
+        plain = map(np.asarray, arrays)
+        return [np.require(array, dtype, ["C", "A", "W"] if writable else ["C", "A"]) for array in plain]
 
 
 def array_list(arrays: Any, name: str) -> list[Array]:

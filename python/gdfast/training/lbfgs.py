@@ -165,6 +165,8 @@ class _Objective:
         np.copyto(self._weights, x, casting="same_kind")
         loss = _core.loss_and_grad(**self._arguments)
         if self._averaged_outputs > 1:
-            penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in self._coefs)
+            penalty = 0.0
+            if self._half_decay:  # or squares beyond all numbers would count, times zero
+                penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in self._coefs)
             loss = (loss - penalty) / self._averaged_outputs + penalty
         return loss, self._gradient.astype(np.float64)
