@@ -85,8 +85,9 @@ private:
 RuleSpec rule_named(const std::string& name, const py::dict& params) {
     RuleSpec rule(rule_kind(name));
     Params p(name, params);
-    p.read(rule, {"weight_decay", &RuleSpec::weight_decay, false});
-    for (const Parameter& parameter : rule.kind->parameters) p.read(rule, parameter);
+    p.read(rule, {"weight_decay", &RuleSpec::weight_decay});
+    for (const Parameter& parameter : rule.kind->parameters)
+        if (parameter.name) p.read(rule, parameter);
     p.all_taken();
     rule.kind->settle(rule);
     return rule;

@@ -101,94 +101,97 @@ void look_ahead(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<
     s.step = rate * next / (1 - product * next);
 }
 
-const Parameter::Pair kBetas{&RuleSpec::beta_1, &RuleSpec::beta_2, "beta_1", "beta_2"};
+constexpr Parameter::Pair kBetas{&RuleSpec::beta_1, &RuleSpec::beta_2, "beta_1", "beta_2"};
+
+constexpr RuleKind kKinds[] = {
+    {"sgd",
+     {{"momentum", &RuleSpec::momentum, true},
+      {"dampening", &RuleSpec::dampening, false},
+      {"nesterov", &RuleSpec::nesterov, false},
+      {"dampen_first", &RuleSpec::dampen_first, false},
+      {"lr_in_velocity", &RuleSpec::lr_in_velocity, false}},
+     settle_sgd,
+     scale_velocity},
+    {"adagrad",
+     {{"lr_decay", &RuleSpec::lr_decay, true},
+      {"initial_accumulator_value", &RuleSpec::initial_sum, true},
+      {"eps", &RuleSpec::epsilon, true}},
+     [](RuleSpec& r) { r.rule = Rule::adagrad; },
+     decay_rate},
+    {"rmsprop",
+     {{"alpha", &RuleSpec::beta_2, true},
+      {"eps", &RuleSpec::epsilon, true},
+      {"momentum", &RuleSpec::momentum, true},
+      {"centered", &RuleSpec::centered, true},
+      {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, false}, true}},
+     settle_rmsprop,
+     plain},
+    {"adadelta",
+     {{"rho", &RuleSpec::beta_2, true}, {"eps", &RuleSpec::epsilon, true}},
+     [](RuleSpec& r) {
+         r.rule = Rule::adadelta;
+         r.eps_mode = EpsMode::inside;
+     },
+     plain},
+    {"adam",
+     {{"betas", kBetas, true},
+      {"eps", &RuleSpec::epsilon, true, "epsilon"},
+      {"amsgrad", &RuleSpec::amsgrad, false},
+      {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, true}, false}},
+     settle_adam,
+     correct_both},
+    {"adamw",
+     {{"betas", kBetas, true},
+      {"eps", &RuleSpec::epsilon, true, "epsilon"},
+      {"amsgrad", &RuleSpec::amsgrad, false},
+      {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, true}, false}},
+     [](RuleSpec& r) {
+         settle_adam(r);
+         r.decoupled = true;
+     },
+     correct_both},
+    {"nadam",
+     {{"betas", kBetas, true},
+      {"eps", &RuleSpec::epsilon, true},
+      {"momentum_decay", &RuleSpec::momentum_decay, true},
+      {"decoupled_weight_decay", &RuleSpec::decoupled, false}},
+     [](RuleSpec& r) {
+         r.rule = Rule::nadam;
+         r.eps_mode = EpsMode::outside;
+     },
+     look_ahead},
+    {"adamax",
+     {{"betas", kBetas, true}, {"eps", &RuleSpec::epsilon, true}},
+     [](RuleSpec& r) { r.rule = Rule::adamax; },
+     correct_first},
+    {"lion",
+     {{"betas", kBetas, true}},
+     [](RuleSpec& r) {
+         r.rule = Rule::lion;
+         r.decoupled = true;
+     },
+     plain},
+    {"rprop",
+     {{"etas", Parameter::Pair{&RuleSpec::shrink, &RuleSpec::grow}, true},
+      {"step_sizes", Parameter::Pair{&RuleSpec::least_size, &RuleSpec::most_size}, true}},
+     [](RuleSpec& r) { r.rule = Rule::rprop; },
+     plain},
+};
+
+constexpr bool complete() {
+    for (const RuleKind& kind : kKinds)
+        if (!kind.name || !kind.settle || !kind.scale) return false;
+    return true;
+}
+static_assert(complete(), "a row lacks something");
 
 }  // namespace
 
-const std::vector<RuleKind>& rule_kinds() {
-    static const std::vector<RuleKind> kinds = {
-        {"sgd",
-         {{"momentum", &RuleSpec::momentum, true},
-          {"dampening", &RuleSpec::dampening, false},
-          {"nesterov", &RuleSpec::nesterov, false},
-          {"dampen_first", &RuleSpec::dampen_first, false},
-          {"lr_in_velocity", &RuleSpec::lr_in_velocity, false}},
-         settle_sgd,
-         scale_velocity},
-        {"adagrad",
-         {{"lr_decay", &RuleSpec::lr_decay, true},
-          {"initial_accumulator_value", &RuleSpec::initial_sum, true},
-          {"eps", &RuleSpec::epsilon, true}},
-         [](RuleSpec& r) { r.rule = Rule::adagrad; },
-         decay_rate},
-        {"rmsprop",
-         {{"alpha", &RuleSpec::beta_2, true},
-          {"eps", &RuleSpec::epsilon, true},
-          {"momentum", &RuleSpec::momentum, true},
-          {"centered", &RuleSpec::centered, true},
-          {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, false}, true}},
-         settle_rmsprop,
-         plain},
-        {"adadelta",
-         {{"rho", &RuleSpec::beta_2, true}, {"eps", &RuleSpec::epsilon, true}},
-         [](RuleSpec& r) {
-             r.rule = Rule::adadelta;
-             r.eps_mode = EpsMode::inside;
-         },
-         plain},
-        {"adam",
-         {{"betas", kBetas, true},
-          {"eps", &RuleSpec::epsilon, true, "epsilon"},
-          {"amsgrad", &RuleSpec::amsgrad, false},
-          {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, true}, false}},
-         settle_adam,
-         correct_both},
-        {"adamw",
-         {{"betas", kBetas, true},
-          {"eps", &RuleSpec::epsilon, true, "epsilon"},
-          {"amsgrad", &RuleSpec::amsgrad, false},
-          {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, true}, false}},
-         [](RuleSpec& r) {
-             settle_adam(r);
-             r.decoupled = true;
-         },
-         correct_both},
-        {"nadam",
-         {{"betas", kBetas, true},
-          {"eps", &RuleSpec::epsilon, true},
-          {"momentum_decay", &RuleSpec::momentum_decay, true},
-          {"decoupled_weight_decay", &RuleSpec::decoupled, false}},
-         [](RuleSpec& r) {
-             r.rule = Rule::nadam;
-             r.eps_mode = EpsMode::outside;
-         },
-         look_ahead},
-        {"adamax",
-         {{"betas", kBetas, true}, {"eps", &RuleSpec::epsilon, true}},
-         [](RuleSpec& r) { r.rule = Rule::adamax; },
-         correct_first},
-        {"lion",
-         {{"betas", kBetas, true}},
-         [](RuleSpec& r) {
-             r.rule = Rule::lion;
-             r.decoupled = true;
-         },
-         plain},
-        {"rprop",
-         {{"etas", Parameter::Pair{&RuleSpec::shrink, &RuleSpec::grow}, true},
-          {"step_sizes", Parameter::Pair{&RuleSpec::least_size, &RuleSpec::most_size}, true}},
-         [](RuleSpec& r) { r.rule = Rule::rprop; },
-         plain},
-    };
-    return kinds;
-}
-
 const RuleKind& rule_kind(const std::string& name) {
-    for (const RuleKind& kind : rule_kinds())
+    for (const RuleKind& kind : kKinds)
         if (kind.name == name) return kind;
     std::string known;
-    for (const RuleKind& kind : rule_kinds())
-        known += (known.empty() ? "'" : ", '") + std::string(kind.name) + "'";
+    for (const RuleKind& kind : kKinds) known += (known.empty() ? "'" : ", '") + std::string(kind.name) + "'";
     throw std::invalid_argument("rule must be one of " + known + "; got '" + name + "'");
 }
 

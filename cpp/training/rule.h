@@ -45,28 +45,30 @@ struct Parameter {
         EpsMode RuleSpec::* place;
         bool corrects;  // so that "uncorrected" has a meaning
     };
-    const char* name;
+    const char* name = nullptr;
     std::variant<Number, bool RuleSpec::*, Mode, Pair> place;
-    bool required;                     // or RuleSpec's own value holds where it is not passed
+    bool required = false;             // or RuleSpec's own value holds where it is not passed
     const char* other_name = nullptr;  // scikit-learn's
 };
+
+constexpr int kMostParameters = 5;
 
 // One row for each published rule; rule.cpp has them.
 struct RuleKind {
     const char* name;
-    std::vector<Parameter> parameters;
+    Parameter
+        parameters[kMostParameters];  // beside weight_decay, which all have; no name where there are fewer
     // Chooses the kernel, once all hyper-parameters are there, and sets what the rule leaves no choice about.
     void (*settle)(RuleSpec&);
     // The scalars of one step that are this rule's own; the common ones are there already.
     void (*scale)(const RuleSpec&, int64_t step, double learning_rate, RuleStep<double>&);
 };
 
-const std::vector<RuleKind>& rule_kinds();
 // Throws std::invalid_argument where there is none of this name.
 const RuleKind& rule_kind(const std::string& name);
 
 struct RuleSpec {
-    RuleSpec() : RuleSpec(rule_kinds().front()) {}
+    RuleSpec() : RuleSpec(rule_kind("sgd")) {}
     explicit RuleSpec(const RuleKind& its_kind) : kind(&its_kind) { kind->settle(*this); }
 
     const RuleKind* kind;

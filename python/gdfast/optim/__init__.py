@@ -2,7 +2,7 @@
 
 An optimizer is made of hyper-parameters; its `step` moves an array, or all arrays of a list, with one call
 into the compiled core. The same objects are `solver=` of the estimators and `method=` of `gdfast.minimize`,
-which copy them and never change them.
+which copy them and never change them. `init` and `update` are the same step, on state that the caller keeps.
 
 Results are the same bits for any number of threads; the GIL is released meanwhile.
 
