@@ -67,7 +67,7 @@ def fit_annealing(
         if name in est.__dict__
     }
     arrays = [array for own in lists.values() for array in own]
-    energy = _energy(est, samples, as_checked, rows)
+    energy = _energy(est, samples, as_checked, rows, told=holdout is not None and holdout.is_weighted)
     shapes = [array.shape for array in arrays]
     bounds = np.cumsum([array.size for array in arrays])[:-1]
 
@@ -157,9 +157,12 @@ def _probes(evaluations: int) -> int:
 
 
 def _energy(
-    est: BaseMLP, samples: Samples, as_checked: tuple[Any, Any], rows: Array | None
+    est: BaseMLP, samples: Samples, as_checked: tuple[Any, Any], rows: Array | None, *, told: bool
 ) -> Callable[[], float]:
-    """What is to be made small: the training loss with its penalty, or minus the score of ``scoring``."""
+    """What is to be made small: the training loss with its penalty, or minus the score of ``scoring``.
+
+    For ``told`` see `scorer_of`.
+    """
     y, weight = samples.y, samples.weight
     if rows is not None:
         y, weight = y[rows], None if weight is None else weight[rows]
@@ -183,7 +186,7 @@ def _energy(
     X, labels = as_checked
     if rows is not None:
         X, labels = _safe_indexing(X, rows), labels[rows]
-    score_of = scorer_of(est, X, labels, weight)
+    score_of = scorer_of(est, X, labels, weight, told=told)
 
     def minus_score() -> float:
         compute_outputs()

@@ -50,6 +50,7 @@ class Holdout:
 
     Attributes
     ----------
+    is_weighted : bool
     logs : dict of str to float
         The last loss and score, by the names that callbacks know.
     """
@@ -69,6 +70,7 @@ class Holdout:
             self._weight = None if samples.weight is None else samples.weight[rows]
         hint = "Increase 'validation_fraction', or train without early_stopping."
         check_mean_weight(self._weight, "sample_weight", " over the validation set", hint)
+        self.is_weighted = self._weight is not None
         self._outputs = np.empty((len(self._y), est.n_outputs_), est.coefs_[0].dtype)
         self._loss = est._choose_output()[1]
         self._best: dict[str, list[Array]] = {}
@@ -148,12 +150,16 @@ class Holdout:
         return scorer_of(est, X, y, self._weight)
 
 
-def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None) -> _Score:
-    """The function that scores an estimator, and its finite outputs, by ``scoring`` on this set."""
+def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None, *, told: bool = False) -> _Score:
+    """The function that scores an estimator, and its finite outputs, by ``scoring`` on this set.
+
+    Where ``scoring`` takes no weights, it warns of that, unless the user has been ``told``.
+    """
     scorer = check_scoring(est, est.scoring)
     weights = {} if weight is None else {"sample_weight": weight}
     if weights and not _takes_weights(scorer):
-        warn(f"scoring={est.scoring!r} takes no sample_weight: it is used without.")
+        if not told:
+            warn(f"scoring={est.scoring!r} takes no sample_weight: it is used without.")
         weights = {}
 
     def score(est: BaseMLP, outputs: Array) -> float:
