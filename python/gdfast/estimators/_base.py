@@ -302,7 +302,8 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
             check_scores(self, lambda: validation.measure(state))
         energy = None
         if options.solver == "annealing":
-            energy = self._energy(network, data, state, options, X, y)
+            told = validation is not None and validation.is_weighted
+            energy = self._energy(network, data, state, options, X, y, told)
         clips = options.solver == "stochastic" and self.batch_size != "auto"
         if clips and options.batch_size > (n := len(state.order)):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
@@ -366,16 +367,23 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         return Validation(network, data, rows, self._choose_output()[1], self.n_outputs_, score)
 
     def _energy(
-        self, network: Network, data: Data, state: TrainingState, options: TrainingOptions, X: Any, y: Any
+        self,
+        network: Network,
+        data: Data,
+        state: TrainingState,
+        options: TrainingOptions,
+        X: Any,
+        y: Any,
+        told: bool,
     ) -> Energy:
-        """What annealing makes small."""
+        """What annealing makes small; for ``told`` see `scorer_of`."""
         assert state.order is not None
         rows = state.order.training
         score = None
         if self.scoring not in (None, "loss"):
             if rows is not None:
                 X, y = _safe_indexing(X, rows), y[rows]
-            score = scorer_of(self, X, y, data.targets_of(rows)[1])
+            score = scorer_of(self, X, y, data.targets_of(rows)[1], told=told)
         energy = Energy(network, self._training_loss(), data, rows, state, options.step.alpha, score)
         if score is not None:
             check_scores(self, lambda: score(energy.outputs()))

@@ -32,12 +32,16 @@ def check_scorer(scoring: Any) -> None:
         ) from None
 
 
-def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None) -> Score:
-    """The function that scores the estimator, and its outputs, by ``scoring`` on this set."""
+def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None, *, told: bool = False) -> Score:
+    """The function that scores the estimator, and its outputs, by ``scoring`` on this set.
+
+    Where ``scoring`` takes no weights, it warns of that, unless the user has been ``told``.
+    """
     scorer = check_scoring(est, est.scoring)
     weights = {} if weight is None else {"sample_weight": weight}
     if weights and not _takes_weights(scorer):
-        warn(f"scoring={est.scoring!r} takes no sample_weight: it is used without.")
+        if not told:
+            warn(f"scoring={est.scoring!r} takes no sample_weight: it is used without.")
         weights = {}
 
     def score(outputs: Array) -> float:

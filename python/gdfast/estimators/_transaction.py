@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Iterator
@@ -50,6 +51,11 @@ def transaction(est: Any) -> Iterator[Transaction]:
         _fitted_now.add(key)
     try:
         before = dict(est.__dict__)
+        training = before.get("_training")
+        optimizer, order = getattr(training, "optimizer", None), getattr(training, "order", None)
+        # What a first epoch begins before its first step: the schedule's count, and the order of rows.
+        within = None if optimizer is None else dict(vars(optimizer))
+        rows = copy.deepcopy(order)
         attempt = Transaction()
         try:
             yield attempt
@@ -57,6 +63,10 @@ def transaction(est: Any) -> Iterator[Transaction]:
             if not attempt.is_kept:
                 est.__dict__.clear()
                 est.__dict__.update(before)
+                if within is not None:
+                    vars(optimizer).update(within)
+                if rows is not None:
+                    training.order = rows
             raise
     finally:
         with _lock:

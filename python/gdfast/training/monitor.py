@@ -30,6 +30,10 @@ class Validation:
     n_outputs : int
     score : callable or None
         Outputs, of shape (n_rows, n_outputs), to a score; None scores by minus the loss.
+
+    Attributes
+    ----------
+    is_weighted : bool
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Validation:
         self._network = network
         self._X, self._rows = data.X, rows
         self._y, self._weight = data.targets_of(rows)
+        self.is_weighted = self._weight is not None
         self._loss = loss
         self._score = score
         self._outputs = np.empty((len(self._y), n_outputs), data.dtype)
