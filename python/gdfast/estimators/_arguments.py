@@ -43,6 +43,18 @@ _DECLARED = {
 }
 
 
+def _check_size_of_numbers(arguments: dict[str, Any]) -> None:
+    """ValueError where an integer is one that no float can hold."""
+    for name, value in arguments.items():
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise ValueError(
+                f"{name} must be a number that a float can hold, got an integer beyond all of them."
+            )
+
+
+_LARGEST = int(np.finfo(np.float64).max)
+
+
 class Arguments(BaseEstimator):
     """An estimator's arguments. The constructors are the estimators', as scikit-learn wants them."""
 
@@ -148,6 +160,7 @@ class Arguments(BaseEstimator):
 
     def _check_arguments(self) -> list[int]:
         """The hidden layers' sizes; ValueError or TypeError where the arguments alone are wrong."""
+        _check_size_of_numbers(self.__dict__)
         sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
         activations.of_layers(self.activation, len(sizes))
         activations.check_parameters(self.activation_params)

@@ -7,6 +7,8 @@ from dataclasses import fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gdfast.schedules import Plateau, Warmup
 from gdfast.training.options import StepOptions, TrainingOptions, check_depth
 
@@ -39,10 +41,16 @@ def _awaits_a_score(schedule: Any) -> bool:
 
 def declared(est: Arguments, options: type[StepOptions] | type[TrainingOptions]) -> dict[str, Any]:
     """The values of the arguments that are declared as fields of ``options``."""
-    values = {f.name: getattr(est, f.name) for f in fields(options) if "limits" in f.metadata}
-    return {
-        name: float(v) if isinstance(v, Real) and not isinstance(v, bool) else v for name, v in values.items()
-    }
+    values = {}
+    for f in fields(options):
+        if "limits" in f.metadata:
+            value = getattr(est, f.name)
+            is_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+            # A later partial_fit is not checked by scikit-learn.
+            if is_number and f.metadata["limits"] is not None and not f.metadata["limits"].hold(float(value)):
+                raise ValueError(f"{f.name}={value!r} must be {f.metadata['limits']}.")
+            values[f.name] = float(value) if is_number else value
+    return values
 
 
 def is_random(est: Arguments, n_hidden: int) -> bool:

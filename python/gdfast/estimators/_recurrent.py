@@ -25,6 +25,7 @@ from gdfast.estimators._sequences import (
     check_step_weights,
     check_targets,
 )
+from gdfast.training import init
 from gdfast.training.arrays import Array, check_addressable, check_shapes, convert
 from gdfast.training.data import Carried, Data, Sequences
 from gdfast.training.monitor import Validation
@@ -172,11 +173,11 @@ class Recurrent(BaseMLP):
         coefs, intercepts = [], []
         for fan_in, units in pairwise(layer_units[:-1]):
             coefs.append(np.hstack([_glorot(fan_in, units, random_state) for _ in range(gates)]))
-            coefs.append(np.hstack([_orthogonal(units, random_state) for _ in range(gates)]))
-            from_below = np.zeros(gates * units)
+            coefs.append(np.hstack([init.orthogonal((units, units), random_state) for _ in range(gates)]))
+            input_bias = np.zeros(gates * units)
             if self.cell == "lstm":
-                from_below[units : 2 * units] = 1
-            intercepts += [from_below, np.zeros(gates * units)]
+                input_bias[units : 2 * units] = 1
+            intercepts += [input_bias, np.zeros(gates * units)]
         coefs.append(_glorot(layer_units[-2], layer_units[-1], random_state))
         intercepts.append(np.zeros(layer_units[-1]))
         return [c.astype(dtype) for c in coefs], [b.astype(dtype) for b in intercepts]
@@ -350,8 +351,3 @@ class Recurrent(BaseMLP):
 def _glorot(fan_in: int, fan_out: int, random_state: np.random.RandomState) -> Array:
     bound = np.sqrt(6.0 / (fan_in + fan_out))
     return random_state.uniform(-bound, bound, (fan_in, fan_out))
-
-
-def _orthogonal(units: int, random_state: np.random.RandomState) -> Array:
-    q, r = np.linalg.qr(random_state.standard_normal((units, units)))
-    return q * np.sign(np.diag(r))  # evenly over all orthogonal matrices

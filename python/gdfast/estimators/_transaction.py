@@ -51,7 +51,7 @@ def transaction(est: Any) -> Iterator[Transaction]:
         _fitted_now.add(key)
     try:
         before = dict(est.__dict__)
-        training = before.get("_training")
+        training: Any = before.get("_training")
         optimizer, order = getattr(training, "optimizer", None), getattr(training, "order", None)
         # What a first epoch begins before its first step: the schedule's count, and the order of rows.
         within = None if optimizer is None else dict(vars(optimizer))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from itertools import pairwise
 from numbers import Real
 from typing import Any
@@ -71,7 +73,7 @@ def _matrix(
     if name == "zeros":
         return np.zeros(shape, dtype)
     if name == "orthogonal":
-        return np.asarray(scale * _orthogonal(shape, random_state), dtype)
+        return np.asarray(scale * orthogonal(shape, random_state), dtype)
     author, _, form = name.rpartition("_")
     if author:
         # Glorot and Bengio (2010), He et al. (2015), LeCun et al. (1998).
@@ -100,12 +102,22 @@ def _filled(shape: tuple[int, int], dtype: np.dtype[Any], draw: Callable[[tuple[
     return matrix
 
 
-def _orthogonal(shape: tuple[int, int], random_state: np.random.RandomState) -> Array:
+def orthogonal(shape: tuple[int, int], random_state: np.random.RandomState) -> Array:
     """Orthonormal rows or columns, whichever are fewer (Saxe, McClelland and Ganguli, 2014)."""
     tall = random_state.normal(size=(max(shape), min(shape)))
-    q, r = np.linalg.qr(tall)
+    q, r = _qr(tall)
     q *= np.sign(np.diag(r))  # or it would not be uniformly distributed (Mezzadri, 2007)
     return np.asarray(q if shape[0] >= shape[1] else np.ascontiguousarray(q.T))
+
+
+def _qr(matrix: Array) -> tuple[Array, Array]:
+    """NumPy's, of a large matrix on a thread of its own: Ctrl-C ends the wait for it."""
+    if matrix.size < 10**5:
+        return np.linalg.qr(matrix)
+    found: Future[Any] = Future()
+    threading.Thread(target=lambda: found.set_result(np.linalg.qr(matrix)), daemon=True).start()
+    q, r = found.result()
+    return q, r
 
 
 def given(arrays: Sequence[Any], like: Sequence[Array], name: str) -> list[Array]:

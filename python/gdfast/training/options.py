@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from numbers import Integral
@@ -19,6 +20,21 @@ class Limits:
     most: float | None = None
     closed: str = "left"
     others: tuple[Any, ...] = ()
+
+    def hold(self, number: float) -> bool:
+        """Whether a number lies within."""
+        most = math.inf if self.most is None else self.most
+        above = number >= self.least if self.closed in ("left", "both") else number > self.least
+        return above and (number <= most if self.closed == "both" else number < most)
+
+    def __str__(self) -> str:
+        above = "at least" if self.closed in ("left", "both") else "above"
+        below = (
+            "finite"
+            if self.most is None
+            else f"{'at most' if self.closed == 'both' else 'below'} {self.most}"
+        )
+        return f"{above} {self.least} and {below}"
 
 
 def of_steps(default: Any, limits: Limits | None = None) -> Any:

@@ -27,7 +27,8 @@ class Weights:
         """Of attributes that a user may have edited or replaced, in ``dtype`` or their own; ValueError names
         what is no list of arrays. Lists and arrays are themselves where they can be."""
         checked = {name: array_list(attributes.get(name), name) for name in NAMES[:2]}
-        checked |= {name: array_list(attributes[name], name) for name in NORMS if name in attributes}
+        if any(name in attributes for name in NORMS):
+            checked |= {name: array_list(attributes.get(name), name) for name in NORMS}
         if dtype is None:
             dtype = weights_dtype(checked["coefs_"], checked["intercepts_"])
         lists = {}
@@ -52,7 +53,7 @@ class Weights:
     def norms(self) -> list[tuple[Array, ...]] | None:
         """Gamma, beta, mean and variance of each hidden layer, as the core takes them; None where none is
         normalised."""
-        if NORMS[0] not in self.lists:
+        if not any(name in self.lists for name in NORMS):
             return None
         return list(zip(*(self.lists[name] for name in NORMS), strict=True))
 
