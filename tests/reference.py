@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Array = NDArray[Any]
+OnGradient = Callable[[list[Array]], object]
 
 # --------------------------------------------------------------------------------------------- activations
 
@@ -483,6 +484,7 @@ class Trainer:
         self.activations, self.loss, self.alpha, self.batch_size = activations, loss, alpha, batch_size
         self.rule, self.rule_params = rule, in_torch_words(rule, rule_params)
         self.step = 0
+        self.on_gradient: OnGradient | None = None
         self.slots = {
             name: [np.full_like(p, value) for p in self.plain]
             for name, value in reference_rules.slots(rule, self.rule_params).items()
@@ -502,9 +504,11 @@ class Trainer:
         *,
         learning_rate: float | Array,
         backprop_depth: int | None = None,
+        on_gradient: OnGradient | None = None,
     ) -> tuple[float, bool]:
         """One pass over the rows of ``order``: the mean over the rows of their batch's loss, and whether all
         weights are finite. A batch that weighs nothing has no loss."""
+        self.on_gradient = on_gradient
         order = np.arange(len(X)) if order is None else order
         loss_sum, n_rows = 0.0, 0
         self.records: list[tuple[Array, Array, Array]] = []
@@ -549,7 +553,10 @@ class Trainer:
     ) -> None:
         """Limits on the gradient, decoupled decay, and the rule, for the layers from ``first`` on."""
         layers = len(coef_grads)
-        pairs = [[coef_grads[i], intercept_grads[i]] for i in range(first, layers)]
+        trained = [i % layers >= first for i in range(2 * layers)]
+        every = zip([*coef_grads, *intercept_grads], trained, strict=True)
+        seen = self.seen([g if there else None for g, there in every])
+        pairs = [[seen[i], seen[layers + i]] for i in range(first, layers)]
         gradient_norms = [norm(pair) for pair in pairs]
         if self.clip_value is not None:
             pairs = [[np.clip(g, -self.clip_value, self.clip_value) for g in pair] for pair in pairs]
@@ -575,6 +582,18 @@ class Trainer:
                 np.append(blank, np.divide(moves, sizes)),
             )
         )
+
+    def seen(self, grads: Sequence[Array | None]) -> list[Any]:
+        """What ``on_gradient`` leaves of the gradient, which it gets as a list of arrays, to change in place.
+
+        It is the mean loss's, with its penalty, before any limit; zero, and not to be changed, where there is
+        none.
+        """
+        if self.on_gradient is None:
+            return list(grads)
+        shown = [np.zeros_like(p) if g is None else g for p, g in zip(self.params, grads, strict=True)]
+        self.on_gradient(shown)
+        return [None if g is None else s for g, s in zip(grads, shown, strict=True)]
 
     def update(self, grads: Sequence[Array | None], learning_rate: float) -> None:
         """One step of the rule; what has no gradient stays. Its decay is of weights only, like alpha's."""

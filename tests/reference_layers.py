@@ -173,7 +173,7 @@ class Trainer(reference.Trainer):
                 (1 - self.l1_ratio) * coefs[layer] + self.l1_ratio * np.sign(coefs[layer])
             )
             grads[layer] = (values[layer].T @ delta + penalty) / total
-        self.update(self.limited(grads), learning_rate)
+        self.update(self.limited(self.seen(grads)), learning_rate)
         return loss
 
     def limited(self, grads: list[Array | None]) -> list[Array | None]:

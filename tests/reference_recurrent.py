@@ -213,11 +213,13 @@ class Trainer(reference.Trainer):
         *,
         learning_rate: float,
         states: Sequence[Array] | None = None,
+        on_gradient: reference.OnGradient | None = None,
     ) -> tuple[float, bool]:
         """X holds the steps of all sequences, sequence i those from starts[i] to starts[i + 1].
 
         ``states`` (one row per sequence) are where sequences begin, and receive where they end.
         """
+        self.on_gradient = on_gradient
         order = np.arange(len(starts) - 1) if order is None else order
         total, terms = 0.0, 0
         for first in range(0, len(order), self.batch_size):
@@ -307,5 +309,5 @@ class Trainer(reference.Trainer):
                 d_states = network.step_back(tapes[s][t], wanted.get(t, none), d_states, grads)
         for i in range(half):
             grads[i] += self.alpha * self.params[i]
-        self.update([grad / total for grad in grads], learning_rate)
+        self.update(self.seen([grad / total for grad in grads]), learning_rate)
         return loss, len(terms)

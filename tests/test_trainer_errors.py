@@ -9,6 +9,7 @@ import pytest
 from bad_arrays import Arguments, cases, check_refused, check_refused_array, read_only
 from gdfast import _core, optim
 from problems import problem, same_bits
+from sequences import sequence_problem
 
 WRONG = (TypeError, ValueError)
 ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
@@ -100,6 +101,84 @@ def test_plain_arrays_must_be_writable(name: str) -> None:
 )
 def test_trainer_refuses(name: str, value: Any) -> None:
     check_refused(_core.Trainer, {**trainer_arguments(), name: value}, ValueError, name.removesuffix("s"))
+
+
+# What every trainer takes, beside its network: a wrong value of each, and whether its type is what is wrong.
+STEP_FAULTS: list[tuple[str, Any, type[Exception]]] = [
+    ("alpha", -1.0, ValueError),
+    ("alpha", "much", TypeError),
+    ("alpha", np.nan, ValueError),
+    ("l1_ratio", 1.5, ValueError),
+    ("weight_decay", -0.1, ValueError),
+    ("weight_decay", np.inf, ValueError),
+    ("clip_value", 0.0, ValueError),
+    ("clip_value", "auto", TypeError),
+    ("clip_norm", -1.0, ValueError),
+    ("clip_norm", "automatic", ValueError),
+    ("clip_layer_norm", 0, ValueError),
+    ("gradient_noise", -1.0, ValueError),
+    ("gradient_noise", None, TypeError),
+    ("seed", -1, TypeError),
+    ("seed", 2**64, TypeError),
+    ("seed", 0.5, TypeError),
+    ("records", "yes", TypeError),
+    ("batch_size", 0, ValueError),
+    ("batch_size", 1.5, TypeError),
+    ("n_threads", -1, ValueError),
+    ("n_threads", "all", TypeError),
+    ("rule", 3, TypeError),
+    ("rule", "adagrade", ValueError),
+    ("rule_params", [], TypeError),
+    ("coefs", None, TypeError),
+    ("intercepts", "weights", TypeError),
+]
+
+
+def sequence_trainer_arguments() -> Arguments:
+    p = sequence_problem("gru", features=3, hidden=[4], outputs=2, lengths=[3, 2])
+    return {
+        "coefs": p.coefs, "intercepts": p.intercepts, "cell": p.cell, "loss": p.loss,
+        "batch_size": 2, "rule": "adam", "rule_params": dict(ADAM),
+    }  # fmt: skip
+
+
+BOTH = [(_core.Trainer, trainer_arguments), (_core.SequenceTrainer, sequence_trainer_arguments)]
+
+
+@pytest.mark.parametrize(("make", "arguments"), BOTH, ids=["rows", "sequences"])
+@pytest.mark.parametrize(("name", "value", "error"), STEP_FAULTS)
+def test_every_trainer_refuses(make: Any, arguments: Any, name: str, value: Any, error: type) -> None:
+    check_refused(make, {**arguments(), name: value}, error, name)
+
+
+@pytest.mark.parametrize(("make", "arguments"), BOTH, ids=["rows", "sequences"])
+def test_arguments_that_are_too_many_or_too_few(make: Any, arguments: Any) -> None:
+    given = arguments()
+    name = "Trainer" if make is _core.Trainer else "SequenceTrainer"
+    with pytest.raises(TypeError, match=rf"^{name}\(\) has no argument 'momentum'$"):
+        make(**given, momentum=0.9)
+    for missing in given:
+        with pytest.raises(TypeError, match=rf"^{name}\(\) must have the argument '{missing}'$"):
+            make(**{key: value for key, value in given.items() if key != missing})
+    first, *others = given.values()
+    with pytest.raises(TypeError, match=rf"^{name}\(\) has got 'coefs' twice$"):
+        make(first, **given)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) takes at most 4 positional arguments, got 7$"):
+        make(first, *others)
+    assert isinstance(make(*list(given.values())[:4], **dict(list(given.items())[4:])), _core.Trainer)
+
+
+def test_an_epoch_has_no_arguments_of_the_other_kind() -> None:
+    trainer = _core.Trainer(**trainer_arguments())
+    with pytest.raises(TypeError, match=r"^run_epoch\(\) has no argument 'states'$"):
+        trainer.run_epoch(**epoch_arguments(), states=[])
+    p = sequence_problem("gru", features=3, hidden=[4], outputs=2, lengths=[3, 2])
+    sequences = _core.SequenceTrainer(**sequence_trainer_arguments())
+    with pytest.raises(TypeError, match=r"^run_epoch\(\) has no argument 'backprop_depth'$"):
+        sequences.run_epoch(p.X, p.starts, p.y, learning_rate=0.1, backprop_depth=1)
+    with pytest.raises(TypeError, match=r"^run_epoch\(\) must have the argument 'learning_rate'$"):
+        sequences.run_epoch(p.X, p.starts, p.y)
+    assert sequences.step == 0
 
 
 @pytest.mark.parametrize("name", [name for name in optim.__all__ if name != "Optimizer"])

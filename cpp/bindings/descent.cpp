@@ -8,13 +8,62 @@ namespace gdfast {
 
 namespace {
 
-double checked_limit(const py::object& limit, const char* name) {
+double checked_limit(py::handle limit, const char* name) {
     if (limit.is_none()) return kNoLimit;
     const double value = checked_number<double>(limit, name);
     if (!(value > 0))
         throw py::value_error(std::string(name) + " must be positive, got " + std::to_string(value));
     return value;
 }
+
+constexpr double kLargest = std::numeric_limits<double>::max();
+
+// Each argument is declared here: its name, and how it is read and checked. What it means and its default
+// stand in DescentOptions.
+struct DescentArgument {
+    const char* name;
+    void (*read)(DescentOptions& options, py::handle value, const char* name);
+};
+
+constexpr DescentArgument kArguments[] = {
+    {"alpha",
+     [](DescentOptions& options, py::handle value, const char* name) {
+         options.alpha = checked_number<double>(value, name);
+         if (!(options.alpha >= 0))
+             throw py::value_error("alpha must be at least 0, got " + std::to_string(options.alpha));
+     }},
+    {"l1_ratio",
+     [](DescentOptions& options, py::handle value, const char* name) {
+         options.l1_ratio = checked_share(checked_number<double>(value, name), name, 0, 1);
+     }},
+    {"weight_decay",
+     [](DescentOptions& options, py::handle value, const char* name) {
+         options.weight_decay = checked_share(checked_number<double>(value, name), name, 0, kLargest);
+     }},
+    {"clip_value", [](DescentOptions& options, py::handle value,
+                      const char* name) { options.limits.value = checked_limit(value, name); }},
+    {"clip_norm",
+     [](DescentOptions& options, py::handle value, const char* name) {
+         options.limits.adaptive = py::isinstance<py::str>(value);
+         if (!options.limits.adaptive)
+             options.limits.norm = checked_limit(value, name);
+         else if (const auto text = py::cast<std::string>(value); text != "auto")
+             throw py::value_error("clip_norm must be a number, 'auto' or None, got '" + text + "'");
+     }},
+    {"clip_layer_norm", [](DescentOptions& options, py::handle value,
+                           const char* name) { options.limits.layer_norm = checked_limit(value, name); }},
+    {"gradient_noise",
+     [](DescentOptions& options, py::handle value, const char* name) {
+         options.gradient_noise = checked_share(checked_number<double>(value, name), name, 0, kLargest);
+     }},
+    {"seed",
+     [](DescentOptions& options, py::handle value, const char* name) {
+         const auto seed = checked_number<uint64_t>(value, name);
+         options.key = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
+     }},
+    {"records", [](DescentOptions& options, py::handle value,
+                   const char* name) { options.records = checked_flag(value, name); }},
+};
 
 using Sizes = std::vector<int64_t>;
 
@@ -52,28 +101,17 @@ double checked_share(double value, const char* name, double least, double most) 
     return value;
 }
 
-DescentOptions descent_options(double alpha, double l1_ratio, double weight_decay,
-                               const py::object& clip_value, const py::object& clip_norm,
-                               const py::object& clip_layer_norm, double gradient_noise, uint64_t seed,
-                               bool records, const std::string& rule, const py::dict& rule_params) {
+DescentOptions descent_options(Arguments& arguments) {
     DescentOptions options;
-    if (!(alpha >= 0)) throw py::value_error("alpha must be at least 0, got " + std::to_string(alpha));
-    options.alpha = alpha;
-    options.l1_ratio = checked_share(l1_ratio, "l1_ratio", 0, 1);
-    options.weight_decay = checked_share(weight_decay, "weight_decay", 0, std::numeric_limits<double>::max());
-    options.gradient_noise =
-        checked_share(gradient_noise, "gradient_noise", 0, std::numeric_limits<double>::max());
-    options.limits.value = checked_limit(clip_value, "clip_value");
-    options.limits.layer_norm = checked_limit(clip_layer_norm, "clip_layer_norm");
-    options.limits.adaptive = py::isinstance<py::str>(clip_norm);
-    if (!options.limits.adaptive)
-        options.limits.norm = checked_limit(clip_norm, "clip_norm");
-    else if (py::cast<std::string>(clip_norm) != "auto")
-        throw py::value_error("clip_norm must be a number, 'auto' or None, got '" +
-                              py::cast<std::string>(clip_norm) + "'");
-    options.key = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
-    options.records = records;
-    options.rule = rule_named(rule, rule_params);
+    for (const DescentArgument& argument : kArguments)
+        if (py::object value; arguments.take_into(argument.name, value))
+            argument.read(options, value, argument.name);
+    const std::string rule = arguments.text("rule");
+    const py::object params = arguments.take("rule_params");
+    if (!py::isinstance<py::dict>(params))
+        throw py::type_error("rule_params must be a dictionary, got " +
+                             py::cast<std::string>(py::repr(params)));
+    options.rule = rule_named(rule, py::reinterpret_borrow<py::dict>(params));
     return options;
 }
 
@@ -82,6 +120,46 @@ LearningRates checked_learning_rates(const py::object& learning_rate, int64_t st
         return {checked<double>(learning_rate, "learning_rate", {steps}, Access::read), steps};
     one = checked_number<double>(learning_rate, "learning_rate");
     return {&one, 1};
+}
+
+template <class T>
+GradientHook<T>::GradientHook(const py::object& function, Descent<T>& descent, const Spec& spec)
+    : function_(function), descent_(descent), spec_(spec) {
+    if (function_.is_none()) return;
+    if (!PyCallable_Check(function_.ptr()))
+        throw py::type_error("on_gradient must be callable or None, got " +
+                             py::cast<std::string>(py::repr(function_)));
+    py::list arrays;
+    for (const Sizes& shape : trained_shapes(spec)) arrays.append(py::array_t<T>(shape));
+    arrays_ = py::tuple(arrays);
+}
+
+template <class T>
+std::function<void()> GradientHook<T>::callback() {
+    if (function_.is_none()) return nullptr;
+    return [this] { call(); };
+}
+
+template <class T>
+void GradientHook<T>::call() {
+    const std::vector<Sizes> shapes = trained_shapes(spec_);
+    // Looked up anew, for Python can do anything to an array.
+    const auto arrays = [&] {
+        std::vector<T*> pointers;
+        for (size_t i = 0; i < shapes.size(); ++i) {
+            const Name name("gradients", i);
+            const Sizes& shape = shapes[i];
+            const py::object array = arrays_[i];
+            pointers.push_back(shape.size() == 2
+                                   ? checked<T>(array, name, {shape[0], shape[1]}, Access::write)
+                                   : checked<T>(array, name, {shape[0]}, Access::write));
+        }
+        return arranged(spec_, pointers);
+    };
+    const py::gil_scoped_acquire acquired;
+    descent_.get_gradient(arrays());
+    function_(py::list(arrays_));
+    descent_.set_gradient(arrays());
 }
 
 template <class T>
@@ -173,7 +251,8 @@ py::object descent_records(const Descent<T>& descent) {
 #define GDFAST_INSTANTIATE(T)                                                    \
     template py::dict descent_state(const Descent<T>&, const Spec&);             \
     template void load_descent_state(Descent<T>&, const Spec&, const py::dict&); \
-    template py::object descent_records(const Descent<T>&);
+    template py::object descent_records(const Descent<T>&);                      \
+    template class GradientHook<T>;
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)
 

@@ -1,26 +1,41 @@
-// Trainer as Python sees it: one class for both element types.
-#include "training/trainer.h"
-
-#include <algorithm>
+// The trainers as Python sees them: one class for rows and for sequences, for both element types.
 #include <atomic>
 #include <memory>
 
-#include "bindings/arrays.h"
+#include "bindings/arguments.h"
 #include "bindings/busy.h"
 #include "bindings/descent.h"
 #include "bindings/interruptible.h"
+#include "bindings/sequences.h"
 #include "kernels/dispatch.h"
+#include "network/team.h"
+#include "training/sequence_trainer.h"
+#include "training/trainer.h"
 
 namespace gdfast {
 
 namespace {
 
+// ---------------------------------------------------------------------------- what is the same for both
+// kinds
+
+// An epoch's arguments, checked; what they point to is the caller's, or kept here.
+template <class D>
+struct Epoch {
+    D data;
+    EpochOptions options{};
+    py::tuple states;
+    double rate = 0;
+
+    void set_rates(Arguments& arguments, int64_t steps) {
+        options.learning_rates = checked_learning_rates(arguments.take("learning_rate"), steps, rate);
+    }
+};
+
 class AnyTrainer {
 public:
     virtual ~AnyTrainer() = default;
-    virtual py::tuple run_epoch(const py::object& x, const py::object& y, const py::object& order,
-                                const py::object& sample_weight, const py::object& learning_rate,
-                                const py::object& backprop_depth) = 0;
+    virtual py::tuple run_epoch(const py::args& args, const py::kwargs& kwargs) = 0;
     virtual void load() = 0;
     virtual py::dict state_dict() = 0;
     virtual void load_state_dict(const py::dict& state) = 0;
@@ -30,150 +45,252 @@ public:
     virtual int threads() const = 0;
 };
 
-template <class T>
+// A trainer of one kind, and the arrays that it trains. `Kind` says what the core's trainer is (Core) and
+// what it is called, and reads the arguments of an epoch.
+template <class T, class Kind>
 class TypedTrainer final : public AnyTrainer {
 public:
-    TypedTrainer(const py::sequence& coefs, const py::sequence& intercepts, const py::sequence& activations,
-                 const py::object& loss, const DescentOptions& options, const std::vector<double>& dropout,
-                 const py::object& batch_norm, const NormOptions& norm, int64_t batch_size, int n_threads)
-        : lent_(coefs, intercepts, batch_norm), n_threads_(n_threads) {
-        Network<T> network = checked_network<T>(coefs, intercepts, "coefs", "intercepts", Access::write);
-        const std::vector<bool> normalized = add_norms(batch_norm, network, Access::write);
-        loss_ = loss_named<T>(loss, network.units.back());
-        const Spec spec(network.units, activations_named(activations, network.units.size() - 2),
-                        kernels<T>().panel, kernels<T>().lanes, normalized);
-        const int limit = thread_limit(n_threads);
-        interruptible([&] {
-            trainer_ = std::make_unique<Trainer<T>>(spec, loss_, options, dropout, norm, batch_size, limit);
-        });
+    using Core = typename Kind::Core;
+
+    TypedTrainer(const LentArrays<T>& lent, int n_threads, std::unique_ptr<Core> core)
+        : lent_(lent), n_threads_(n_threads), core_(std::move(core)) {
         load();
     }
 
-    py::tuple run_epoch(const py::object& x, const py::object& y, const py::object& order,
-                        const py::object& sample_weight, const py::object& learning_rate,
-                        const py::object& backprop_depth) override {
-        const Busy busy(running_, "Trainer");
-        Data<T> data;
-        data.x = checked_rows<T>(x, "X", trainer_->spec().inputs());
-        data.y = checked_targets<T>(y, loss_.kind, data.x.rows, trainer_->spec().outputs());
-        data.order = checked_order(order, "order", data.x.rows, data.count);
-        if (!sample_weight.is_none())
-            data.weight = checked<T>(sample_weight, "sample_weight", {data.x.rows}, Access::read);
-        double rate = 0;
-        EpochOptions options{};
-        const int64_t batches = divided_up(data.count, trainer_->batch_size());
-        options.learning_rates = checked_learning_rates(learning_rate, batches, rate);
-        const auto layers = static_cast<int64_t>(spec().layers.size());
-        const int64_t depth =
-            backprop_depth.is_none() ? layers : checked_number<int64_t>(backprop_depth, "backprop_depth");
-        if (depth < 1 || depth > layers)
-            throw py::value_error("backprop_depth must be from 1 to the number of layers, " +
-                                  std::to_string(layers) + ", got " + std::to_string(depth));
-        options.first_layer = static_cast<int>(layers - depth);
+    // Writes the weights back where they are finite: also when an error or Ctrl-C has ended the epoch.
+    // Returns the mean loss, and whether they are.
+    py::tuple run_epoch(const py::args& args, const py::kwargs& kwargs) override {
+        const Busy busy(running_, Kind::name);
+        Arguments arguments("run_epoch", Kind::positional, args, kwargs);
+        GradientHook<T> hook(arguments.take("on_gradient", py::none()), core_->descent, core_->spec());
+        Epoch<typename Kind::Input> epoch;
+        Kind::read_epoch(*core_, arguments, epoch);
+        arguments.all_taken();
+        epoch.options.on_gradient = hook.callback();
         // Read anew: the caller may have limited its threads meanwhile.
-        options.thread_limit = thread_limit(n_threads_);
-        return epoch_run(*trainer_, lent_, spec(), [&] { return trainer_->run(data, options); });
+        epoch.options.thread_limit = thread_limit(n_threads_);
+
+        EpochResult result{};
+        bool finite = false;
+        const auto save = [&] {
+            if (finite) core_->save(lent_.of(core_->spec()));
+        };
+        try {
+            interruptible([&] {
+                try {
+                    result = core_->run(epoch.data, epoch.options);
+                } catch (...) {
+                    finite = core_->finite();
+                    throw;
+                }
+                finite = core_->finite();
+            });
+        } catch (const py::error_already_set&) {
+            save();
+            throw;
+        }
+        save();
+        return py::make_tuple(result.loss, finite);
     }
 
     void load() override {
-        const Busy busy(running_, "Trainer");
-        const PlainArrays<T> arrays = lent_.of(spec());
-        interruptible([&] { trainer_->load(arrays); });
+        const Busy busy(running_, Kind::name);
+        const PlainArrays<T> arrays = lent_.of(core_->spec());
+        interruptible([&] { core_->load(arrays); });
     }
 
     py::dict state_dict() override {
-        const Busy busy(running_, "Trainer");
-        return descent_state<T>(trainer_->descent, spec());
+        const Busy busy(running_, Kind::name);
+        return descent_state<T>(core_->descent, core_->spec());
     }
 
     void load_state_dict(const py::dict& state) override {
-        const Busy busy(running_, "Trainer");
-        load_descent_state<T>(trainer_->descent, spec(), state);
+        const Busy busy(running_, Kind::name);
+        load_descent_state<T>(core_->descent, core_->spec(), state);
     }
 
     py::object records() override {
-        const Busy busy(running_, "Trainer");
-        return descent_records(trainer_->descent);
+        const Busy busy(running_, Kind::name);
+        return descent_records(core_->descent);
     }
 
     int64_t step() override {
-        const Busy busy(running_, "Trainer");
-        return trainer_->descent.step;
-    }
-    bool state_is_finite() override {
-        const Busy busy(running_, "Trainer");
-        return trainer_->descent.state_is_finite();
+        const Busy busy(running_, Kind::name);
+        return core_->descent.step;
     }
 
-    int threads() const override { return trainer_->threads(); }
+    bool state_is_finite() override {
+        const Busy busy(running_, Kind::name);
+        return core_->descent.state_is_finite();
+    }
+
+    int threads() const override { return core_->threads(); }
 
 private:
-    const Spec& spec() const { return trainer_->spec(); }
-
     const LentArrays<T> lent_;
-    LossFunction<T> loss_;
     const int n_threads_;
-    std::unique_ptr<Trainer<T>> trainer_;
+    std::unique_ptr<Core> core_;
     std::atomic<bool> running_{false};
 };
 
-std::unique_ptr<AnyTrainer> make_trainer(const py::sequence& coefs, const py::sequence& intercepts,
-                                         const py::sequence& activations, const py::object& loss,
-                                         double alpha, double l1_ratio, double weight_decay,
-                                         const py::object& clip_value, const py::object& clip_norm,
-                                         const py::object& clip_layer_norm, double gradient_noise,
-                                         const py::object& dropout, const py::object& batch_norm,
-                                         double bn_momentum, double bn_epsilon, uint64_t seed, bool records,
-                                         int64_t batch_size, const std::string& rule,
-                                         const py::dict& rule_params, int n_threads) {
-    if (coefs.size() == 0) throw py::value_error("coefs must hold at least one array");
-    if (batch_size < 1)
-        throw py::value_error("batch_size must be at least 1, got " + std::to_string(batch_size));
-    if (n_threads < 0)
-        throw py::value_error("n_threads must be at least 0, got " + std::to_string(n_threads));
-    const DescentOptions options =
-        descent_options(alpha, l1_ratio, weight_decay, clip_value, clip_norm, clip_layer_norm, gradient_noise,
-                        seed, records, rule, rule_params);
+// What is declared for every trainer, beside the arguments of the network and of a Descent.
+struct Common {
+    py::tuple coefs, intercepts;
+    py::object loss;
+    int64_t batch_size;
+    int n_threads;
+    DescentOptions descent;
+
+    explicit Common(Arguments& arguments)
+        : coefs(arguments.list("coefs")),
+          intercepts(arguments.list("intercepts")),
+          loss(arguments.take("loss")),
+          batch_size(arguments.number<int64_t>("batch_size")),
+          n_threads(arguments.number<int>("n_threads", 0)) {
+        if (coefs.empty()) throw py::value_error("coefs must hold at least one array");
+        if (batch_size < 1)
+            throw py::value_error("batch_size must be at least 1, got " + std::to_string(batch_size));
+        if (n_threads < 0)
+            throw py::value_error("n_threads must be at least 0, got " + std::to_string(n_threads));
+        descent = descent_options(arguments);
+    }
+};
+
+// Builds what may take long to lay out.
+template <class Core, class... Given>
+std::unique_ptr<Core> built(const Given&... given) {
+    std::unique_ptr<Core> core;
+    interruptible([&] { core = std::make_unique<Core>(given...); });
+    return core;
+}
+
+// ----------------------------------------------------------------------------------------------------- rows
+
+template <class T>
+struct RowKind {
+    using Core = Trainer<T>;
+    using Input = Data<T>;
+    static constexpr const char* name = "Trainer";
+    static constexpr std::initializer_list<const char*> positional = {"X", "y", "order", "sample_weight"};
+
+    static void read_epoch(const Core& core, Arguments& arguments, Epoch<Data<T>>& epoch) {
+        Data<T>& data = epoch.data;
+        const Spec& spec = core.spec();
+        data.x = checked_rows<T>(arguments.take("X"), "X", spec.inputs());
+        data.y = checked_targets<T>(arguments.take("y"), core.loss().kind, data.x.rows, spec.outputs());
+        data.order = checked_order(arguments.take("order", py::none()), "order", data.x.rows, data.count);
+        if (const py::object weight = arguments.take("sample_weight", py::none()); !weight.is_none())
+            data.weight = checked<T>(weight, "sample_weight", {data.x.rows}, Access::read);
+        const int64_t batches = divided_up(data.count, core.batch_size());
+        epoch.set_rates(arguments, batches);
+        const auto layers = static_cast<int64_t>(spec.layers.size());
+        int64_t depth = layers;
+        if (const py::object given = arguments.take("backprop_depth", py::none()); !given.is_none())
+            depth = checked_number<int64_t>(given, "backprop_depth");
+        if (depth < 1 || depth > layers)
+            throw py::value_error("backprop_depth must be from 1 to the number of layers, " +
+                                  std::to_string(layers) + ", got " + std::to_string(depth));
+        epoch.options.first_layer = static_cast<int>(layers - depth);
+    }
+};
+
+std::vector<double> checked_dropout(const py::object& dropout, size_t layers) {
     std::vector<double> rates;
-    if (!dropout.is_none())
-        for (const py::handle rate : py::cast<py::sequence>(dropout)) {
-            rates.push_back(checked_number<double>(rate, "dropout"));
-            if (!(rates.back() >= 0 && rates.back() < 1))
-                throw py::value_error("dropout must be at least 0 and below 1, got " +
-                                      std::to_string(rates.back()));
-        }
-    if (!rates.empty() && rates.size() != coefs.size())
+    if (dropout.is_none()) return rates;
+    for (const py::handle rate : py::cast<py::sequence>(dropout)) {
+        rates.push_back(checked_number<double>(rate, "dropout"));
+        if (!(rates.back() >= 0 && rates.back() < 1))
+            throw py::value_error("dropout must be at least 0 and below 1, got " +
+                                  std::to_string(rates.back()));
+    }
+    if (!rates.empty() && rates.size() != layers)
         throw py::value_error("dropout must hold a rate for the inputs and one for each hidden layer, " +
-                              std::to_string(coefs.size()) + " in all, got " + std::to_string(rates.size()));
+                              std::to_string(layers) + " in all, got " + std::to_string(rates.size()));
+    return rates;
+}
+
+std::unique_ptr<AnyTrainer> row_trainer(const py::args& args, const py::kwargs& kwargs) {
+    Arguments arguments("Trainer", {"coefs", "intercepts", "activations", "loss"}, args, kwargs);
+    const Common common(arguments);
+    const py::tuple activations = arguments.list("activations");
+    const std::vector<double> dropout =
+        checked_dropout(arguments.take("dropout", py::none()), common.coefs.size());
+    const py::object batch_norm = arguments.take("batch_norm", py::none());
     NormOptions norm;
-    norm.momentum = checked_share(bn_momentum, "bn_momentum", 0, 1);
-    if (!(bn_epsilon > 0))
-        throw py::value_error("bn_epsilon must be positive, got " + std::to_string(bn_epsilon));
-    norm.epsilon = bn_epsilon;
-    // Copies of the lists, not of the arrays: the caller may change its lists.
-    const py::tuple own_coefs(coefs), own_intercepts(intercepts);
-    if (is_float32(own_coefs[0], "coefs[0]"))
-        return std::make_unique<TypedTrainer<float>>(own_coefs, own_intercepts, activations, loss, options,
-                                                     rates, batch_norm, norm, batch_size, n_threads);
-    return std::make_unique<TypedTrainer<double>>(own_coefs, own_intercepts, activations, loss, options,
-                                                  rates, batch_norm, norm, batch_size, n_threads);
+    norm.momentum = checked_share(arguments.number("bn_momentum", norm.momentum), "bn_momentum", 0, 1);
+    norm.epsilon = arguments.number("bn_epsilon", norm.epsilon);
+    if (!(norm.epsilon > 0))
+        throw py::value_error("bn_epsilon must be positive, got " + std::to_string(norm.epsilon));
+    arguments.all_taken();
+
+    const auto make = [&](auto zero) -> std::unique_ptr<AnyTrainer> {
+        using T = decltype(zero);
+        Network<T> network =
+            checked_network<T>(common.coefs, common.intercepts, "coefs", "intercepts", Access::write);
+        const std::vector<bool> normalized = add_norms(batch_norm, network, Access::write);
+        const LossFunction<T> loss = loss_named<T>(common.loss, network.units.back());
+        const Spec spec(network.units, activations_named(activations, network.units.size() - 2),
+                        kernels<T>().panel, kernels<T>().lanes, normalized);
+        return std::make_unique<TypedTrainer<T, RowKind<T>>>(
+            LentArrays<T>(common.coefs, common.intercepts, batch_norm), common.n_threads,
+            built<Trainer<T>>(spec, loss, common.descent, dropout, norm, common.batch_size,
+                              thread_limit(common.n_threads)));
+    };
+    return is_float32(common.coefs[0], "coefs[0]") ? make(0.0f) : make(0.0);
+}
+
+// ------------------------------------------------------------------------------------------------ sequences
+
+template <class T>
+struct SequenceKind {
+    using Core = SequenceTrainer<T>;
+    using Input = SequenceData<T>;
+    static constexpr const char* name = "SequenceTrainer";
+    static constexpr std::initializer_list<const char*> positional = {"X", "starts", "y", "order",
+                                                                      "sample_weight"};
+
+    static void read_epoch(const Core& core, Arguments& arguments, Epoch<SequenceData<T>>& epoch) {
+        SequenceData<T>& data = epoch.data;
+        py::object states = arguments.take("states", py::none());
+        if (py::isinstance<py::sequence>(states)) states = epoch.states = py::tuple(states);
+        data.sequences = checked_sequences<T>(arguments.take("X"), arguments.take("starts"),
+                                              arguments.take("order", py::none()), states, core.network());
+        const int64_t terms = core.per_step() ? data.sequences.x.rows : data.sequences.sequences;
+        data.y = checked_targets<T>(arguments.take("y"), core.loss().kind, terms, core.spec().outputs());
+        if (const py::object weight = arguments.take("sample_weight", py::none()); !weight.is_none())
+            data.weight = checked<T>(weight, "sample_weight", {terms}, Access::read);
+        const int64_t batches = divided_up(data.sequences.count, core.batch_size());
+        epoch.set_rates(arguments, batches * core.updates_of_batch(data.sequences));
+    }
+};
+
+std::unique_ptr<AnyTrainer> sequence_trainer(const py::args& args, const py::kwargs& kwargs) {
+    Arguments arguments("SequenceTrainer", {"coefs", "intercepts", "cell", "loss"}, args, kwargs);
+    const Common common(arguments);
+    const Cell cell = cell_named(arguments.text("cell"));
+    const bool per_step = arguments.flag("per_step", false);
+    const std::optional<Truncation> truncation = checked_truncation(arguments.take("tbptt", py::none()));
+    arguments.all_taken();
+
+    const auto make = [&](auto zero) -> std::unique_ptr<AnyTrainer> {
+        using T = decltype(zero);
+        const RecurrentSpec spec =
+            checked_recurrent<T>(common.coefs, common.intercepts, cell, Access::write).spec;
+        const LossFunction<T> loss = loss_named<T>(common.loss, spec.head().out);
+        return std::make_unique<TypedTrainer<T, SequenceKind<T>>>(
+            LentArrays<T>(common.coefs, common.intercepts, py::none()), common.n_threads,
+            built<SequenceTrainer<T>>(spec, loss, common.descent, per_step, truncation, common.batch_size,
+                                      thread_limit(common.n_threads)));
+    };
+    return is_float32(common.coefs[0], "coefs[0]") ? make(0.0f) : make(0.0);
 }
 
 }  // namespace
 
 void register_trainer(py::module_& m) {
     py::class_<AnyTrainer>(m, "Trainer")
-        .def(py::init(&make_trainer), py::arg("coefs"), py::arg("intercepts"), py::arg("activations"),
-             py::arg("loss"), py::kw_only(), py::arg("alpha") = 0.0, py::arg("l1_ratio") = 0.0,
-             py::arg("weight_decay") = 0.0, py::arg("clip_value") = py::none(),
-             py::arg("clip_norm") = py::none(), py::arg("clip_layer_norm") = py::none(),
-             py::arg("gradient_noise") = 0.0, py::arg("dropout") = py::none(),
-             py::arg("batch_norm") = py::none(), py::arg("bn_momentum") = 0.1, py::arg("bn_epsilon") = 1e-5,
-             py::arg("seed") = 0, py::arg("records") = false, py::arg("batch_size"), py::arg("rule"),
-             py::arg("rule_params"), py::arg("n_threads") = 0)
-        .def("run_epoch", &AnyTrainer::run_epoch, py::arg("X"), py::arg("y"), py::arg("order") = py::none(),
-             py::arg("sample_weight") = py::none(), py::kw_only(), py::arg("learning_rate"),
-             py::arg("backprop_depth") = py::none())
+        .def(py::init(&row_trainer))
+        .def("run_epoch", &AnyTrainer::run_epoch)
         .def("load", &AnyTrainer::load)
         .def("state_dict", &AnyTrainer::state_dict)
         .def("load_state_dict", &AnyTrainer::load_state_dict, py::arg("state"))
@@ -181,6 +298,7 @@ void register_trainer(py::module_& m) {
         .def_property_readonly("step", &AnyTrainer::step)
         .def_property_readonly("state_is_finite", &AnyTrainer::state_is_finite)
         .def_property_readonly("n_threads", &AnyTrainer::threads);
+    m.def("SequenceTrainer", &sequence_trainer);
 }
 
 }  // namespace gdfast

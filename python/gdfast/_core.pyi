@@ -1,7 +1,7 @@
 """Types of the compiled core. The arrays of a call are C-contiguous and share a dtype, float32 or float64."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NotRequired, Required, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,27 @@ class _OptimizerState(TypedDict):
 class _TrainerState(_OptimizerState):  # coefs' arrays first, then intercepts', then each (gamma, beta)
     norms: NotRequired[list[float]]  # with clip_norm="auto": of the latest steps
 
+# The arguments of a step, the same for rows and sequences.
+class _StepArguments(TypedDict, total=False):
+    alpha: float  # the penalty's factor; 0.0
+    l1_ratio: float  # the l1 part of the penalty; 0.0
+    weight_decay: float  # decoupled; 0.0
+    clip_value: float | None
+    clip_norm: float | Literal["auto"] | None
+    clip_layer_norm: float | None
+    gradient_noise: float  # 0.0
+    seed: int  # of noise and dropout; 0
+    records: bool  # False
+    batch_size: Required[int]
+    rule: Required[str]
+    rule_params: Required[dict[str, Any]]
+    n_threads: int  # 0: any number
+
+# Called in every step with the gradient of the mean loss and its penalty, before any limit: coefs' arrays
+# first, then intercepts', then each (gamma, beta). What it leaves in them is the gradient that moves the
+# weights. The arrays are the same in all steps of an epoch.
+_OnGradient: TypeAlias = Callable[[list[NDArray[Any]]], object]
+
 __version__: str
 
 def active_isa() -> Literal["generic", "avx2", "avx512"]: ...
@@ -46,24 +67,13 @@ class Trainer:
         activations: Sequence[_Activation],
         loss: _Loss,
         *,
-        alpha: float = 0.0,
-        l1_ratio: float = 0.0,
-        weight_decay: float = 0.0,
-        clip_value: float | None = None,
-        clip_norm: float | Literal["auto"] | None = None,
-        clip_layer_norm: float | None = None,
-        gradient_noise: float = 0.0,
         dropout: Sequence[float] | None = None,  # of the inputs, then of each hidden layer
         batch_norm: Sequence[_Norm | None] | None = None,
         bn_momentum: float = 0.1,
         bn_epsilon: float = 1e-5,
-        seed: int = 0,
-        records: bool = False,
-        batch_size: int,
-        rule: str,
-        rule_params: dict[str, Any],
-        n_threads: int = 0,
+        **step: Unpack[_StepArguments],
     ) -> None: ...
+    @overload
     def run_epoch(
         self,
         X: _Matrix,
@@ -73,6 +83,20 @@ class Trainer:
         *,
         learning_rate: float | NDArray[np.float64],  # one for every batch
         backprop_depth: int | None = None,
+        on_gradient: _OnGradient | None = None,
+    ) -> tuple[float, bool]: ...
+    @overload  # of a SequenceTrainer
+    def run_epoch(
+        self,
+        X: _Floats,  # the steps of all sequences
+        starts: _Rows,  # of each sequence, and the end
+        y: _Floats | NDArray[np.int32],  # for each step, or each sequence
+        order: _Rows | None = None,
+        sample_weight: _Floats | None = None,
+        *,
+        learning_rate: float | NDArray[np.float64],
+        states: Sequence[_Floats] | None = None,  # read and written, by layer
+        on_gradient: _OnGradient | None = None,
     ) -> tuple[float, bool]: ...
     def load(self) -> None: ...
     def state_dict(self) -> _TrainerState: ...
@@ -86,51 +110,16 @@ class Trainer:
     @property
     def n_threads(self) -> int: ...
 
-class SequenceTrainer:
-    def __init__(
-        self,
-        coefs: Sequence[_Floats],  # of each layer from below and from its last state, then the output layer's
-        intercepts: Sequence[_Floats],
-        cell: str,
-        loss: _Loss,
-        *,
-        per_step: bool = False,
-        tbptt: tuple[int, int] | None = None,
-        alpha: float = 0.0,
-        l1_ratio: float = 0.0,
-        weight_decay: float = 0.0,
-        clip_value: float | None = None,
-        clip_norm: float | Literal["auto"] | None = None,
-        clip_layer_norm: float | None = None,
-        gradient_noise: float = 0.0,
-        seed: int = 0,
-        records: bool = False,
-        batch_size: int,
-        rule: str,
-        rule_params: dict[str, Any],
-        n_threads: int = 0,
-    ) -> None: ...
-    def run_epoch(
-        self,
-        X: _Floats,  # the steps of all sequences
-        starts: _Rows,  # of each sequence, and the end
-        y: _Floats | NDArray[np.int32],  # for each step, or each sequence
-        order: _Rows | None = None,
-        sample_weight: _Floats | None = None,
-        *,
-        learning_rate: float | NDArray[np.float64],
-        states: Sequence[_Floats] | None = None,  # read and written, by layer
-    ) -> tuple[float, bool]: ...
-    def load(self) -> None: ...
-    def state_dict(self) -> _TrainerState: ...
-    def load_state_dict(self, state: _TrainerState) -> None: ...
-    @property
-    def records(self) -> _Records | None: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def state_is_finite(self) -> bool: ...
-
+def SequenceTrainer(
+    coefs: Sequence[_Floats],  # of each layer input-to-hidden and hidden-to-hidden, then the output layer's
+    intercepts: Sequence[_Floats],
+    cell: str,
+    loss: _Loss,
+    *,
+    per_step: bool = False,
+    tbptt: tuple[int, int] | None = None,
+    **step: Unpack[_StepArguments],
+) -> Trainer: ...
 def sequence_forward(
     X: _Floats,
     starts: _Rows,
