@@ -7,6 +7,8 @@ A callback is any object with one or more of these methods; an estimator takes a
 ``on_train_begin(est)``                    The weights are there, the first epoch is about to begin.
 ``on_epoch_begin(est, epoch, logs)``       Returns True to stop before this epoch.
 ``on_epoch_end(est, epoch, logs)``         Returns True to stop after this epoch.
+``on_gradient(est, gradients)``            Before every step of a stochastic solver, with its gradient, which
+                                           may be changed in place.
 ``on_train_end(est)``                      The weights are those that stay. Called however a fit ends, for all
                                            callbacks whose ``on_train_begin`` has been reached, last one
                                            first.
@@ -17,10 +19,15 @@ annealing) and, at an epoch's end, "loss", "time" (seconds since the fit began) 
 "val_loss" and "val_score". With lbfgs and annealing an iteration is an epoch. ``partial_fit`` calls nothing:
 there the loop is yours.
 
-Whenever a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of that moment: it may
-predict with ``est``, save it, or edit the weights, and training goes on from what it leaves. (lbfgs and
-annealing keep to their own path.) An exception in a callback ends the fit; the weights are those of the last
-whole epoch or, with a validation set, the best.
+``gradients`` has the gradient of the batch's mean loss and its penalty, by the names of the weights: lists of
+arrays ``"coefs_"`` and ``"intercepts_"`` and, with batch normalisation, ``"bn_gamma_"`` and ``"bn_beta_"``.
+Limits (``clip_norm`` and its kin), noise and the rule act on what callbacks leave there. The arrays are valid
+during the call only; ``est`` has the weights with which the epoch began.
+
+Whenever another method of a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of that
+moment: it may predict with ``est``, save it, or edit the weights, and training goes on from what it leaves.
+(lbfgs and annealing keep to their own path.) An exception in a callback ends the fit; the weights are those of
+the last whole epoch or, with a validation set, the best, and before the first step the estimator is as it was.
 
 Examples
 --------

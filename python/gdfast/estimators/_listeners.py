@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 from gdfast.estimators._attributes import publish
 from gdfast.estimators._sklearn_callbacks import FitTask
 from gdfast.estimators._transaction import Transaction
+from gdfast.training.arrays import Array
 from gdfast.training.listeners import Listeners
 from gdfast.training.state import TrainingState
 
 if TYPE_CHECKING:
     from gdfast.estimators._base import BaseMLP
 
-HOOKS = ("on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end")
+HOOKS = ("on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_gradient")
 
 
 def check_callbacks(callbacks: Iterable[Any] | None) -> None:
@@ -66,6 +67,12 @@ class FitListeners(Listeners):
         self._attempt = attempt
         self._takes_edits = takes_edits
         self._callbacks = list(est.callbacks or ()) if task is not None else []
+        self._gradient_hooks = [c.on_gradient for c in self._callbacks if hasattr(c, "on_gradient")]
+        if self._gradient_hooks and not takes_edits:
+            raise ValueError(
+                f"A callback has on_gradient, which has no meaning with solver={est.solver!r}: it takes no "
+                "steps over batches. Use a stochastic solver, such as 'adam'."
+            )
         self._max_time = est.max_time if task is not None else None
         self._dtype = state.weights.dtype
         self._exits = ExitStack()
@@ -111,6 +118,20 @@ class FitListeners(Listeners):
         self._publish()
         stops = self._call("on_epoch_end", epoch, {**logs, "time": time.perf_counter() - self._begun})
         return (self._task is not None and self._task.epoch_ends()) or stops
+
+    def gradient_hook(self, state: TrainingState) -> Callable[[list[Array]], None] | None:
+        if not self._gradient_hooks:
+            return None
+        layers = len(state.weights.coefs)
+
+        def show(arrays: list[Array]) -> None:
+            gradients = {"coefs_": arrays[:layers], "intercepts_": arrays[layers : 2 * layers]}
+            if norms := arrays[2 * layers :]:
+                gradients.update(bn_gamma_=norms[::2], bn_beta_=norms[1::2])
+            for hook in self._gradient_hooks:
+                hook(self._est, gradients)
+
+        return show
 
     def is_out_of_time(self) -> bool:
         return self._max_time is not None and time.perf_counter() - self._begun >= self._max_time

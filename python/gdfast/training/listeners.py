@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from gdfast.training.arrays import Array
 from gdfast.training.state import TrainingState
 
 
@@ -30,6 +33,11 @@ class Listeners:
     def epoch_ends(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
         """Hear that an epoch is over; whether to stop. May replace the state's weights."""
         return False
+
+    def gradient_hook(self, state: TrainingState) -> Callable[[list[Array]], None] | None:
+        """What is called with the gradient of every step before any limit, and may change it in place: arrays
+        like the coefs, then the intercepts, then each normalised layer's gamma and beta. None for nothing."""
+        return None
 
     def is_out_of_time(self) -> bool:
         return False

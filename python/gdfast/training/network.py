@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,6 +41,7 @@ class Trainer(Protocol):
         *,
         learning_rate: Any,
         backprop_depth: int,
+        on_gradient: Callable[[list[Array]], None] | None = None,
     ) -> tuple[float, bool]: ...
 
 
@@ -213,6 +214,7 @@ class SequenceTrainer:
         *,
         learning_rate: Any,
         backprop_depth: int,
+        on_gradient: Callable[[list[Array]], None] | None = None,
     ) -> tuple[float, bool]:
         states = None
         if X.carried is not None:
@@ -222,7 +224,14 @@ class SequenceTrainer:
             else:
                 states = [np.array(state, self._dtype, order="C") for state in before]
         loss, finite = self._core.run_epoch(
-            X.steps, X.starts, y, order, sample_weight, learning_rate=learning_rate, states=states
+            X.steps,
+            X.starts,
+            y,
+            order,
+            sample_weight,
+            learning_rate=learning_rate,
+            states=states,
+            on_gradient=on_gradient,
         )
         if X.carried is not None and finite:
             X.carried.arrays = states

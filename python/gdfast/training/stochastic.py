@@ -57,6 +57,7 @@ def train_stochastic(
                     data.weight,
                     learning_rate=rates,
                     backprop_depth=options.depth_of_epoch(optimizer.epoch, len(state.weights.coefs)),
+                    on_gradient=listeners.gradient_hook(state),
                 )
             finally:
                 if current.step > steps_before:
