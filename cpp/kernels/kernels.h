@@ -42,7 +42,7 @@ enum class Activation : int {
     softsign,
     hard_tanh
 };
-constexpr int kActivations = 14;
+constexpr int kActivations = static_cast<int>(Activation::hard_tanh) + 1;
 
 // Whether an activation's derivative is told by its argument; by its value, where not.
 constexpr bool told_by_sum(Activation a) {
@@ -51,6 +51,7 @@ constexpr bool told_by_sum(Activation a) {
 }
 
 enum class Output : int { identity, softmax, logistic, exp, quantiles };
+constexpr int kOutputs = static_cast<int>(Output::quantiles) + 1;
 
 enum class Loss : int {
     cross_entropy,
@@ -61,7 +62,7 @@ enum class Loss : int {
     huber,
     quantile
 };
-constexpr int kLosses = 7;
+constexpr int kLosses = static_cast<int>(Loss::quantile) + 1;
 
 // One entry per kernel: what a hyper-parameter only scales is no rule of its own (AdamW is adam with `keep`).
 enum class Rule : int {
@@ -81,7 +82,7 @@ enum class Rule : int {
     lion,
     rprop,
 };
-constexpr int kRules = 15;
+constexpr int kRules = static_cast<int>(Rule::rprop) + 1;
 constexpr int kMostStates = 3;  // arrays of state that a rule may have, each as large as the parameters
 
 // What a sum starts from.
@@ -213,7 +214,7 @@ struct LossRows {
 //   elman  a                       gru  n, r, z, and the hidden state's part of n
 //   lstm   i, f, g, o, tanh c
 enum class Cell : int { elman_tanh, elman_relu, gru, lstm };
-constexpr int kCells = 4, kMostGates = 5;
+constexpr int kCells = static_cast<int>(Cell::lstm) + 1, kMostGates = 5;
 
 // In: every gate's sums, the last state. Out: the gates, as the way back needs them, and the new state.
 template <class T>
@@ -283,7 +284,7 @@ struct KernelTable {
     // (rows, P) -> (P): the bias's gradient
     void (*column_sums)(int64_t rows, const T* b, T* g, bool accumulate);
 
-    // a = f(z) over n contiguous elements, or in place; a null entry is the identity.
+    // a = f(z) over n contiguous elements, or in place.
     void (*activate[kActivations])(int64_t n, const T* z, T* a, T parameter);
     // delta *= f'(z), told by the stored f(z), or z (told_by_sum)
     void (*differentiate[kActivations])(int64_t n, const T* kept, T* delta, T parameter);

@@ -40,6 +40,8 @@ constexpr KernelTable<T> make_table() {
     t.sparse_outer = sparse_outer<T>;
     t.sparse_outer_narrow = sparse_outer_narrow<T>;
     t.column_sums = column_sums<T>;
+    t.activate[static_cast<int>(Activation::identity)] = activate_identity<T>;
+    t.differentiate[static_cast<int>(Activation::identity)] = differentiate_identity<T>;
     add_activation<T, Logistic>(t, Activation::logistic);
     add_activation<T, Tanh>(t, Activation::tanh);
     add_activation<T, Relu>(t, Activation::relu);
@@ -73,6 +75,11 @@ constexpr KernelTable<T> make_table() {
     t.update[static_cast<int>(Rule::rmsprop_centered_momentum)] = update<T, Rmsprop<T, true, true>>;
     t.update[static_cast<int>(Rule::adadelta)] = update<T, Adadelta<T>>;
     t.update[static_cast<int>(Rule::adam)] = update<T, Adam<T>>;
+    t.update[static_cast<int>(Rule::amsgrad)] = update<T, Amsgrad<T>>;
+    t.update[static_cast<int>(Rule::nadam)] = update<T, Nadam<T>>;
+    t.update[static_cast<int>(Rule::adamax)] = update<T, Adamax<T>>;
+    t.update[static_cast<int>(Rule::lion)] = update<T, Lion<T>>;
+    t.update[static_cast<int>(Rule::rprop)] = update<T, Rprop<T>>;
     t.cell_forward[static_cast<int>(Cell::elman_tanh)] = elman_forward<T, Tanh>;
     t.cell_forward[static_cast<int>(Cell::elman_relu)] = elman_forward<T, Relu>;
     t.cell_forward[static_cast<int>(Cell::gru)] = gru_forward<T>;
@@ -95,18 +102,31 @@ constexpr KernelTable<T> make_table() {
     t.derive_key = derive_key;
     t.drop = drop<T>;
     t.drop_entries = drop_entries<T>;
-    t.update[static_cast<int>(Rule::amsgrad)] = update<T, Amsgrad<T>>;
-    t.update[static_cast<int>(Rule::nadam)] = update<T, Nadam<T>>;
-    t.update[static_cast<int>(Rule::adamax)] = update<T, Adamax<T>>;
-    t.update[static_cast<int>(Rule::lion)] = update<T, Lion<T>>;
-    t.update[static_cast<int>(Rule::rprop)] = update<T, Rprop<T>>;
     t.transpose = transpose<T>;
     t.gather = gather<T>;
     return t;
 }
 
-constexpr KernelTable<float> table_f32 = make_table<float>();
-constexpr KernelTable<double> table_f64 = make_table<double>();
+// Whether every entry has a kernel.
+template <class Kernel, size_t n>
+constexpr bool full(Kernel* const (&kernels)[n]) {
+    for (Kernel* kernel : kernels)
+        if (!kernel) return false;
+    return true;
+}
+
+template <class T>
+constexpr KernelTable<T> full_table() {
+    constexpr KernelTable<T> t = make_table<T>();
+    static_assert(full(t.activate) && full(t.differentiate), "an activation has no kernel");
+    static_assert(full(t.loss), "a loss has no kernel");
+    static_assert(full(t.cell_forward) && full(t.cell_backward), "a cell has no kernel");
+    static_assert(full(t.update), "a rule has no kernel");
+    return t;
+}
+
+constexpr KernelTable<float> table_f32 = full_table<float>();
+constexpr KernelTable<double> table_f64 = full_table<double>();
 
 // Enough independent chains to hide the latency of a fused multiply-add; returns operations done.
 double fma_burst(int64_t repeats) {
