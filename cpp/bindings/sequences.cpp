@@ -9,17 +9,6 @@
 
 namespace gdfast {
 
-Cell cell_named(const std::string& name) {
-    constexpr std::pair<const char*, Cell> cells[] = {{"elman_tanh", Cell::elman_tanh},
-                                                      {"elman_relu", Cell::elman_relu},
-                                                      {"gru", Cell::gru},
-                                                      {"lstm", Cell::lstm}};
-    for (const auto& cell : cells)
-        if (name == cell.first) return cell.second;
-    throw py::value_error("cell must be one of 'elman_tanh', 'elman_relu', 'gru', 'lstm'; got '" + name +
-                          "'");
-}
-
 template <class T>
 RecurrentNetwork<T> checked_recurrent(const py::sequence& coefs, const py::sequence& intercepts, Cell cell,
                                       Access access) {

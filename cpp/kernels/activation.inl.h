@@ -26,6 +26,15 @@ void differentiate(int64_t n, const T* kept, T* delta, T parameter) {
     for (int64_t i = 0; i < n; i += Simd<T>::lanes) store(delta + i, f.back(load(kept + i), load(delta + i)));
 }
 
+// In place there is nothing to do.
+template <class T>
+void activate_identity(int64_t n, const T* z, T* a, T) {
+    if (a == z) return;
+    for (int64_t i = 0; i < n; i += Simd<T>::lanes) store(a + i, load(z + i));
+}
+template <class T>
+void differentiate_identity(int64_t, const T*, T*, T) {}
+
 template <class T>
 struct Logistic {
     explicit Logistic(T) {}

@@ -44,7 +44,7 @@ enum class Activation : int {
     softsign,
     hard_tanh
 };
-constexpr int kActivations = 14;
+constexpr int kActivations = static_cast<int>(Activation::hard_tanh) + 1;
 
 // Whether an activation's derivative is told by its argument; by its value, where not.
 constexpr bool told_by_sum(Activation a) {
@@ -53,6 +53,7 @@ constexpr bool told_by_sum(Activation a) {
 }
 
 enum class Output : int { identity, softmax, logistic, exp, quantiles };
+constexpr int kOutputs = static_cast<int>(Output::quantiles) + 1;
 
 enum class Loss : int {
     cross_entropy,
@@ -63,7 +64,7 @@ enum class Loss : int {
     huber,
     quantile
 };
-constexpr int kLosses = 7;
+constexpr int kLosses = static_cast<int>(Loss::quantile) + 1;
 
 // What a sum starts from.
 enum class Start : int { zero, bias, output };
@@ -180,7 +181,7 @@ struct LossRows {
 //   elman  a                       gru  n, r, z, and the hidden state's part of n
 //   lstm   i, f, g, o, tanh c
 enum class Cell : int { elman_tanh, elman_relu, gru, lstm };
-constexpr int kCells = 4, kMostGates = 5;
+constexpr int kCells = static_cast<int>(Cell::lstm) + 1, kMostGates = 5;
 
 // In: every gate's sums, the last state. Out: the gates, as the way back needs them, and the new state.
 template <class T>
@@ -250,7 +251,7 @@ struct KernelTable {
     // (rows, P) -> (P): the bias's gradient
     void (*column_sums)(int64_t rows, const T* b, T* g, bool accumulate);
 
-    // a = f(z) over n contiguous elements, or in place; a null entry is the identity.
+    // a = f(z) over n contiguous elements, or in place.
     void (*activate[kActivations])(int64_t n, const T* z, T* a, T parameter);
     // delta *= f'(z), told by the stored f(z), or z (told_by_sum)
     void (*differentiate[kActivations])(int64_t n, const T* kept, T* delta, T parameter);

@@ -40,6 +40,8 @@ constexpr KernelTable<T> make_table() {
     t.sparse_outer = sparse_outer<T>;
     t.sparse_outer_narrow = sparse_outer_narrow<T>;
     t.column_sums = column_sums<T>;
+    t.activate[static_cast<int>(Activation::identity)] = activate_identity<T>;
+    t.differentiate[static_cast<int>(Activation::identity)] = differentiate_identity<T>;
     add_activation<T, Logistic>(t, Activation::logistic);
     add_activation<T, Tanh>(t, Activation::tanh);
     add_activation<T, Relu>(t, Activation::relu);
@@ -95,23 +97,26 @@ constexpr KernelTable<T> make_table() {
     return t;
 }
 
-constexpr KernelTable<float> table_f32 = make_table<float>();
-constexpr KernelTable<double> table_f64 = make_table<double>();
-
-// A kernel that somebody forgets is an error of the compiler, not a null pointer when it is called.
-template <class Kernel, int n>
-constexpr bool is_full(Kernel* const (&kernels)[n], int first = 0) {
-    for (int i = first; i < n; ++i)
-        if (!kernels[i]) return false;
+// Whether every entry has a kernel.
+template <class Kernel, size_t n>
+constexpr bool full(Kernel* const (&kernels)[n]) {
+    for (Kernel* kernel : kernels)
+        if (!kernel) return false;
     return true;
 }
+
 template <class T>
-constexpr bool is_full(const KernelTable<T>& t) {
-    constexpr int after_identity = static_cast<int>(Activation::identity) + 1;
-    return is_full(t.activate, after_identity) && is_full(t.differentiate, after_identity) &&
-           is_full(t.loss) && is_full(t.update) && is_full(t.cell_forward) && is_full(t.cell_backward);
+constexpr KernelTable<T> full_table() {
+    constexpr KernelTable<T> t = make_table<T>();
+    static_assert(full(t.activate) && full(t.differentiate), "an activation has no kernel");
+    static_assert(full(t.loss), "a loss has no kernel");
+    static_assert(full(t.cell_forward) && full(t.cell_backward), "a cell has no kernel");
+    static_assert(full(t.update), "a rule has no kernel");
+    return t;
 }
-static_assert(is_full(table_f32) && is_full(table_f64), "an activation, loss, rule or cell has no kernel");
+
+constexpr KernelTable<float> table_f32 = full_table<float>();
+constexpr KernelTable<double> table_f64 = full_table<double>();
 
 // Enough independent chains to hide the latency of a fused multiply-add; returns operations done.
 double fma_burst(int64_t repeats) {

@@ -61,8 +61,8 @@ void activate(const Layer& l, const Workspace<T>& work, size_t i, Range rows, in
     T* told = work.told(i).at(rows.first, j);
     T* values = work.activations[i + 1].at(rows.first, j);
     T* to = told_by_sum(l.activation.kind) ? values : told;
-    if (const auto f = table.activate[static_cast<int>(l.activation.kind)])
-        f(rows.count() * table.panel, told, to, static_cast<T>(l.activation.parameter));
+    table.activate[static_cast<int>(l.activation.kind)](rows.count() * table.panel, told, to,
+                                                        static_cast<T>(l.activation.parameter));
     if (work.dropout[i + 1].rate > 0) drop(work, i + 1, rows, j, to, values);
 }
 
@@ -187,7 +187,7 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
             table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
             [&](int64_t j, T* panel) {
                 if (work.dropout[i].rate > 0) drop(work, i, rows, j, panel, panel);
-                if (differentiate && !fused)
+                if (!fused)
                     differentiate(rows.count() * P, told + j * stride, panel,
                                   static_cast<T>(below.parameter));
             },

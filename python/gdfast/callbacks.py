@@ -27,8 +27,8 @@ during the call only; ``est`` has the weights with which the epoch began.
 Whenever another method of a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of
 that moment: it may predict with ``est``, save it, or edit the weights, and training goes on from what it
 leaves. (lbfgs and annealing keep to their own path.) An exception in a callback ends the fit; the weights are
-those of the last whole epoch or, with a validation set, the best. Before the first step the estimator is as it
-was before the fit.
+those of the last whole epoch or, with a validation set, the best. Before the first step the estimator is as
+it was before the fit.
 
 Examples
 --------
