@@ -280,6 +280,8 @@ double Descent<T>::penalty() const {
         squares += s.squares;
         magnitudes += s.magnitudes;
     }
+    // Without a penalty squares beyond all numbers must not count, times zero.
+    if (!(options_.alpha > 0)) return 0;
     return options_.alpha * (0.5 * (1 - options_.l1_ratio) * squares + options_.l1_ratio * magnitudes);
 }
 
