@@ -46,8 +46,8 @@ enum class Activation : int {
 };
 constexpr int kActivations = static_cast<int>(Activation::hard_tanh) + 1;
 
-// Whether an activation's derivative is told by its argument; by its value, where not.
-constexpr bool told_by_sum(Activation a) {
+// Whether an activation's derivative is computed from its argument; from its value, where not.
+constexpr bool derivative_from_sum(Activation a) {
     return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu ||
            a == Activation::mish;
 }
@@ -253,7 +253,7 @@ struct KernelTable {
 
     // a = f(z) over n contiguous elements, or in place.
     void (*activate[kActivations])(int64_t n, const T* z, T* a, T parameter);
-    // delta *= f'(z), told by the stored f(z), or z (told_by_sum)
+    // delta *= f'(z), computed from the stored f(z), or z (derivative_from_sum)
     void (*differentiate[kActivations])(int64_t n, const T* kept, T* delta, T parameter);
     void (*exponential)(int64_t n, T* z);
     void (*softmax)(int64_t rows, int64_t columns, T* z, int64_t z_stride);

@@ -313,7 +313,7 @@ void quantile_loss(const LossRows<T>& l) {
             const int real = static_cast<int>(n < L ? n : L);
             const V at = lanes + broadcast(static_cast<T>(j));
             const V by_quantile = columns - max(at, broadcast(below)) - load_part(level_sum + j, real);
-            // d softplus(z) / dz, told by softplus(z); of the first quantile, 1.
+            // d softplus(z) / dz, computed from softplus(z); of the first quantile, 1.
             const V by_sum = at > V{} ? -expm1_negative<T>(-load(p)) : one;
             store(p, lanes_below<T>(n) ? by_quantile * by_sum * factor : V{});
         });

@@ -53,15 +53,15 @@ void drop(const Workspace<T>& work, size_t layer, Range rows, int64_t j, const T
                 static_cast<T>(1 / (1 - d.rate))});
 }
 
-// A panel of hidden layer i's sums (normalised, where they are) that lies where it tells the derivative:
-// activated, dropped out, and handed on as values.
+// A panel of hidden layer i's sums (normalised, where they are) that lies where the derivative will look for
+// it: activated, dropped out, and handed on as values.
 template <class T>
 void activate(const Layer& l, const Workspace<T>& work, size_t i, Range rows, int64_t j) {
     const KernelTable<T>& table = kernels<T>();
-    T* told = work.told(i).at(rows.first, j);
+    T* kept = work.for_derivative(i).at(rows.first, j);
     T* values = work.activations[i + 1].at(rows.first, j);
-    T* to = told_by_sum(l.activation.kind) ? values : told;
-    table.activate[static_cast<int>(l.activation.kind)](rows.count() * table.panel, told, to,
+    T* to = derivative_from_sum(l.activation.kind) ? values : kept;
+    table.activate[static_cast<int>(l.activation.kind)](rows.count() * table.panel, kept, to,
                                                         static_cast<T>(l.activation.parameter));
     if (work.dropout[i + 1].rate > 0) drop(work, i + 1, rows, j, to, values);
 }
@@ -72,7 +72,7 @@ void normalize(const Workspace<T>& work, size_t i, Range rows, int64_t j, const 
     const Norm<T>& norm = work.norms[i];
     const int64_t column = j * table.panel;
     table.normalize(rows.count(), z, norm.center.data() + column, norm.scale.data() + column,
-                    norm.shift.data() + column, work.told(i).at(rows.first, j));
+                    norm.shift.data() + column, work.for_derivative(i).at(rows.first, j));
 }
 
 // The deltas of layer i's normalised sums become those of its sums.
@@ -173,12 +173,12 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
         const ActivationFunction& below = spec.layers[i - 1].activation;
         const auto differentiate = table.differentiate[static_cast<int>(below.kind)];
         const int64_t stride = work.deltas[i].stride;
-        const T* told = work.told(i - 1).at(rows.first);
+        const T* kept = work.for_derivative(i - 1).at(rows.first);
         Product<T> p{};
         p.a = work.deltas[i].at(rows.first);
         p.a_stride = stride;
         p.c = work.deltas[i - 1].at(rows.first);
-        p.activated = told;
+        p.activated = kept;
         p.start = Start::zero;
         p.rows = rows.count();
         const bool fused = below.kind == Activation::relu;
@@ -188,7 +188,7 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
             [&](int64_t j, T* panel) {
                 if (work.dropout[i].rate > 0) drop(work, i, rows, j, panel, panel);
                 if (!fused)
-                    differentiate(rows.count() * P, told + j * stride, panel,
+                    differentiate(rows.count() * P, kept + j * stride, panel,
                                   static_cast<T>(below.parameter));
             },
             check);

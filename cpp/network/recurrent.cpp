@@ -19,7 +19,7 @@ std::vector<Layer> matrices_of(Cell cell, int64_t inputs, const std::vector<int6
         matrices.push_back(layer);
     };
     for (const int64_t units : hidden) {
-        // A gru's n comes first: its sum from below is a gate of its own, r and z are shared.
+        // A gru's n comes first: its sum over the inputs is a gate of its own, r and z are shared.
         add(inputs, units, gates, cell == Cell::gru ? 2 : 0);
         add(units, units, gates, 0);
         inputs = units;
@@ -106,10 +106,10 @@ RecurrentWorkspace<T>::RecurrentWorkspace(const RecurrentSpec& spec, int64_t seq
             layer.d_state = StatePanels<T>(sequences, units, P);
             if (lstm) layer.d_cell = StatePanels<T>(sequences, units, P);
         }
-        inputs.push_back(panels(rows, spec.from_below(l).in_panels));
+        inputs.push_back(panels(rows, spec.input_to_hidden(l).in_panels));
         inputs.push_back(panels(kept, units));
         deltas.push_back(layer.deltas.from_panel(0));
-        deltas.push_back(layer.deltas.from_panel(spec.first_from_before() * units));
+        deltas.push_back(layer.deltas.from_panel(spec.first_hidden_to_hidden() * units));
         layers.push_back(std::move(layer));
     }
     inputs.push_back(panels(terms, spec.head().in_panels));
@@ -127,24 +127,25 @@ void RecurrentWorkspace<T>::prepare(const RecurrentSpec& spec, const Parameters<
     const int P = spec.matrices.panel;
     for (size_t l = 0; l < layers.size(); ++l) {
         const int64_t elements = spec.gates() * spec.unit_panels(l) * P;
-        const int64_t shift = spec.first_from_before() * spec.unit_panels(l) * P;
-        const T *below = parameters.bias(spec.from_below(l)), *before = parameters.bias(spec.from_before(l));
+        const int64_t shift = spec.first_hidden_to_hidden() * spec.unit_panels(l) * P;
+        const T *input = parameters.bias(spec.input_to_hidden(l)),
+                *hidden = parameters.bias(spec.hidden_to_hidden(l));
         T* bias = layers[l].bias.data();
-        std::copy_n(below, elements, bias);
+        std::copy_n(input, elements, bias);
         for (int64_t e = 0; e < elements; ++e)
-            bias[shift + e] = shift + e < elements ? bias[shift + e] + before[e] : before[e];
+            bias[shift + e] = shift + e < elements ? bias[shift + e] + hidden[e] : hidden[e];
     }
 }
 
 template <class T>
 void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                   const Steps& steps, Range block, Range terms, Range lot, const Fetch<T>& fetch,
+                   const Steps& steps, Range block, Range terms, Range group, const Fetch<T>& fetch,
                    StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const auto cell = table.cell_forward[static_cast<int>(spec.cell)];
     const int P = spec.matrices.panel;
     const bool lstm = spec.cell == Cell::lstm;
-    const auto active = [&](int64_t t) { return steps.active(t, lot); };
+    const auto active = [&](int64_t t) { return steps.active(t, group); };
 
     for (int64_t t = block.first; t < block.last; ++t) {
         const Range sequences = active(t);
@@ -157,31 +158,31 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
     }
     for (size_t l = 0; l < spec.layers(); ++l) {
         RecurrentLayer<T>& layer = work.layers[l];
-        const Layer &below = spec.from_below(l), &before = spec.from_before(l);
+        const Layer &input = spec.input_to_hidden(l), &hidden = spec.hidden_to_hidden(l);
         const bool last = l + 1 == spec.layers();
         const int64_t units = spec.unit_panels(l);
 
-        // What comes from below is known for all steps at once.
+        // The inputs are known for all steps at once.
         for_runs(steps, block, active, [&](Range run) {
             in_blocks<T>(run, [&](Range part) {
-                if (check.after(part.count() * below.in * below.out)) return;
+                if (check.after(part.count() * input.in * input.out)) return;
                 const RowPanels<T>& inputs = work.inputs[2 * l];
                 Product<T> p = product_of<T>(inputs.at(part.first), inputs.stride, part.count(), P);
-                for (int64_t j = 0; j < below.out_panels; ++j) {
-                    p.b = parameters.weight_panel(below, j);
+                for (int64_t j = 0; j < input.out_panels; ++j) {
+                    p.b = parameters.weight_panel(input, j);
                     p.bias = layer.bias.data() + j * P;
                     p.c = layer.gates.at(part.first, j);
-                    p.columns = below.columns(j, P);
+                    p.columns = input.columns(j, P);
                     p.start = Start::bias;
-                    multiply_panel(table, p, below.in);
+                    multiply_panel(table, p, input.in);
                 }
             });
         });
-        const int64_t shift = spec.first_from_before() * units;
+        const int64_t shift = spec.first_hidden_to_hidden() * units;
         for (int64_t t = block.first; t < block.last; ++t) {
             const StatePanels<T>&state = layer.state[t % 2], &next = layer.state[(t + 1) % 2];
             const Range sequences = active(t);
-            if (check.after(sequences.count() * before.in * before.out)) return;
+            if (check.after(sequences.count() * hidden.in * hidden.out)) return;
             const bool term = last && t >= terms.first && t < terms.last;
             const int64_t row = steps.row(t) + sequences.first;
             const int64_t head_row = term ? (t - terms.first) * steps.sequences + sequences.first : row;
@@ -192,12 +193,12 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
                     for (int64_t u = 0; u < units; ++u) {
                         for (int g = 0; g < spec.gates(); ++g) {
                             const int64_t j = g * units + u;
-                            p.b = parameters.weight_panel(before, j);
+                            p.b = parameters.weight_panel(hidden, j);
                             p.bias = layer.bias.data() + (shift + j) * P;
                             p.c = layer.gates.at(r, shift + j);
-                            p.columns = before.columns(j, P);
-                            p.start = shift + j < below.out_panels ? Start::output : Start::bias;
-                            multiply_panel(table, p, before.in);
+                            p.columns = hidden.columns(j, P);
+                            p.start = shift + j < input.out_panels ? Start::output : Start::bias;
+                            multiply_panel(table, p, hidden.in);
                         }
                         CellForward<T> step{};
                         for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
@@ -251,27 +252,27 @@ void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, R
 
 template <class T>
 void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                    const Steps& steps, const WayBack& back, Range lot, StopCheck& check) {
+                    const Steps& steps, const WayBack& back, Range group, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const auto cell = table.cell_backward[static_cast<int>(spec.cell)];
     const int P = spec.matrices.panel;
     const bool lstm = spec.cell == Cell::lstm;
     const int64_t first = back.first(steps), last_step = back.loss.last;
-    const auto flowing = [&](int64_t t) { return back.flowing(steps, t, lot); };
+    const auto flowing = [&](int64_t t) { return back.flowing(steps, t, group); };
 
     for (size_t l = spec.layers(); l-- > 0;) {
         RecurrentLayer<T>& layer = work.layers[l];
-        const Layer &below = spec.from_below(l), &before = spec.from_before(l);
+        const Layer &input = spec.input_to_hidden(l), &hidden = spec.hidden_to_hidden(l);
         const bool top = l + 1 == spec.layers();
         const int64_t units = spec.unit_panels(l);
-        const int64_t depth = before.out_panels * P;  // each gate fills whole panels, with zeros
+        const int64_t depth = hidden.out_panels * P;  // each gate fills whole panels, with zeros
         for (int64_t u = 0; u < units; ++u) {
-            std::fill_n(layer.d_state.at(lot.first, u), lot.count() * P, T(0));
-            if (lstm) std::fill_n(layer.d_cell.at(lot.first, u), lot.count() * P, T(0));
+            std::fill_n(layer.d_state.at(group.first, u), group.count() * P, T(0));
+            if (lstm) std::fill_n(layer.d_cell.at(group.first, u), group.count() * P, T(0));
         }
         for (int64_t t = last_step - 1; t >= first; --t) {
             const Range sequences = flowing(t);
-            if (check.after(sequences.count() * before.in * before.out)) return;
+            if (check.after(sequences.count() * hidden.in * hidden.out)) return;
             const bool term = top && t >= back.loss.first;
             const int64_t row = steps.row(t) + sequences.first;
             const int64_t head_row = term ? (t - back.loss.first) * steps.sequences + sequences.first : row;
@@ -296,9 +297,9 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
                     const RowPanels<T>& deltas = work.deltas[2 * l + 1];
                     Product<T> p = product_of<T>(deltas.at(r), deltas.stride, count, P);
                     for (int64_t u = 0; u < units; ++u) {
-                        p.b = parameters.transposed_panel(before, u);
+                        p.b = parameters.transposed_panel(hidden, u);
                         p.c = layer.d_state.at(s, u);
-                        p.columns = static_cast<int>(std::min<int64_t>(P, before.in - u * P));
+                        p.columns = static_cast<int>(std::min<int64_t>(P, hidden.in - u * P));
                         // A gru's state also reaches the next one past the product.
                         p.start = spec.cell == Cell::gru ? Start::output : Start::zero;
                         multiply_panel(table, p, depth);
@@ -308,13 +309,13 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
         if (l > 0)
             for_runs(steps, {first, last_step}, flowing, [&](Range run) {
                 in_blocks<T>(run, [&](Range part) {
-                    if (check.after(part.count() * below.in * below.out)) return;
+                    if (check.after(part.count() * input.in * input.out)) return;
                     const RowPanels<T>&deltas = work.deltas[2 * l], &above = work.layers[l - 1].above;
                     Product<T> p = product_of<T>(deltas.at(part.first), deltas.stride, part.count(), P);
-                    for (int64_t j = 0; j < below.in_panels; ++j) {
-                        p.b = parameters.transposed_panel(below, j);
+                    for (int64_t j = 0; j < input.in_panels; ++j) {
+                        p.b = parameters.transposed_panel(input, j);
                         p.c = above.at(part.first, j);
-                        p.columns = static_cast<int>(std::min<int64_t>(P, below.in - j * P));
+                        p.columns = static_cast<int>(std::min<int64_t>(P, input.in - j * P));
                         p.start = Start::zero;
                         multiply_panel(table, p, depth);
                     }
@@ -324,13 +325,13 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
         // NaN.)
         const int64_t oldest = std::max<int64_t>(0, last_step - steps.slots);
         for (int64_t t = oldest; t < (steps.ragged() ? last_step : first); ++t) {
-            const Range kept = steps.active(t, lot);
-            const Range sequences = t < first ? Range{lot.first, lot.first} : flowing(t);
+            const Range kept = steps.active(t, group);
+            const Range sequences = t < first ? Range{group.first, group.first} : flowing(t);
             const int64_t row = steps.row(t);
-            clear(layer.deltas, spec.deltas() * units, row + lot.first, sequences.first - lot.first, P);
-            clear(layer.deltas, spec.deltas() * units, row + sequences.last, lot.last - sequences.last, P);
-            clear(work.inputs[2 * l], below.in_panels, row + kept.last, lot.last - kept.last, P);
-            clear(work.inputs[2 * l + 1], units, row + kept.last, lot.last - kept.last, P);
+            clear(layer.deltas, spec.deltas() * units, row + group.first, sequences.first - group.first, P);
+            clear(layer.deltas, spec.deltas() * units, row + sequences.last, group.last - sequences.last, P);
+            clear(work.inputs[2 * l], input.in_panels, row + kept.last, group.last - kept.last, P);
+            clear(work.inputs[2 * l + 1], units, row + kept.last, group.last - kept.last, P);
         }
     }
 }

@@ -10,8 +10,8 @@
 
 namespace gdfast {
 
-// A stack of recurrent layers under a dense head. Of layer l, matrix 2 l takes what comes in, matrix 2 l + 1
-// its own last state; the last matrix is the head.
+// A stack of recurrent layers under a dense head. Of layer l, matrix 2 l is input-to-hidden, matrix 2 l + 1
+// hidden-to-hidden; the last matrix is the head.
 struct RecurrentSpec {
     Cell cell;
     std::vector<int64_t> hidden;  // units of each layer
@@ -20,19 +20,19 @@ struct RecurrentSpec {
     RecurrentSpec(Cell cell, int64_t inputs, const std::vector<int64_t>& hidden, int64_t outputs, int panel);
 
     size_t layers() const { return hidden.size(); }
-    const Layer& from_below(size_t l) const { return matrices.layers[2 * l]; }
-    const Layer& from_before(size_t l) const { return matrices.layers[2 * l + 1]; }
+    const Layer& input_to_hidden(size_t l) const { return matrices.layers[2 * l]; }
+    const Layer& hidden_to_hidden(size_t l) const { return matrices.layers[2 * l + 1]; }
     const Layer& head() const { return matrices.layers.back(); }
-    int64_t unit_panels(size_t l) const { return from_before(l).in_panels; }
+    int64_t unit_panels(size_t l) const { return hidden_to_hidden(l).in_panels; }
     // Units that a layer's state has: an lstm's is h, then c.
     int64_t state_units(size_t l) const { return hidden[l] * (cell == Cell::lstm ? 2 : 1); }
 
     // Gates of each matrix; gates kept in memory (see CellForward), and where, of those, the ones begin that
-    // the last state contributes to. What comes from below contributes to the first ones.
-    int gates() const { return from_before(0).gates; }
+    // the hidden-to-hidden product contributes to. The input-to-hidden one contributes to the first ones.
+    int gates() const { return hidden_to_hidden(0).gates; }
     int kept() const { return cell == Cell::lstm ? 5 : cell == Cell::gru ? 4 : 1; }
     int deltas() const { return cell == Cell::lstm || cell == Cell::gru ? 4 : 1; }
-    int first_from_before() const { return cell == Cell::gru ? 1 : 0; }
+    int first_hidden_to_hidden() const { return cell == Cell::gru ? 1 : 0; }
 };
 
 // A panelled matrix without blocks: the state of a whole batch, which stays near while steps go by.
@@ -79,7 +79,7 @@ public:
     RowPanels<T> target;
     Buffer<int32_t> label;
     Buffer<T> weight, row_loss;
-    Buffer<int64_t> rows;  // (sequences): row numbers, a lot's are its own
+    Buffer<int64_t> rows;  // (sequences): row numbers, a group's are its own
     bool training;
 };
 
@@ -87,12 +87,12 @@ public:
 template <class T>
 using Fetch = std::function<void(int64_t, Range, T*, int64_t)>;
 
-// Takes sequences `lot` through steps `block`. What the head is to read at steps `terms` goes to its inputs:
-// step t's to rows (t - terms.first) * sequences + s. Where `check` says to stop, this and backward_steps()
-// leave anything.
+// Takes sequences `group` through steps `block`. What the head is to read at steps `terms` goes to its
+// inputs: step t's to rows (t - terms.first) * sequences + s. Where `check` says to stop, this and
+// backward_steps() leave anything.
 template <class T>
 void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                   const Steps& steps, Range block, Range terms, Range lot, const Fetch<T>& fetch,
+                   const Steps& steps, Range block, Range terms, Range group, const Fetch<T>& fetch,
                    StopCheck& check);
 
 // The head's sums for some rows of its inputs, all in one block; and from its deltas d loss / d h of the last
@@ -104,10 +104,10 @@ template <class T>
 void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
                    Range rows);
 
-// All gates' deltas of sequences `lot`, from the last layer's d loss / d h. Rows of the steps in memory
+// All gates' deltas of sequences `group`, from the last layer's d loss / d h. Rows of the steps in memory
 // through which nothing flows get deltas of zero.
 template <class T>
 void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                    const Steps& steps, const WayBack& back, Range lot, StopCheck& check);
+                    const Steps& steps, const WayBack& back, Range group, StopCheck& check);
 
 }  // namespace gdfast

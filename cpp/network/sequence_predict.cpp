@@ -65,17 +65,17 @@ void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arr
         for (int64_t first = taken.first; first < taken.last; first += most_sequences) {
             batch.take(sequences, first, std::min(most_sequences, taken.last - first), most_steps, !per_step);
             const Steps& steps = batch.steps;
-            const Range lot{0, steps.sequences};
+            const Range group{0, steps.sequences};
             const Fetch<T> fetch = batch.fetch(sequences.x, mine.rows.data());
             batch.begin(spec, sequences.states, mine);
             for (int64_t t = 0; t < steps.last; t += steps.slots) {
                 const Range block{t, std::min(t + steps.slots, steps.last)};
                 const Range terms = per_step ? block : Range{steps.last - 1, steps.last};
-                forward_steps(spec, parameters, mine, steps, block, terms, lot, fetch, check);
+                forward_steps(spec, parameters, mine, steps, block, terms, group, fetch, check);
                 if (check.after(0)) return;
                 for (int64_t term = std::max(terms.first, t); term < std::min(terms.last, block.last);
                      ++term) {
-                    const Range active = steps.active(term, lot);
+                    const Range active = steps.active(term, group);
                     const int64_t row = (term - terms.first) * steps.sequences;
                     int64_t* to = mine.rows.data();
                     for (int64_t s = active.first; s < active.last; ++s)

@@ -16,7 +16,7 @@ struct ActivationFunction {
 
 struct Layer {
     int64_t in, out;
-    ActivationFunction activation;  // of a hidden layer; the last layer's is told by the loss or the output
+    ActivationFunction activation;  // of a hidden layer; the last layer's is that of the loss or the output
     // Derived by Spec: panels and offsets into one array of parameters (in elements).
     int64_t in_panels, out_panels;
     int64_t bias, weights, transposed;
@@ -65,7 +65,7 @@ struct Spec {
         }
     }
 
-    // Matrices that somebody else connects; of each in, out, gates and first_gate are told.
+    // Matrices that somebody else connects; of each, in, out, gates and first_gate are given.
     Spec(const std::vector<Layer>& matrices, int panel) : panel(panel) {
         for (const Layer& matrix : matrices) place(matrix);
     }

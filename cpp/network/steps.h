@@ -27,12 +27,13 @@ struct Steps {
         return std::partition_point(lengths, lengths + sequences, [=](int64_t l) { return l > length; }) -
                lengths;
     }
-    // Of sequences `lot`, those that have this step.
-    Range active(int64_t step, Range lot) const {
-        return cut({0, longer_than(end_together ? last - 1 - step : step)}, lot);
+    // Of sequences `group`, those that have this step.
+    Range active(int64_t step, Range group) const {
+        return cut({0, longer_than(end_together ? last - 1 - step : step)}, group);
     }
-    static Range cut(Range range, Range lot) {
-        return {std::clamp(range.first, lot.first, lot.last), std::clamp(range.last, lot.first, lot.last)};
+    static Range cut(Range range, Range group) {
+        return {std::clamp(range.first, group.first, group.last),
+                std::clamp(range.last, group.first, group.last)};
     }
 };
 
@@ -41,12 +42,12 @@ struct WayBack {
     Range loss;     // steps whose loss enters
     int64_t reach;  // how many steps back, of each sequence from its last one that enters
 
-    // Of sequences `lot`, those through which something flows back at this step.
-    Range flowing(const Steps& steps, int64_t step, Range lot) const {
-        if (steps.end_together) return steps.active(step, lot);
+    // Of sequences `group`, those through which something flows back at this step.
+    Range flowing(const Steps& steps, int64_t step, Range group) const {
+        if (steps.end_together) return steps.active(step, group);
         // One that has ended before goes back further.
         const int64_t ended = loss.last > step + reach ? steps.longer_than(step + reach) : 0;
-        return Steps::cut({ended, steps.longer_than(std::max(step, loss.first))}, lot);
+        return Steps::cut({ended, steps.longer_than(std::max(step, loss.first))}, group);
     }
     int64_t first(const Steps& steps) const {
         const int64_t end = steps.ragged() && !steps.end_together ? loss.first + 1 : loss.last;

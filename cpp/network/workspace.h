@@ -114,10 +114,13 @@ public:
     // Where layer i's sums are formed.
     const RowPanels<T>& sums(size_t i) const {
         if (raw[i].stride) return raw[i];
-        return i + 1 < deltas.size() ? told(i) : deltas[i];
+        return i + 1 < deltas.size() ? for_derivative(i) : deltas[i];
     }
-    // What tells the derivative of hidden layer i's activation: apart from its values, where those do not.
-    const RowPanels<T>& told(size_t i) const { return apart_[i].stride ? apart_[i] : activations[i + 1]; }
+    // What the derivative of hidden layer i's activation is computed from: apart from its values, where those
+    // do not determine it.
+    const RowPanels<T>& for_derivative(size_t i) const {
+        return apart_[i].stride ? apart_[i] : activations[i + 1];
+    }
 
     // A key for each layer and step.
     void begin_step(RandomKey key, int64_t step) {
@@ -149,7 +152,7 @@ private:
             activations.push_back(i > 0 ? RowPanels<T>(capacity, l.in_panels, P) : RowPanels<T>());
             deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
             const bool apart =
-                training && !last && (told_by_sum(l.activation.kind) || dropout[i + 1].rate > 0);
+                training && !last && (derivative_from_sum(l.activation.kind) || dropout[i + 1].rate > 0);
             apart_.push_back(apart ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
             raw.push_back(training && l.normalized ? RowPanels<T>(capacity, l.out_panels, P)
                                                    : RowPanels<T>());
