@@ -1,6 +1,6 @@
 // Activations over contiguous panels. Each has `value`, and `back`, which takes a delta through the
-// derivative; that is computed from what the forward pass keeps: the value where it determines the derivative,
-// the sum where it does not (derivative_from_sum, kernels.h).
+// derivative; that is computed from what the forward pass keeps: the value where it determines the
+// derivative, the sum where it does not (derivative_from_sum, kernels.h).
 //
 // Far out each keeps its limit, at infinity too, and NaN passes through. Where a factor goes to zero as the
 // argument grows, the argument that it meets is clamped to where it has got there: 0 * infinity has no value,
