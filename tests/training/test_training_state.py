@@ -121,14 +121,47 @@ def test_training_knows_no_scikit_learn() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_arrows_of_imports_run_one_way() -> None:
-    """Of these packages none imports one that comes before it, imports for type checkers included."""
+def imports() -> dict[str, set[str]]:
+    """What each module of the package imports from it, imports for type checkers included."""
     root = Path(gdfast.__file__).parent
-    order = ["estimators", "training", "schedules", "optim"]
-    for rank, package in enumerate(order):
-        for path in (root / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
-                for above in order[:rank]:
-                    assert not any(name.startswith(f"gdfast.{above}") for name in names), (path, names)
+    names = {
+        path: ".".join(("gdfast", *path.relative_to(root).with_suffix("").parts))
+        for path in root.rglob("*.py")
+    }
+    modules = {name.removesuffix(".__init__"): path for path, name in names.items()} | {"gdfast._core": None}
+    found: dict[str, set[str]] = {}
+    for name, source in modules.items():
+        found[name] = set()
+        for node in ast.walk(ast.parse(source.read_text() if source else "")):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gdfast"):
+                whole = {f"{node.module}.{alias.name}" for alias in node.names}
+                found[name] |= {module if module in modules else str(node.module) for module in whole}
+            elif isinstance(node, ast.Import):
+                found[name] |= {alias.name for alias in node.names if alias.name in modules}
+    return found
+
+
+def test_arrows_of_imports_run_one_way() -> None:
+    """Of these packages none imports one that comes before it."""
+    order = ["gdfast.estimators", "gdfast.training", "gdfast.schedules", "gdfast.optim"]
+    for name, imported in imports().items():
+        for rank, package in enumerate(order):
+            if name.startswith(package):
+                assert not any(module.startswith(above) for module in imported for above in order[:rank]), (
+                    name
+                )
+
+
+def test_imports_have_no_circle() -> None:
+    graph = imports()
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " -> ".join((*way, module))
+        if module not in done:
+            for imported in sorted(graph[module]):
+                visit(imported, (*way, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())

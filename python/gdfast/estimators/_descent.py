@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gdfast.schedules import Plateau, Warmup
 from gdfast.training.options import StepOptions, TrainingOptions, check_depth
 
-if TYPE_CHECKING:
-    from gdfast.estimators._arguments import Arguments
 
-
-def check(est: Arguments, n_hidden: int) -> None:
+def check(est: Any, n_hidden: int) -> None:
     """ValueError or TypeError if arguments are invalid or contradict each other."""
     dropout_rates(est.dropout, n_hidden)
     if not callable(est.backprop_depth) and est.backprop_depth is not None:
@@ -39,7 +36,7 @@ def _awaits_a_score(schedule: Any) -> bool:
     return isinstance(schedule, Plateau) and schedule.mode == "max"
 
 
-def declared(est: Arguments, options: type[StepOptions] | type[TrainingOptions]) -> dict[str, Any]:
+def declared(est: Any, options: type[StepOptions] | type[TrainingOptions]) -> dict[str, Any]:
     """The values of the arguments that are declared as fields of ``options``."""
     values = {}
     for f in fields(options):
@@ -53,7 +50,7 @@ def declared(est: Arguments, options: type[StepOptions] | type[TrainingOptions])
     return values
 
 
-def is_random(est: Arguments, n_hidden: int) -> bool:
+def is_random(est: Any, n_hidden: int) -> bool:
     """Whether a step draws random numbers."""
     return est.gradient_noise > 0 or any(dropout_rates(est.dropout, n_hidden))
 

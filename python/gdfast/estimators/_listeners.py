@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from gdfast.estimators._attributes import publish
 from gdfast.estimators._sklearn_callbacks import FitTask
@@ -14,9 +14,6 @@ from gdfast.estimators._transaction import Transaction
 from gdfast.training.arrays import Array
 from gdfast.training.listeners import Listeners
 from gdfast.training.state import TrainingState
-
-if TYPE_CHECKING:
-    from gdfast.estimators._base import BaseMLP
 
 HOOKS = ("on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_gradient")
 
@@ -40,7 +37,7 @@ class FitListeners(Listeners):
 
     Parameters
     ----------
-    est : BaseMLP
+    est : Any
     state : TrainingState
         Written to the estimator's attributes before each call.
     task : FitTask or None
@@ -54,7 +51,7 @@ class FitListeners(Listeners):
 
     def __init__(
         self,
-        est: BaseMLP,
+        est: Any,
         state: TrainingState,
         task: FitTask | None,
         attempt: Transaction,

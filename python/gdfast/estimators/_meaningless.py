@@ -10,7 +10,7 @@ from dataclasses import fields
 from functools import cache
 from inspect import signature
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from gdfast import optim
 from gdfast.estimators import _solvers, _validation
 from gdfast.training import activations
 from gdfast.training.options import StepOptions, TrainingOptions
-
-if TYPE_CHECKING:
-    from gdfast.estimators._arguments import Arguments
 
 
 class Rule(NamedTuple):
@@ -31,11 +28,11 @@ class Rule(NamedTuple):
     why: str  # may contain {name} and all arguments
 
 
-def _has_layers(est: Arguments) -> bool:
+def _has_layers(est: Any) -> bool:
     return bool(_validation.hidden_sizes(est.hidden_layer_sizes))
 
 
-def _is_object(est: Arguments) -> bool:
+def _is_object(est: Any) -> bool:
     return isinstance(est.solver, optim.Optimizer)
 
 
@@ -121,7 +118,7 @@ RULES = (
 )  # fmt: skip
 
 
-def check(est: Arguments, rules: tuple[Rule, ...] = RULES) -> None:
+def check(est: Any, rules: tuple[Rule, ...] = RULES) -> None:
     """ValueError if an argument has no effect and is not at its default."""
     kind: Any = type(est)
     defaults = _defaults(kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -11,16 +11,13 @@ from gdfast.estimators._warnings import warn
 from gdfast.training.outcome import Outcome
 from gdfast.training.state import TrainingState
 
-if TYPE_CHECKING:
-    from gdfast.estimators._base import BaseMLP
-
 _NON_FINITE_WEIGHTS = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
     "preprocessed."
 )
 
 
-def say(est: BaseMLP, outcome: Outcome, state: TrainingState, *, incremental: bool) -> None:
+def say(est: Any, outcome: Outcome, state: TrainingState, *, incremental: bool) -> None:
     """Issue the warnings for an outcome; ValueError if there are no finite weights to keep."""
     n_iter = state.records.n_iter
     match outcome.reason:
@@ -67,7 +64,7 @@ def _say_diverged(state: TrainingState) -> None:
     )
 
 
-def _say_unless_finite(est: BaseMLP, state: TrainingState) -> None:
+def _say_unless_finite(est: Any, state: TrainingState) -> None:
     """Warn if training stops for lack of improvement because the monitored value is not finite."""
     what, value = "training loss", state.records.loss
     if est.early_stopping:

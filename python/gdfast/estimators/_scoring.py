@@ -5,16 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import check_scoring, get_scorer
 
 from gdfast.estimators._warnings import warn
 from gdfast.training.arrays import Array
-
-if TYPE_CHECKING:
-    from gdfast.estimators._base import BaseMLP
 
 Score = Callable[[Array], float]
 
@@ -32,7 +29,7 @@ def check_scorer(scoring: Any) -> None:
         ) from None
 
 
-def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None, *, told: bool = False) -> Score:
+def scorer_of(est: Any, X: Any, y: Any, weight: Array | None, *, told: bool = False) -> Score:
     """The function that scores the estimator by ``scoring`` on these samples; NaN if outputs are not finite.
 
     It warns if ``scoring`` does not take sample weights, unless this warning has been given (``told``).
@@ -54,7 +51,7 @@ def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None, *, told: bool 
     return score
 
 
-def check_scores(est: BaseMLP, score: Callable[[], Any]) -> None:
+def check_scores(est: Any, score: Callable[[], Any]) -> None:
     """ValueError that names ``scoring`` if it cannot score the initial weights."""
     if est.scoring is None or est.scoring == "loss":
         return
@@ -73,7 +70,7 @@ def _takes_weights(scorer: Any) -> bool:
     return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _nameless(est: BaseMLP) -> BaseMLP:
+def _nameless(est: Any) -> Any:
     """A copy without feature names, so that plain arrays raise no warning about them."""
     twin = copy.copy(est)
     twin.__dict__.pop("feature_names_in_", None)

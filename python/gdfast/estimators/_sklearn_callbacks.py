@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sklearn.utils import _safe_indexing
 
 from gdfast.training.arrays import Array
-
-if TYPE_CHECKING:
-    from gdfast.estimators._base import BaseMLP
 
 __all__ = ["CallbackSupportMixin", "FitTask"]
 
@@ -30,14 +27,14 @@ class FitTask:
 
     Parameters
     ----------
-    est : BaseMLP
+    est : Any
     X, y, sample_weight
         The arguments of ``fit``, unchanged.
     rows : ndarray or None
         The training rows, None for all.
     """
 
-    def __init__(self, est: BaseMLP, X: Any, y: Any, sample_weight: Any, rows: Array | None) -> None:
+    def __init__(self, est: Any, X: Any, y: Any, sample_weight: Any, rows: Array | None) -> None:
         self._est = est
         self._root: Any = None
         self._epoch: Any = None

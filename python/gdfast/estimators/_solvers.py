@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gdfast import optim
-
-if TYPE_CHECKING:
-    from gdfast.estimators._arguments import Arguments
 
 # The rules of gdfast.optim; "sgd" and "adam" are scikit-learn's variants instead.
 RULES: dict[str, type[optim.Optimizer]] = {
@@ -29,7 +26,7 @@ def is_stochastic(solver: Any) -> bool:
     return isinstance(solver, optim.Optimizer) or solver in STOCHASTIC
 
 
-def rule_of(est: Arguments) -> tuple[str, dict[str, Any], float]:
+def rule_of(est: Any) -> tuple[str, dict[str, Any], float]:
     """The core's rule, its parameters, and the initial learning rate."""
     solver: Any = est.solver
     if isinstance(solver, optim.Optimizer):
