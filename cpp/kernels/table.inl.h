@@ -1,5 +1,5 @@
 // Assembles one ISA's tables from the kernels, which are written once. An isa_*.cpp defines GDFAST_TABLE (the
-// name its tables go by) and GDFAST_VECTOR_BYTES, and includes this.
+// name of its tables) and GDFAST_VECTOR_BYTES, and includes this file.
 #pragma once
 
 #include "kernels/activation.inl.h"
@@ -85,7 +85,7 @@ constexpr KernelTable<T> make_table() {
     t.scale = scale<T>;
     t.add_noise = add_noise<T>;
     t.normalize = normalize<T>;
-    t.normalize_back = normalize_back<T>;
+    t.normalize_backward = normalize_backward<T>;
     t.column_products = column_products<T>;
     t.derive_key = derive_key;
     t.drop = drop<T>;
@@ -98,7 +98,7 @@ constexpr KernelTable<T> make_table() {
 constexpr KernelTable<float> table_f32 = make_table<float>();
 constexpr KernelTable<double> table_f64 = make_table<double>();
 
-// A kernel that somebody forgets is an error of the compiler, not a null pointer when it is called.
+// A missing kernel is a compile-time error, not a null pointer at run time.
 template <class Kernel, int n>
 constexpr bool is_full(Kernel* const (&kernels)[n], int first = 0) {
     for (int i = first; i < n; ++i)
@@ -113,7 +113,7 @@ constexpr bool is_full(const KernelTable<T>& t) {
 }
 static_assert(is_full(table_f32) && is_full(table_f64), "an activation, loss, rule or cell has no kernel");
 
-// Enough independent chains to hide the latency of a fused multiply-add; returns operations done.
+// Has enough independent chains to hide the latency of a fused multiply-add. Returns the operations.
 double fma_burst(int64_t repeats) {
     constexpr int chains = 12;
     VecF acc[chains];
