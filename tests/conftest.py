@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 TESTS = Path(__file__).parent
-sys.path.insert(0, str(TESTS))  # reference.py and problems.py are imported by their names
+sys.path.insert(0, str(TESTS / "support"))  # what is there is imported by its name
 
 # Some tests press Ctrl-C, and a shell lets what it starts in the background ignore that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

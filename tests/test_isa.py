@@ -12,18 +12,18 @@ from gdfast import _core
 
 ISAS = ("avx512", "avx2", "generic")
 NUMERICAL_TESTS = (
-    "test_kernels.py",
-    "test_gradients.py",
-    "test_training.py",
-    "test_bits.py",
-    "test_math.py",
-    "test_far_out.py",
-    "test_rules.py",
-    "test_descent.py",
-    "test_dropout_norm.py",
-    "test_sparse.py",
-    "test_sequences.py",
-    "test_sequence_bits.py",
+    "kernels/test_kernels.py",
+    "kernels/test_gradients.py",
+    "kernels/test_math.py",
+    "kernels/test_far_out.py",
+    "optim/test_rules.py",
+    "training/test_training.py",
+    "training/test_bits.py",
+    "training/test_descent.py",
+    "training/test_dropout_norm.py",
+    "training/test_sparse.py",
+    "training/test_sequences.py",
+    "training/test_sequence_bits.py",
 )
 
 RunOnIsa = Callable[[str, str], "CompletedProcess[str]"]

@@ -31,11 +31,16 @@ Arguments::Arguments(const char* function, std::initializer_list<const char*> po
     if (args.size() > positional.size())
         fail("takes at most " + std::to_string(positional.size()) + " positional arguments, got " +
              std::to_string(args.size()));
-    for (const auto& item : kwargs) left_[item.first] = item.second;
-    const char* const* name = positional.begin();
-    for (const py::handle value : args) {
-        if (left_.contains(*name)) fail(std::string("has got '") + *name + "' twice");
-        left_[*name++] = value;
+    left_.reserve(args.size() + kwargs.size());
+    for (size_t i = 0; i < args.size(); ++i) left_.emplace_back(positional.begin()[i], args[i]);
+    for (const auto& [key, value] : kwargs) {
+        py::ssize_t length = 0;
+        const char* text = PyUnicode_AsUTF8AndSize(key.ptr(), &length);  // of the key, which the caller holds
+        if (!text) throw py::error_already_set();
+        const std::string_view name(text, static_cast<size_t>(length));
+        for (size_t i = 0; i < args.size(); ++i)
+            if (name == left_[i].first) fail("has got '" + std::string(name) + "' twice");
+        left_.emplace_back(name, py::reinterpret_borrow<py::object>(value));
     }
 }
 
@@ -44,9 +49,12 @@ void Arguments::fail(const std::string& what) const {
 }
 
 bool Arguments::take_into(const char* name, py::object& value) {
-    if (!left_.contains(name)) return false;
-    value = left_.attr("pop")(name);
-    return true;
+    for (auto& argument : left_)
+        if (argument.second && argument.first == name) {
+            value = std::exchange(argument.second, py::object());
+            return true;
+        }
+    return false;
 }
 
 py::object Arguments::take(const char* name) {
@@ -76,8 +84,8 @@ py::tuple Arguments::list(const char* name) {
 }
 
 void Arguments::all_taken() const {
-    for (const auto& item : left_)
-        fail("has no argument '" + py::cast<std::string>(py::str(item.first)) + "'");
+    for (const auto& [name, value] : left_)
+        if (value) fail("has no argument '" + std::string(name) + "'");
 }
 
 }  // namespace gdfast

@@ -3,6 +3,9 @@
 
 #include <initializer_list>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "bindings/arrays.h"
 
@@ -40,7 +43,7 @@ private:
     [[noreturn]] void fail(const std::string& what) const;
 
     const char* const function_;
-    py::dict left_;
+    std::vector<std::pair<std::string_view, py::object>> left_;
 };
 
 bool checked_flag(py::handle value, const char* name);

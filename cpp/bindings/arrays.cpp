@@ -79,20 +79,65 @@ void check_csr(const py::array& indices, const py::array& indptr, int64_t rows, 
                               std::to_string(columns));
 }
 
-template <class Name>
-[[noreturn]] void unknown(const std::string& what, const std::string& name, const Name& options) {
+// What Python calls the entries of an enumeration.
+template <class Value>
+using Named = std::pair<const char*, Value>;
+
+template <class Value, size_t n>
+Value named(const std::string& what, const std::string& name, const Named<Value> (&options)[n]) {
     std::string text;
-    for (const auto& option : options) text += (text.empty() ? "'" : ", '") + std::string(option.first) + "'";
+    for (const auto& option : options) {
+        if (name == option.first) return option.second;
+        text += (text.empty() ? "'" : ", '") + std::string(option.first) + "'";
+    }
     throw py::value_error(what + " must be one of " + text + "; got '" + name + "'");
 }
 
+// Whether they are all there, in order.
 template <class Value, size_t n>
-Value named(const std::string& what, const std::string& name,
-            const std::pair<const char*, Value> (&options)[n]) {
-    for (const auto& option : options)
-        if (name == option.first) return option.second;
-    unknown(what, name, options);
+constexpr bool full(const Named<Value> (&options)[n], int count) {
+    for (size_t i = 0; i < n; ++i)
+        if (static_cast<size_t>(options[i].second) != i) return false;
+    return n == static_cast<size_t>(count);
 }
+
+constexpr Named<Activation> kActivationNames[] = {{"identity", Activation::identity},
+                                                  {"logistic", Activation::logistic},
+                                                  {"tanh", Activation::tanh},
+                                                  {"relu", Activation::relu},
+                                                  {"leaky_relu", Activation::leaky_relu},
+                                                  {"elu", Activation::elu},
+                                                  {"selu", Activation::selu},
+                                                  {"gelu", Activation::gelu},
+                                                  {"gelu_tanh", Activation::gelu_tanh},
+                                                  {"silu", Activation::silu},
+                                                  {"mish", Activation::mish},
+                                                  {"softplus", Activation::softplus},
+                                                  {"softsign", Activation::softsign},
+                                                  {"hard_tanh", Activation::hard_tanh}};
+static_assert(full(kActivationNames, kActivations), "an activation has no name");
+
+constexpr Named<Output> kOutputNames[] = {{"identity", Output::identity},
+                                          {"softmax", Output::softmax},
+                                          {"logistic", Output::logistic},
+                                          {"exp", Output::exp},
+                                          {"quantiles", Output::quantiles}};
+static_assert(full(kOutputNames, kOutputs), "an output has no name");
+
+constexpr Named<Loss> kLossNames[] = {{"cross_entropy", Loss::cross_entropy},
+                                      {"binary_cross_entropy", Loss::binary_cross_entropy},
+                                      {"squared_error", Loss::squared_error},
+                                      {"poisson", Loss::poisson},
+                                      {"absolute_error", Loss::absolute_error},
+                                      {"huber", Loss::huber},
+                                      {"quantile", Loss::quantile}};
+static_assert(full(kLossNames, kLosses), "a loss has no name");
+
+constexpr Named<Cell> kCellNames[] = {{"elman_tanh", Cell::elman_tanh},
+                                      {"elman_relu", Cell::elman_relu},
+                                      {"gru", Cell::gru},
+                                      {"lstm", Cell::lstm}};
+static_assert(full(kCellNames, kCells), "a cell has no name");
 
 }  // namespace
 
@@ -289,21 +334,7 @@ void check_apart(py::handle written, const Name& name, py::handle read, const Na
 namespace {
 
 ActivationFunction activation_named(const std::string& name) {
-    const Activation kind = named<Activation>("activation", name,
-                                              {{"identity", Activation::identity},
-                                               {"logistic", Activation::logistic},
-                                               {"tanh", Activation::tanh},
-                                               {"relu", Activation::relu},
-                                               {"leaky_relu", Activation::leaky_relu},
-                                               {"elu", Activation::elu},
-                                               {"selu", Activation::selu},
-                                               {"gelu", Activation::gelu},
-                                               {"gelu_tanh", Activation::gelu_tanh},
-                                               {"silu", Activation::silu},
-                                               {"mish", Activation::mish},
-                                               {"softplus", Activation::softplus},
-                                               {"softsign", Activation::softsign},
-                                               {"hard_tanh", Activation::hard_tanh}});
+    const Activation kind = named("activation", name, kActivationNames);
     // torch's defaults
     const double parameter = kind == Activation::leaky_relu ? 0.01 : kind == Activation::elu ? 1 : 0;
     return {kind, parameter};
@@ -346,26 +377,14 @@ std::vector<ActivationFunction> activations_named(const py::sequence& entries, s
     return activations;
 }
 
-Output output_named(const std::string& name) {
-    return named<Output>("output", name,
-                         {{"identity", Output::identity},
-                          {"softmax", Output::softmax},
-                          {"logistic", Output::logistic},
-                          {"exp", Output::exp},
-                          {"quantiles", Output::quantiles}});
-}
+Output output_named(const std::string& name) { return named("output", name, kOutputNames); }
+
+Cell cell_named(const std::string& name) { return named("cell", name, kCellNames); }
 
 template <class T>
 LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
     const auto [name, rest] = name_and_rest(entry, "loss");
-    const Loss kind = named<Loss>("loss", name,
-                                  {{"cross_entropy", Loss::cross_entropy},
-                                   {"binary_cross_entropy", Loss::binary_cross_entropy},
-                                   {"squared_error", Loss::squared_error},
-                                   {"poisson", Loss::poisson},
-                                   {"absolute_error", Loss::absolute_error},
-                                   {"huber", Loss::huber},
-                                   {"quantile", Loss::quantile}});
+    const Loss kind = named("loss", name, kLossNames);
     std::vector<double> given;
     if (!rest.is_none()) {
         if (!py::isinstance<py::sequence>(rest))

@@ -114,6 +114,7 @@ void check_apart(py::handle written, const Name& name, py::handle read, const Na
 // One for each of `hidden` layers: a name, or a pair of name and parameter.
 std::vector<ActivationFunction> activations_named(const py::sequence& entries, size_t hidden);
 Output output_named(const std::string& name);
+Cell cell_named(const std::string& name);
 // A name, or a pair of name and parameters, for a network of so many outputs.
 template <class T>
 LossFunction<T> loss_named(const py::object& entry, int64_t outputs);

@@ -9,17 +9,6 @@
 
 namespace gdfast {
 
-Cell cell_named(const std::string& name) {
-    constexpr std::pair<const char*, Cell> cells[] = {{"elman_tanh", Cell::elman_tanh},
-                                                      {"elman_relu", Cell::elman_relu},
-                                                      {"gru", Cell::gru},
-                                                      {"lstm", Cell::lstm}};
-    for (const auto& cell : cells)
-        if (name == cell.first) return cell.second;
-    throw py::value_error("cell must be one of 'elman_tanh', 'elman_relu', 'gru', 'lstm'; got '" + name +
-                          "'");
-}
-
 template <class T>
 RecurrentNetwork<T> checked_recurrent(const py::sequence& coefs, const py::sequence& intercepts, Cell cell,
                                       Access access) {
@@ -33,22 +22,22 @@ RecurrentNetwork<T> checked_recurrent(const py::sequence& coefs, const py::seque
     const int64_t gates = cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1;
     PlainArrays<T> arrays;
     std::vector<int64_t> hidden;
-    int64_t inputs = kAny, below = kAny, columns = kAny;
+    int64_t inputs = kAny, fan_in = kAny, columns = kAny;
     for (size_t i = 0; i < matrices; ++i) {
         const Name name("coefs", i);
         const py::object coef = coefs[i], intercept = intercepts[i];
-        const bool before = i % 2 == 1;
-        const int64_t units = before ? columns / gates : kAny;
-        arrays.coefs.push_back(before ? checked<T>(coef, name, {units, columns}, access)
-                                      : checked<T>(coef, name, {below, kAny}, access));
+        const bool recurrent = i % 2 == 1;
+        const int64_t units = recurrent ? columns / gates : kAny;
+        arrays.coefs.push_back(recurrent ? checked<T>(coef, name, {units, columns}, access)
+                                         : checked<T>(coef, name, {fan_in, kAny}, access));
         const auto array = py::reinterpret_borrow<py::array>(coef);
         columns = array.shape(1);
         if (array.size() == 0) throw py::value_error(name.str() + " must not be empty");
         if (i == 0) inputs = array.shape(0);
-        if (!before && i + 1 < matrices && columns % gates)
+        if (!recurrent && i + 1 < matrices && columns % gates)
             throw py::value_error(name.str() + " must have " + std::to_string(gates) +
                                   " columns for each unit, got " + std::to_string(columns));
-        if (before) hidden.push_back(below = units);
+        if (recurrent) hidden.push_back(fan_in = units);
         arrays.intercepts.push_back(checked<T>(intercept, Name("intercepts", i), {columns}, access));
     }
     return {arrays, RecurrentSpec(cell, inputs, hidden, columns, kernels<T>().panel)};

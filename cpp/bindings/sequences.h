@@ -9,8 +9,6 @@
 
 namespace gdfast {
 
-Cell cell_named(const std::string& name);
-
 // Of each recurrent layer the weights input-to-hidden and hidden-to-hidden, each with biases, and then the
 // head's.
 template <class T>

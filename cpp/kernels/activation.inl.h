@@ -1,6 +1,6 @@
 // Activations over contiguous panels. Each has `value`, and `backward`, which multiplies a delta by the
 // derivative. The derivative is computed from what the forward pass stores: the output where it determines
-// the derivative, the pre-activation otherwise (needs_pre_activation, kernels.h).
+// the derivative, the pre-activation otherwise (derivative_from_sum, kernels.h).
 //
 // Large arguments, infinity included, give the limit of the function, and NaN propagates. Where a factor
 // goes to zero as the argument grows, the argument is clamped to where the factor has reached zero:
@@ -26,6 +26,15 @@ void differentiate(int64_t n, const T* stored, T* delta, T parameter) {
     for (int64_t i = 0; i < n; i += Simd<T>::lanes)
         store(delta + i, f.backward(load(stored + i), load(delta + i)));
 }
+
+// In place there is nothing to do.
+template <class T>
+void activate_identity(int64_t n, const T* z, T* a, T) {
+    if (a == z) return;
+    for (int64_t i = 0; i < n; i += Simd<T>::lanes) store(a + i, load(z + i));
+}
+template <class T>
+void differentiate_identity(int64_t, const T*, T*, T) {}
 
 template <class T>
 struct Logistic {

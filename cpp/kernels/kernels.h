@@ -42,15 +42,16 @@ enum class Activation : int {
     softsign,
     hard_tanh
 };
-constexpr int kActivations = 14;
+constexpr int kActivations = static_cast<int>(Activation::hard_tanh) + 1;
 
 // Whether the derivative of an activation is computed from its pre-activation; otherwise from its output.
-constexpr bool needs_pre_activation(Activation a) {
+constexpr bool derivative_from_sum(Activation a) {
     return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu ||
            a == Activation::mish;
 }
 
 enum class Output : int { identity, softmax, logistic, exp, quantiles };
+constexpr int kOutputs = static_cast<int>(Output::quantiles) + 1;
 
 enum class Loss : int {
     cross_entropy,
@@ -61,7 +62,7 @@ enum class Loss : int {
     huber,
     quantile
 };
-constexpr int kLosses = 7;
+constexpr int kLosses = static_cast<int>(Loss::quantile) + 1;
 
 // The initial value of a sum.
 enum class Start : int { zero, bias, output };
@@ -180,7 +181,7 @@ struct LossRows {
 //   elman  a                       gru  n, r, z, and the hidden-to-hidden part of n
 //   lstm   i, f, g, o, tanh c
 enum class Cell : int { elman_tanh, elman_relu, gru, lstm };
-constexpr int kCells = 4, kMostGates = 5;
+constexpr int kCells = static_cast<int>(Cell::lstm) + 1, kMostGates = 5;
 
 // In: the pre-activations of every gate, the previous state. Out: the gates, as the backward pass needs them,
 // and the new state.
@@ -251,9 +252,9 @@ struct KernelTable {
     // (rows, P) -> (P): the bias's gradient
     void (*column_sums)(int64_t rows, const T* b, T* g, bool accumulate);
 
-    // a = f(z) over n contiguous elements, or in place; a null entry is the identity.
+    // a = f(z) over n contiguous elements, or in place.
     void (*activate[kActivations])(int64_t n, const T* z, T* a, T parameter);
-    // delta *= f'(z), computed from the stored f(z), or from z (needs_pre_activation)
+    // delta *= f'(z), computed from the stored f(z), or from z (derivative_from_sum)
     void (*differentiate[kActivations])(int64_t n, const T* stored, T* delta, T parameter);
     void (*exponential)(int64_t n, T* z);
     void (*softmax)(int64_t rows, int64_t columns, T* z, int64_t z_stride);

@@ -19,15 +19,44 @@
 namespace gdfast {
 namespace {
 
-template <class T, template <class> class Function>
-constexpr void add_activation(KernelTable<T>& t, Activation a) {
-    t.activate[static_cast<int>(a)] = activate<T, Function>;
-    t.differentiate[static_cast<int>(a)] = differentiate<T, Function>;
-}
+// A table, and which of its rows have been filled. (Whether a pointer to a function is null is no constant to
+// a compiler that checks for undefined behaviour.)
+template <class T>
+struct Filled {
+    KernelTable<T> t{};
+    bool activations[kActivations]{}, losses[kLosses]{}, rules[kRules]{}, cells[kCells]{};
+
+    template <class Forward, class Backward>
+    constexpr void add(Activation activation, Forward forward, Backward backward) {
+        t.activate[static_cast<int>(activation)] = forward;
+        t.differentiate[static_cast<int>(activation)] = backward;
+        activations[static_cast<int>(activation)] = true;
+    }
+    template <template <class> class Function>
+    constexpr void add(Activation activation) {
+        add(activation, activate<T, Function>, differentiate<T, Function>);
+    }
+    constexpr void add(Loss loss, void (*kernel)(const LossRows<T>&)) {
+        t.loss[static_cast<int>(loss)] = kernel;
+        losses[static_cast<int>(loss)] = true;
+    }
+    template <class Move>
+    constexpr void add(Rule rule) {
+        t.update[static_cast<int>(rule)] = update<T, Move>;
+        rules[static_cast<int>(rule)] = true;
+    }
+    constexpr void add(Cell cell, void (*forward)(const CellForward<T>&),
+                       void (*backward)(const CellBackward<T>&)) {
+        t.cell_forward[static_cast<int>(cell)] = forward;
+        t.cell_backward[static_cast<int>(cell)] = backward;
+        cells[static_cast<int>(cell)] = true;
+    }
+};
 
 template <class T>
-constexpr KernelTable<T> make_table() {
-    KernelTable<T> t{};
+constexpr Filled<T> make_table() {
+    Filled<T> filled;
+    KernelTable<T>& t = filled.t;
     t.lanes = Simd<T>::lanes;
     t.panel = kPanel<T>;
     t.product = product<T, false>;
@@ -40,42 +69,39 @@ constexpr KernelTable<T> make_table() {
     t.sparse_outer = sparse_outer<T>;
     t.sparse_outer_narrow = sparse_outer_narrow<T>;
     t.column_sums = column_sums<T>;
-    add_activation<T, Logistic>(t, Activation::logistic);
-    add_activation<T, Tanh>(t, Activation::tanh);
-    add_activation<T, Relu>(t, Activation::relu);
-    add_activation<T, LeakyRelu>(t, Activation::leaky_relu);
-    add_activation<T, Elu>(t, Activation::elu);
-    add_activation<T, Selu>(t, Activation::selu);
-    add_activation<T, Gelu>(t, Activation::gelu);
-    add_activation<T, GeluTanh>(t, Activation::gelu_tanh);
-    add_activation<T, Silu>(t, Activation::silu);
-    add_activation<T, Mish>(t, Activation::mish);
-    add_activation<T, Softplus>(t, Activation::softplus);
-    add_activation<T, Softsign>(t, Activation::softsign);
-    add_activation<T, HardTanh>(t, Activation::hard_tanh);
+    filled.add(Activation::identity, activate_identity<T>, differentiate_identity<T>);
+    filled.template add<Logistic>(Activation::logistic);
+    filled.template add<Tanh>(Activation::tanh);
+    filled.template add<Relu>(Activation::relu);
+    filled.template add<LeakyRelu>(Activation::leaky_relu);
+    filled.template add<Elu>(Activation::elu);
+    filled.template add<Selu>(Activation::selu);
+    filled.template add<Gelu>(Activation::gelu);
+    filled.template add<GeluTanh>(Activation::gelu_tanh);
+    filled.template add<Silu>(Activation::silu);
+    filled.template add<Mish>(Activation::mish);
+    filled.template add<Softplus>(Activation::softplus);
+    filled.template add<Softsign>(Activation::softsign);
+    filled.template add<HardTanh>(Activation::hard_tanh);
     t.exponential = exponential<T>;
     t.softmax = softmax<T>;
     t.quantiles = quantiles<T>;
-    t.loss[static_cast<int>(Loss::cross_entropy)] = cross_entropy<T>;
-    t.loss[static_cast<int>(Loss::binary_cross_entropy)] = separable_loss<T, BinaryCrossEntropy<T>>;
-    t.loss[static_cast<int>(Loss::squared_error)] = separable_loss<T, SquaredError<T>>;
-    t.loss[static_cast<int>(Loss::poisson)] = separable_loss<T, Poisson<T>>;
-    t.loss[static_cast<int>(Loss::absolute_error)] = separable_loss<T, AbsoluteError<T>>;
-    t.loss[static_cast<int>(Loss::huber)] = separable_loss<T, Huber<T>>;
-    t.loss[static_cast<int>(Loss::quantile)] = quantile_loss<T>;
+    filled.add(Loss::cross_entropy, cross_entropy<T>);
+    filled.add(Loss::binary_cross_entropy, separable_loss<T, BinaryCrossEntropy<T>>);
+    filled.add(Loss::squared_error, separable_loss<T, SquaredError<T>>);
+    filled.add(Loss::poisson, separable_loss<T, Poisson<T>>);
+    filled.add(Loss::absolute_error, separable_loss<T, AbsoluteError<T>>);
+    filled.add(Loss::huber, separable_loss<T, Huber<T>>);
+    filled.add(Loss::quantile, quantile_loss<T>);
 #define GDFAST_ADD_RULE(kernel, Move, ...)                                                                \
     static_assert(Move<T>::states == states_of(Rule::kernel), "its row in rules.h names as many states"); \
-    t.update[static_cast<int>(Rule::kernel)] = update<T, Move<T>>;
+    filled.template add<Move<T>>(Rule::kernel);
     GDFAST_RULES(GDFAST_ADD_RULE)
 #undef GDFAST_ADD_RULE
-    t.cell_forward[static_cast<int>(Cell::elman_tanh)] = elman_forward<T, Tanh>;
-    t.cell_forward[static_cast<int>(Cell::elman_relu)] = elman_forward<T, Relu>;
-    t.cell_forward[static_cast<int>(Cell::gru)] = gru_forward<T>;
-    t.cell_forward[static_cast<int>(Cell::lstm)] = lstm_forward<T>;
-    t.cell_backward[static_cast<int>(Cell::elman_tanh)] = elman_backward<T, Tanh>;
-    t.cell_backward[static_cast<int>(Cell::elman_relu)] = elman_backward<T, Relu>;
-    t.cell_backward[static_cast<int>(Cell::gru)] = gru_backward<T>;
-    t.cell_backward[static_cast<int>(Cell::lstm)] = lstm_backward<T>;
+    filled.add(Cell::elman_tanh, elman_forward<T, Tanh>, elman_backward<T, Tanh>);
+    filled.add(Cell::elman_relu, elman_forward<T, Relu>, elman_backward<T, Relu>);
+    filled.add(Cell::gru, gru_forward<T>, gru_backward<T>);
+    filled.add(Cell::lstm, lstm_forward<T>, lstm_backward<T>);
     t.sum_squares = sum_squares<T>;
     t.norm = norm<T>;
     t.sum_magnitudes = sum_magnitudes<T>;
@@ -92,26 +118,28 @@ constexpr KernelTable<T> make_table() {
     t.drop_entries = drop_entries<T>;
     t.transpose = transpose<T>;
     t.gather = gather<T>;
-    return t;
+    return filled;
 }
 
-constexpr KernelTable<float> table_f32 = make_table<float>();
-constexpr KernelTable<double> table_f64 = make_table<double>();
-
-// A missing kernel is a compile-time error, not a null pointer at run time.
-template <class Kernel, int n>
-constexpr bool is_full(Kernel* const (&kernels)[n], int first = 0) {
-    for (int i = first; i < n; ++i)
-        if (!kernels[i]) return false;
+template <size_t n>
+constexpr bool all(const bool (&rows)[n]) {
+    for (bool row : rows)
+        if (!row) return false;
     return true;
 }
+
 template <class T>
-constexpr bool is_full(const KernelTable<T>& t) {
-    constexpr int after_identity = static_cast<int>(Activation::identity) + 1;
-    return is_full(t.activate, after_identity) && is_full(t.differentiate, after_identity) &&
-           is_full(t.loss) && is_full(t.update) && is_full(t.cell_forward) && is_full(t.cell_backward);
+constexpr KernelTable<T> full_table() {
+    constexpr Filled<T> filled = make_table<T>();
+    static_assert(all(filled.activations), "an activation has no kernels");
+    static_assert(all(filled.losses), "a loss has no kernel");
+    static_assert(all(filled.rules), "a rule has no kernel");
+    static_assert(all(filled.cells), "a cell has no kernels");
+    return filled.t;
 }
-static_assert(is_full(table_f32) && is_full(table_f64), "an activation, loss, rule or cell has no kernel");
+
+constexpr KernelTable<float> table_f32 = full_table<float>();
+constexpr KernelTable<double> table_f64 = full_table<double>();
 
 // Has enough independent chains to hide the latency of a fused multiply-add. Returns the operations.
 double fma_burst(int64_t repeats) {

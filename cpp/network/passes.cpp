@@ -54,15 +54,15 @@ void drop(const Workspace<T>& work, size_t layer, Range rows, int64_t j, const T
 }
 
 // Activation and dropout of one panel of hidden layer i. In: the pre-activations (normalised, in a normalised
-// layer), in derivative_inputs(i). Out: the inputs of layer i + 1.
+// layer), in for_derivative(i). Out: the inputs of layer i + 1.
 template <class T>
 void activate(const Layer& l, const Workspace<T>& work, size_t i, Range rows, int64_t j) {
     const KernelTable<T>& table = kernels<T>();
-    T* derivative_inputs = work.derivative_inputs(i).at(rows.first, j);
+    T* kept = work.for_derivative(i).at(rows.first, j);
     T* values = work.activations[i + 1].at(rows.first, j);
-    T* to = needs_pre_activation(l.activation.kind) ? values : derivative_inputs;
-    if (const auto f = table.activate[static_cast<int>(l.activation.kind)])
-        f(rows.count() * table.panel, derivative_inputs, to, static_cast<T>(l.activation.parameter));
+    T* to = derivative_from_sum(l.activation.kind) ? values : kept;
+    table.activate[static_cast<int>(l.activation.kind)](rows.count() * table.panel, kept, to,
+                                                        static_cast<T>(l.activation.parameter));
     if (work.dropout[i + 1].rate > 0) drop(work, i + 1, rows, j, to, values);
 }
 
@@ -72,7 +72,7 @@ void normalize(const Workspace<T>& work, size_t i, Range rows, int64_t j, const 
     const Norm<T>& norm = work.norms[i];
     const int64_t column = j * table.panel;
     table.normalize(rows.count(), z, norm.center.data() + column, norm.scale.data() + column,
-                    norm.shift.data() + column, work.derivative_inputs(i).at(rows.first, j));
+                    norm.shift.data() + column, work.for_derivative(i).at(rows.first, j));
 }
 
 // Replaces the deltas of layer i's normalised pre-activations by those of its pre-activations.
@@ -173,12 +173,12 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
         const ActivationFunction& activation = spec.layers[i - 1].activation;
         const auto differentiate = table.differentiate[static_cast<int>(activation.kind)];
         const int64_t stride = work.deltas[i].stride;
-        const T* derivative_inputs = work.derivative_inputs(i - 1).at(rows.first);
+        const T* kept = work.for_derivative(i - 1).at(rows.first);
         Product<T> p{};
         p.a = work.deltas[i].at(rows.first);
         p.a_stride = stride;
         p.c = work.deltas[i - 1].at(rows.first);
-        p.activated = derivative_inputs;
+        p.activated = kept;
         p.start = Start::zero;
         p.rows = rows.count();
         const bool fused = activation.kind == Activation::relu;
@@ -187,8 +187,8 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
             table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
             [&](int64_t j, T* panel) {
                 if (work.dropout[i].rate > 0) drop(work, i, rows, j, panel, panel);
-                if (differentiate && !fused)
-                    differentiate(rows.count() * P, derivative_inputs + j * stride, panel,
+                if (!fused)
+                    differentiate(rows.count() * P, kept + j * stride, panel,
                                   static_cast<T>(activation.parameter));
             },
             check);

@@ -130,12 +130,12 @@ void RecurrentWorkspace<T>::prepare(const RecurrentSpec& spec, const Parameters<
     for (size_t l = 0; l < layers.size(); ++l) {
         const int64_t elements = spec.gates() * spec.unit_panels(l) * P;
         const int64_t shift = spec.first_hidden_to_hidden() * spec.unit_panels(l) * P;
-        const T *ih = parameters.bias(spec.input_to_hidden(l)),
-                *hh = parameters.bias(spec.hidden_to_hidden(l));
+        const T *input = parameters.bias(spec.input_to_hidden(l)),
+                *hidden = parameters.bias(spec.hidden_to_hidden(l));
         T* bias = layers[l].bias.data();
-        std::copy_n(ih, elements, bias);
+        std::copy_n(input, elements, bias);
         for (int64_t e = 0; e < elements; ++e)
-            bias[shift + e] = shift + e < elements ? bias[shift + e] + hh[e] : hh[e];
+            bias[shift + e] = shift + e < elements ? bias[shift + e] + hidden[e] : hidden[e];
     }
 }
 
@@ -160,23 +160,23 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
     }
     for (size_t l = 0; l < spec.layers(); ++l) {
         RecurrentLayer<T>& layer = work.layers[l];
-        const Layer &ih = spec.input_to_hidden(l), &hh = spec.hidden_to_hidden(l);
+        const Layer &input = spec.input_to_hidden(l), &hidden = spec.hidden_to_hidden(l);
         const bool last = l + 1 == spec.layers();
         const int64_t units = spec.unit_panels(l);
 
         // The input-to-hidden products need no state: they are computed for all steps at once.
         for_runs(steps, block, active, [&](Range run) {
             in_blocks<T>(run, [&](Range part) {
-                if (check.after(part.count() * ih.in * ih.out)) return;
+                if (check.after(part.count() * input.in * input.out)) return;
                 const RowPanels<T>& inputs = work.inputs[2 * l];
                 Product<T> p = product_of<T>(inputs.at(part.first), inputs.stride, part.count(), P);
-                for (int64_t j = 0; j < ih.out_panels; ++j) {
-                    p.b = parameters.weight_panel(ih, j);
+                for (int64_t j = 0; j < input.out_panels; ++j) {
+                    p.b = parameters.weight_panel(input, j);
                     p.bias = layer.bias.data() + j * P;
                     p.c = layer.gates.at(part.first, j);
-                    p.columns = ih.columns(j, P);
+                    p.columns = input.columns(j, P);
                     p.start = Start::bias;
-                    multiply_panel(table, p, ih.in);
+                    multiply_panel(table, p, input.in);
                 }
             });
         });
@@ -184,7 +184,7 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
         for (int64_t t = block.first; t < block.last; ++t) {
             const StatePanels<T>&state = layer.state[t % 2], &next = layer.state[(t + 1) % 2];
             const Range sequences = active(t);
-            if (check.after(sequences.count() * hh.in * hh.out)) return;
+            if (check.after(sequences.count() * hidden.in * hidden.out)) return;
             const bool term = last && t >= terms.first && t < terms.last;
             const int64_t row = steps.row(t) + sequences.first;
             const int64_t head_row = term ? (t - terms.first) * steps.sequences + sequences.first : row;
@@ -195,12 +195,12 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
                     for (int64_t u = 0; u < units; ++u) {
                         for (int g = 0; g < spec.gates(); ++g) {
                             const int64_t j = g * units + u;
-                            p.b = parameters.weight_panel(hh, j);
+                            p.b = parameters.weight_panel(hidden, j);
                             p.bias = layer.bias.data() + (shift + j) * P;
                             p.c = layer.gates.at(r, shift + j);
-                            p.columns = hh.columns(j, P);
-                            p.start = shift + j < ih.out_panels ? Start::output : Start::bias;
-                            multiply_panel(table, p, hh.in);
+                            p.columns = hidden.columns(j, P);
+                            p.start = shift + j < input.out_panels ? Start::output : Start::bias;
+                            multiply_panel(table, p, hidden.in);
                         }
                         CellForward<T> step{};
                         for (int g = 0; g < spec.stored_gates(); ++g)
@@ -265,61 +265,61 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
 
     for (size_t l = spec.layers(); l-- > 0;) {
         RecurrentLayer<T>& layer = work.layers[l];
-        const Layer &ih = spec.input_to_hidden(l), &hh = spec.hidden_to_hidden(l);
+        const Layer &input = spec.input_to_hidden(l), &hidden = spec.hidden_to_hidden(l);
         const bool top = l + 1 == spec.layers();
         const int64_t units = spec.unit_panels(l);
-        const int64_t depth = hh.out_panels * P;  // each gate fills whole panels, with zeros
+        const int64_t depth = hidden.out_panels * P;  // each gate fills whole panels, with zeros
         for (int64_t u = 0; u < units; ++u) {
             std::fill_n(layer.d_state.at(group.first, u), group.count() * P, T(0));
             if (lstm) std::fill_n(layer.d_cell.at(group.first, u), group.count() * P, T(0));
         }
         for (int64_t t = last_step - 1; t >= first; --t) {
             const Range sequences = with_gradient(t);
-            if (check.after(sequences.count() * hh.in * hh.out)) return;
+            if (check.after(sequences.count() * hidden.in * hidden.out)) return;
             const bool term = top && t >= back.loss.first;
             const int64_t row = steps.row(t) + sequences.first;
             const int64_t head_row = term ? (t - back.loss.first) * steps.sequences + sequences.first : row;
-            in_blocks_of_both<T>(row, head_row, sequences.count(),
-                                 [&](int64_t r, int64_t head_r, int64_t count) {
-                                     const int64_t s = r - steps.row(t);
-                                     for (int64_t u = 0; u < units; ++u) {
-                                         CellBackward<T> step{};
-                                         for (int g = 0; g < spec.stored_gates(); ++g)
-                                             step.gate[g] = layer.gates.at(r, g * units + u);
-                                         for (int g = 0; g < spec.deltas(); ++g)
-                                             step.delta[g] = layer.deltas.at(r, g * units + u);
-                                         if (!top) step.d_output = layer.d_output.at(r, u);
-                                         if (term) step.d_output = layer.d_output.at(head_r, u);
-                                         step.dh = layer.d_state.at(s, u);
-                                         step.h = work.inputs[2 * l + 1].at(r, u);
-                                         if (lstm) step.dc = layer.d_cell.at(s, u);
-                                         if (lstm) step.c = layer.c.at(r, u);
-                                         step.n = count * P;
-                                         cell(step);
-                                     }
-                                     if (t == first) return;
-                                     const RowPanels<T>& deltas = work.deltas[2 * l + 1];
-                                     Product<T> p = product_of<T>(deltas.at(r), deltas.stride, count, P);
-                                     for (int64_t u = 0; u < units; ++u) {
-                                         p.b = parameters.transposed_panel(hh, u);
-                                         p.c = layer.d_state.at(s, u);
-                                         p.columns = static_cast<int>(std::min<int64_t>(P, hh.in - u * P));
-                                         // The state of a gru also enters h directly.
-                                         p.start = spec.cell == Cell::gru ? Start::output : Start::zero;
-                                         multiply_panel(table, p, depth);
-                                     }
-                                 });
+            in_blocks_of_both<T>(
+                row, head_row, sequences.count(), [&](int64_t r, int64_t head_r, int64_t count) {
+                    const int64_t s = r - steps.row(t);
+                    for (int64_t u = 0; u < units; ++u) {
+                        CellBackward<T> step{};
+                        for (int g = 0; g < spec.stored_gates(); ++g)
+                            step.gate[g] = layer.gates.at(r, g * units + u);
+                        for (int g = 0; g < spec.deltas(); ++g)
+                            step.delta[g] = layer.deltas.at(r, g * units + u);
+                        if (!top) step.d_output = layer.d_output.at(r, u);
+                        if (term) step.d_output = layer.d_output.at(head_r, u);
+                        step.dh = layer.d_state.at(s, u);
+                        step.h = work.inputs[2 * l + 1].at(r, u);
+                        if (lstm) step.dc = layer.d_cell.at(s, u);
+                        if (lstm) step.c = layer.c.at(r, u);
+                        step.n = count * P;
+                        cell(step);
+                    }
+                    if (t == first) return;
+                    const RowPanels<T>& deltas = work.deltas[2 * l + 1];
+                    Product<T> p = product_of<T>(deltas.at(r), deltas.stride, count, P);
+                    for (int64_t u = 0; u < units; ++u) {
+                        p.b = parameters.transposed_panel(hidden, u);
+                        p.c = layer.d_state.at(s, u);
+                        p.columns = static_cast<int>(std::min<int64_t>(P, hidden.in - u * P));
+                        // The state of a gru also enters h directly.
+                        p.start = spec.cell == Cell::gru ? Start::output : Start::zero;
+                        multiply_panel(table, p, depth);
+                    }
+                });
         }
         if (l > 0)
             for_runs(steps, {first, last_step}, with_gradient, [&](Range run) {
                 in_blocks<T>(run, [&](Range part) {
-                    if (check.after(part.count() * ih.in * ih.out)) return;
+                    if (check.after(part.count() * input.in * input.out)) return;
                     const RowPanels<T>&deltas = work.deltas[2 * l], &d_output = work.layers[l - 1].d_output;
                     Product<T> p = product_of<T>(deltas.at(part.first), deltas.stride, part.count(), P);
-                    for (int64_t j = 0; j < ih.in_panels; ++j) {
-                        p.b = parameters.transposed_panel(ih, j);
+                    for (int64_t j = 0; j < input.in_panels; ++j) {
+                        p.b = parameters.transposed_panel(input, j);
                         p.c = d_output.at(part.first, j);
-                        p.columns = static_cast<int>(std::min<int64_t>(P, ih.in - j * P));
+                        p.columns = static_cast<int>(std::min<int64_t>(P, input.in - j * P));
                         p.start = Start::zero;
                         multiply_panel(table, p, depth);
                     }
@@ -334,7 +334,7 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
             const int64_t row = steps.row(t);
             clear(layer.deltas, spec.deltas() * units, row + group.first, sequences.first - group.first, P);
             clear(layer.deltas, spec.deltas() * units, row + sequences.last, group.last - sequences.last, P);
-            clear(work.inputs[2 * l], ih.in_panels, row + active.last, group.last - active.last, P);
+            clear(work.inputs[2 * l], input.in_panels, row + active.last, group.last - active.last, P);
             clear(work.inputs[2 * l + 1], units, row + active.last, group.last - active.last, P);
         }
     }

@@ -113,11 +113,11 @@ public:
     // The memory in which layer i's pre-activations are computed; in the last layer, that of its deltas.
     const RowPanels<T>& pre_activations(size_t i) const {
         if (raw[i].stride) return raw[i];
-        return i + 1 < deltas.size() ? derivative_inputs(i) : deltas[i];
+        return i + 1 < deltas.size() ? for_derivative(i) : deltas[i];
     }
     // The values from which the derivative of hidden layer i's activation is computed. They are stored
     // apart from the inputs of layer i + 1 if those do not determine the derivative.
-    const RowPanels<T>& derivative_inputs(size_t i) const {
+    const RowPanels<T>& for_derivative(size_t i) const {
         return separate_[i].stride ? separate_[i] : activations[i + 1];
     }
 
@@ -151,7 +151,7 @@ private:
             activations.push_back(i > 0 ? RowPanels<T>(capacity, l.in_panels, P) : RowPanels<T>());
             deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
             const bool separate =
-                training && !last && (needs_pre_activation(l.activation.kind) || dropout[i + 1].rate > 0);
+                training && !last && (derivative_from_sum(l.activation.kind) || dropout[i + 1].rate > 0);
             separate_.push_back(separate ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
             raw.push_back(training && l.normalized ? RowPanels<T>(capacity, l.out_panels, P)
                                                    : RowPanels<T>());

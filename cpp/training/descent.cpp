@@ -155,7 +155,7 @@ void Descent<T>::sum(int64_t unit, int thread, const Factors<T>& factors) {
     sum_strip(spec_, factors, strip, gradient, check);
     Sums sums{};
     for_pieces(spec_, parameters_, strip, gradient, [&](const GradientPiece<T>& piece) {
-        penalize(piece, sums);
+        if (!plain_ || l2_ > 0) penalize(piece, sums);
         if (!plain_ && !epoch_.on_gradient) measure(piece, sums);
         if (!moves_apart_) apply(piece, thread, sums);
     });
@@ -280,6 +280,8 @@ double Descent<T>::penalty() const {
         squares += s.squares;
         magnitudes += s.magnitudes;
     }
+    // Without a penalty squares beyond all numbers must not count, times zero.
+    if (!(options_.alpha > 0)) return 0;
     return options_.alpha * (0.5 * (1 - options_.l1_ratio) * squares + options_.l1_ratio * magnitudes);
 }
 

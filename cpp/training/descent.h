@@ -45,8 +45,9 @@ struct EpochOptions {
     int first_layer = 0;
     // The gradient's place: called in every step when the whole gradient of the mean loss has been summed,
     // with its penalty, and before anything else is done to it. Descent::get_gradient() and set_gradient()
-    // look at it and replace it. Called on the thread that runs the epoch, outside of parallel regions; if it
-    // throws, the step is given up and the epoch ends.
+    // look at it and replace it. (One that changes nothing changes no bit, but for one rounding where both
+    // `alpha` and the rule's own coupled decay shrink the weights.) Called on the thread that runs the epoch,
+    // outside of parallel regions; if it throws, the step is given up and the epoch ends.
     std::function<void()> on_gradient;
 };
 

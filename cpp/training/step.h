@@ -56,7 +56,9 @@ public:
 
 protected:
     explicit FirstHalf(Factors<T> factors) : factors_(std::move(factors)) {}
-    void set_rows(int64_t rows) { factors_.rows.assign(factors_.rows.size(), rows); }
+    void set_rows(int64_t rows) {
+        for (int64_t& of_layer : factors_.rows) of_layer = rows;
+    }
 
     Step step_{0, 0, 0};
     Factors<T> factors_;

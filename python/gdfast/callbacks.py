@@ -24,10 +24,11 @@ arrays ``"coefs_"`` and ``"intercepts_"`` and, with batch normalisation, ``"bn_g
 Limits (``clip_norm`` and its kin), noise and the rule act on what callbacks leave there. The arrays are valid
 during the call only; ``est`` has the weights with which the epoch began.
 
-Whenever another method of a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of that
-moment: it may predict with ``est``, save it, or edit the weights, and training goes on from what it leaves.
-(lbfgs and annealing keep to their own path.) An exception in a callback ends the fit; the weights are those of
-the last whole epoch or, with a validation set, the best, and before the first step the estimator is as it was.
+Whenever another method of a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of
+that moment: it may predict with ``est``, save it, or edit the weights, and training goes on from what it
+leaves. (lbfgs and annealing keep to their own path.) An exception in a callback ends the fit; the weights are
+those of the last whole epoch or, with a validation set, the best. Before the first step the estimator is as
+it was before the fit.
 
 Examples
 --------

@@ -2,6 +2,7 @@
 // ThreadSanitizer is to see here. That the numbers are right is for the Python tests.
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include "check.h"
 #include "kernels/dispatch.h"
@@ -17,6 +18,7 @@ struct Problem {
     std::vector<double> dropout;
     DescentOptions options;
     bool sparse = false;
+    bool looked_at = false;  // whether there is somebody at the gradient's place
 };
 
 constexpr int64_t kRows = 150, kBatch = 64;
@@ -87,10 +89,29 @@ std::vector<std::vector<T>> trained(const Problem& problem, int threads) {
     trainer.load(plain);
     const double rate = 0.01;
     std::vector<T> losses;
-    for (int epoch = 0; epoch < 10; ++epoch) {
-        const EpochOptions options{{&rate, 1}, thread_limit(threads), 0, {}};
-        losses.push_back(static_cast<T>(trainer.run(data, options).loss));
+    std::vector<std::vector<T>> copies = arrays;
+    PlainArrays<T> gradient;
+    for (size_t i = 0; i < layers; ++i) {
+        size_t k = 6 * i;
+        for (auto* list : {&gradient.coefs, &gradient.intercepts, &gradient.gammas, &gradient.betas})
+            list->push_back(copies[k++].data());
     }
+    const std::thread::id caller = std::this_thread::get_id();
+    int64_t calls = 0, steps = 0;
+    const auto look = [&] {
+        CHECK(std::this_thread::get_id() == caller);
+        ++calls;
+        trainer.descent.get_gradient(gradient);
+        trainer.descent.set_gradient(gradient);
+    };
+    for (int epoch = 0; epoch < 10; ++epoch) {
+        EpochOptions options{{&rate, 1}, thread_limit(threads), 0, {}};
+        if (problem.looked_at) options.on_gradient = look;
+        const EpochResult result = trainer.run(data, options);
+        losses.push_back(static_cast<T>(result.loss));
+        steps += result.steps;
+    }
+    CHECK(calls == (problem.looked_at ? steps : 0));
     CHECK(trainer.finite());
     CHECK(losses.back() < losses.front());
     trainer.save(plain);
@@ -103,6 +124,11 @@ void check_bits(Problem problem) {
     const auto narrow = trained<float>(problem, 1);
     const auto wide = trained<double>(problem, 1);
     for (int threads : {2, 5}) {
+        CHECK(trained<float>(problem, threads) == narrow);
+        CHECK(trained<double>(problem, threads) == wide);
+    }
+    problem.looked_at = true;
+    for (int threads : {1, 3}) {
         CHECK(trained<float>(problem, threads) == narrow);
         CHECK(trained<double>(problem, threads) == wide);
     }

@@ -1,6 +1,6 @@
 """Ctrl-C by real signals to a process of its own: long calls end within a tenth of a second.
 
-`pytest -m slow -s tests/test_ctrl_c.py` prints the latencies.
+`pytest -m slow -s tests/estimators/test_ctrl_c.py` prints the latencies.
 """
 
 from __future__ import annotations

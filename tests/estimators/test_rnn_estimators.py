@@ -12,9 +12,9 @@ import pytest
 from gdfast import RNNClassifier, RNNRegressor, optim, schedules
 from numpy.typing import NDArray
 from problems import same_bits
+from processes import in_process
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from test_threads import in_process
 
 Array = NDArray[Any]
 

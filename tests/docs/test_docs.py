@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {path.name: re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
          for path in sorted(DOCS.glob("*.md"))}  # fmt: skip
 # Some of its programs need libraries that are not installed: test_callbacks_page.py runs them with stand-ins.

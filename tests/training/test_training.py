@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from gdfast import _core
 from numpy.typing import NDArray
 from problems import (
     ACTIVATIONS,
@@ -22,59 +21,17 @@ from problems import (
     problem,
     same_bits,
 )
-from rule_variants import VARIANTS
+from runs import ALL_RULES, BATCH, MORE_RULES, RULES, Run
 
 Array = NDArray[Any]
 
-# scikit-learn's variants by scikit-learn's names, and all others by torch's; the learning rate.
-RULES: dict[str, tuple[str, dict[str, Any], float]] = {
-    "sgd": ("sgd", {"momentum": 0.0, "nesterov": 0}, 0.1),
-    "momentum": ("sgd", {"momentum": 0.9, "nesterov": 0}, 0.1),
-    "nesterov": ("sgd", {"momentum": 0.9, "nesterov": 1}, 0.1),
-    "adam": ("adam", {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, 0.01),
-}
-MORE_RULES = {f"optim {name}": (*rule._rule(), rule.lr) for name, rule in VARIANTS.items()}
-ALL_RULES = {**RULES, **MORE_RULES}
-
 # 23 rows in batches of 5: the last has 3. Two epochs are ten steps.
-ROWS, BATCH, EPOCHS = 23, 5, 2
+ROWS, EPOCHS = 23, 2
 
 # In float64 ten steps keep twelve digits of every array. In float32 one step loses a few eps in each
 # gradient, and Adam divides by gradients' sizes, so that the relative error of a small one becomes an error
 # of a whole step: ten steps of 0.01 beside weights of size 0.3 leave about 1e-4.
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-4}
-
-
-def copies(p: Problem) -> tuple[list[Array], list[Array]]:
-    return [c.copy() for c in p.coefs], [b.copy() for b in p.intercepts]
-
-
-class Run:
-    """A trainer with the arrays that it trains."""
-
-    def __init__(self, p: Problem, rule: str, *, kind: Any = None, **options: Any) -> None:
-        self.coefs, self.intercepts = copies(p)
-        self.p = p
-        name, params, self.learning_rate = ALL_RULES[rule]
-        options = {"batch_size": BATCH, **options}
-        self.trainer = (kind or _core.Trainer)(
-            self.coefs, self.intercepts, p.activations, p.loss, rule=name, rule_params=params, **options
-        )
-
-    @property
-    def arrays(self) -> list[Array]:
-        return [*self.coefs, *self.intercepts]
-
-    def epoch(
-        self, order: Array | None = None, X: Any = None, learning_rate: float | None = None
-    ) -> tuple[float, bool]:
-        return self.trainer.run_epoch(
-            self.p.X if X is None else X,
-            self.p.y,
-            order,
-            self.p.sample_weight,
-            learning_rate=self.learning_rate if learning_rate is None else learning_rate,
-        )
 
 
 def orders(n: int = ROWS, epochs: int = EPOCHS) -> list[Array]:

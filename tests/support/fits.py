@@ -1,11 +1,17 @@
-"""What tests of the estimators share: both kinds, data for either, and a model's weights."""
+"""What tests of the estimators share: both kinds, data for either, a model's weights, and Ctrl-C."""
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gdfast
 import numpy as np
+import pytest
 
 KINDS = {"classifier": gdfast.MLPClassifier, "regressor": gdfast.MLPRegressor}
 
@@ -32,3 +38,16 @@ def assert_same_bits(left: list[np.ndarray], right: list[np.ndarray]) -> None:
     for a, b in zip(left, right, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
+
+
+@contextmanager
+def ctrl_c_soon() -> Iterator[None]:
+    """Ctrl-C after a while, and the warning that has to come of it."""
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
+            yield
+    finally:
+        timer.cancel()
+        timer.join()

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import gdfast
 import numpy as np
 import pytest
-from fits import KINDS, assert_same_bits, make, parameters
+from fits import KINDS, assert_same_bits, ctrl_c_soon, make, parameters
 from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -228,19 +223,6 @@ def test_weights_that_are_not_finite_do_not_pass(solver: str, kind: Any) -> None
     estimator.coefs_[0][0, 0] = np.nan
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         estimator.fit(X, y)
-
-
-@contextmanager
-def ctrl_c_soon() -> Iterator[None]:
-    """Ctrl-C after a while, and the warning that has to come of it."""
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
-            yield
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -491,3 +491,14 @@ def test_poissons_validation_loss_of_predictions_at_both_ends(dtype: type) -> No
 def test_time_stamps_and_prices_in_cents_have_a_slope(name: str, dtype: type) -> None:
     for z in {np.float64: (1e3, 1e14, 1.7e18, 1e30, 1e200), np.float32: (1e3, 1e18, 1e20)}[dtype]:
         assert slope(name, z, dtype) == pytest.approx(SCALE if name == "selu" else 1.0, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs", "annealing"])
+def test_without_a_penalty_large_weights_have_a_loss(solver: str) -> None:
+    X, y = np.full((50, 1), 1e-30, np.float32), np.full(50, 1e15, np.float32)
+    start = [np.full((1, 1), 1e20, np.float32)]  # whose square is infinite in float32
+    est = gdfast.MLPRegressor(
+        hidden_layer_sizes=(), solver=solver, alpha=0, max_iter=3, coefs_init=start, random_state=0
+    ).fit(X, y)
+    assert np.isfinite(est.loss_)

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from builds import needs_threads
 from gdfast import _core
 from problems import problem
-from test_training import Run
-
-# Large enough that a second thread pays.
-LARGE = problem("squared_error", [64, 256, 256, 3], 512)
-
-
-def in_process(code: str, **environment: str) -> str:
-    # Without what an outer run may have set, but for what is asked for.
-    inherited = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "GDFAST_FORCE_THREADS")}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
+from processes import in_process
+from runs import LARGE, Run
 
 THREADS = """
-from test_threads import LARGE
-from test_training import Run
+from runs import LARGE, Run
 print(Run(LARGE, "adam", batch_size=512).trainer.n_threads)
 """
 
@@ -53,7 +33,7 @@ def test_threads_follow_threadpoolctl() -> None:
 def test_a_small_network_trains_on_one_thread() -> None:
     assert (
         in_process(
-            "from problems import problem; from test_training import Run;"
+            "from problems import problem; from runs import Run;"
             "print(Run(problem('squared_error', [8, 16, 1], 32), 'adam', batch_size=32).trainer.n_threads)",
             OMP_NUM_THREADS="4",
         )
@@ -63,8 +43,7 @@ def test_a_small_network_trains_on_one_thread() -> None:
 
 FORK = """
 import os, sys
-from test_threads import LARGE
-from test_training import Run
+from runs import LARGE, Run
 run = Run(LARGE, "adam", batch_size=256)
 run.epoch()  # opens a parallel region
 child = os.fork()

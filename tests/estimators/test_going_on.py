@@ -9,10 +9,9 @@ from typing import Any
 import gdfast
 import numpy as np
 import pytest
-from fits import KINDS, assert_same_bits, make, parameters
+from fits import KINDS, assert_same_bits, ctrl_c_soon, make, parameters
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
-from test_stopping import ctrl_c_soon
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
