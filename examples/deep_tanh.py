@@ -1,9 +1,9 @@
-"""Twenty layers of tanh, badly initialised: gradients that vanish, gradients that explode, and what helps.
+"""Twenty layers of tanh, badly initialised: vanishing gradients, exploding gradients, and remedies.
 
-Run with ``python examples/deep_tanh.py``. It trains the same deep network on handwritten digits from weights
-that are too small and from weights that are too large, plainly and with one remedy at a time, and prints
-where each one ends. With ``--plot deep_tanh.png`` it draws the gradients of every layer and the loss curves,
-too (matplotlib has to be installed).
+Run with ``python examples/deep_tanh.py``. It trains the same deep network on handwritten digits from initial
+weights that are too small or too large, without a remedy and with one remedy at a time, and prints the final
+accuracies. With ``--plot deep_tanh.png`` it also plots the gradients of every layer and the loss curves (this
+requires matplotlib).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PLAIN: Mapping[str, Any] = {
     "alpha": 0.0,
     "batch_size": 100,
 }
-# A layer of 50 units keeps the size of what goes through it at a standard deviation of 1 / sqrt(50) = 0.14.
+# A layer of 50 units preserves the scale of its inputs at a standard deviation of 1 / sqrt(50) = 0.14.
 STARTS: Mapping[str, Any] = {
     "too small": ("normal", 0.08),
     "too large": ("normal", 0.3),
@@ -69,7 +69,7 @@ def outcome(data: Data, epochs: int, seeds: int, **arguments: Any) -> Outcome:
     X_train, X_test, y_train, y_test = data
     found = []
     for seed in range(seeds):
-        # No epoch is the last for want of progress: a curve that lies flat is what is to be seen.
+        # Training does not stop for lack of progress: the plot is to show flat curves.
         clf = MLPClassifier(
             **{**PLAIN, **arguments}, max_iter=epochs, n_iter_no_change=epochs, random_state=seed
         )
@@ -80,7 +80,7 @@ def outcome(data: Data, epochs: int, seeds: int, **arguments: Any) -> Outcome:
 
 
 def gradients_at(init: Any, data: Data) -> list[float]:
-    """The norm of each layer's gradient where training begins: steps of next to nothing stay there."""
+    """The gradient norm of each layer at the initial weights, which tiny steps leave almost unchanged."""
     clf = MLPClassifier(
         **{**PLAIN, "init": init, "learning_rate_init": 1e-12},
         max_iter=1,
@@ -99,8 +99,8 @@ def draw(path: str, outcomes: Mapping[str, Mapping[str, Outcome]], data: Data) -
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    # Okabe and Ito's colours, a family of remedies each, and within a family a dashed line, so that neither
-    # colour alone nor line alone has to tell.
+    # Okabe and Ito's colours, one for each family of remedies, and dashed lines within a family, so that
+    # curves differ in colour or in line style.
     black, orange, sky, green, blue, red = "#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00"
     colors = [black, orange, orange, sky, sky, green, green, red, blue]
     dashes = ["-", "-", "--", "-", "--", "-", "--", "-", "-"]
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60, help="of every fit")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each kind, of which the median counts")
     options = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed, by intention
+    warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed on purpose
 
     data = digits()
     outcomes: dict[str, dict[str, Outcome]] = {}

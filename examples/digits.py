@@ -1,8 +1,8 @@
-"""Handwritten digits: a pipeline with a scaler and a network, beside scikit-learn's own network.
+"""Handwritten digits: a pipeline with a scaler and a network, compared with scikit-learn's network.
 
 Run with ``python examples/digits.py``. It prints the loss of every epoch while it trains, then the accuracy
 on held-out images and the time that both libraries take for the same fit, and writes the loss curve to
-``digits_loss.png`` (or the path given) where matplotlib is installed.
+``digits_loss.png`` (or the path given) if matplotlib is installed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(image: str = "digits_loss.png") -> None:
         X.astype(np.float32), y, test_size=0.25, stratify=y, random_state=0
     )
 
-    # Printing is left on for gdfast alone: that can only make the comparison worse for it.
+    # Only gdfast prints its losses, which can only be a disadvantage in the comparison.
     ours = make_pipeline(StandardScaler(), gdfast.MLPClassifier(**ARGUMENTS, verbose=True))
     theirs = make_pipeline(StandardScaler(), SklearnMLPClassifier(**ARGUMENTS))
     our_time = timed_fit(ours, X_train, y_train)

@@ -1,8 +1,8 @@
-"""The same search over both libraries: one import is all that differs.
+"""The same search over both libraries, which differs in one import only.
 
-Run with ``python examples/drop_in.py``. It searches for a network that knows three kinds of wine, once with
-scikit-learn's ``MLPClassifier`` and once with gdfast's, by the same grid, and prints the scores and the time
-that each takes.
+Run with ``python examples/drop_in.py``. It searches for a network that classifies three kinds of wine, once
+with scikit-learn's ``MLPClassifier`` and once with gdfast's, by the same grid, and prints the scores and the
+time that each takes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GRID = {
 
 
 def search(classifier: Any) -> GridSearchCV:
-    """Nothing here knows which library the classifier is from."""
+    """The same search for the classifier of either library."""
     return GridSearchCV(make_pipeline(StandardScaler(), classifier), GRID, cv=3, n_jobs=1)
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     X, y = load_wine(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
     arguments = {"learning_rate_init": 0.01, "batch_size": 32, "max_iter": 60, "random_state": 0}
-    warnings.simplefilter("ignore", ConvergenceWarning)  # a search compares runs that are cut short
+    warnings.simplefilter("ignore", ConvergenceWarning)  # a search compares short runs
 
     seconds = {}
     for name, library in (("scikit-learn", sklearn.neural_network), ("gdfast", gdfast)):

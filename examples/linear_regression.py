@@ -1,7 +1,7 @@
-"""y = 2x, learned from four points by the chain rule: gradient descent with nothing around it.
+"""Learn y = 2x from four points by plain gradient descent.
 
 Run with ``python examples/linear_regression.py``. The model is one weight and one bias, y = w x + b; each
-step asks for the loss and its gradient and moves both a little against it.
+step computes the loss and its gradient and moves both parameters against it.
 """
 
 from __future__ import annotations

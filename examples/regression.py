@@ -1,7 +1,7 @@
-"""Progression of diabetes from ten measurements: a network whose targets are scaled too.
+"""Progression of diabetes from ten measurements: a network with scaled targets.
 
 Run with ``python examples/regression.py``. It prints the held-out R2 score of a linear model, of gdfast and
-of scikit-learn's own network, and the time that each takes.
+of scikit-learn's network, and the time that each takes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
         "scikit-learn": SklearnMLPRegressor(**ARGUMENTS),
     }
     for name, regressor in regressors.items():
-        # The scale of y matters as much as that of X: a network begins with outputs near 0.
+        # The scale of y matters as much as that of X: the initial outputs of a network are near 0.
         model = TransformedTargetRegressor(
             make_pipeline(StandardScaler(), regressor), transformer=StandardScaler()
         )

@@ -1,8 +1,9 @@
-"""A real series: next month's sunspots, by a recurrent network and truncated backpropagation through time.
+"""Forecast next month's sunspots by a recurrent network and truncated backpropagation through time.
 
-Run with ``python examples/sunspots.py``. It learns from 1749-1932 as one series, in blocks of 50 months whose
-gradients reach back over 100, goes on from the state in which that series ends, and is judged on 1932-1983
-beside the forecast that next month will be like this one. The data (examples/data) are monthly means.
+Run with ``python examples/sunspots.py``. It trains on 1749-1932 as one series, in blocks of 50 months with
+gradients that reach back over 100, continues from the final state of that series, and compares the forecast
+for 1932-1983 with the naive forecast that next month equals this month. The data (examples/data) are monthly
+means.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MONTHS = 2200  # to train on
 
 def main() -> None:
     spots = np.genfromtxt(DATA, delimiter=",", skip_header=1, usecols=1, encoding="utf-8")
-    # The spread grows with the mean: roots have about the same everywhere.
+    # The variance grows with the mean; that of the square roots is about constant.
     roots = np.sqrt(spots)
     mean, spread = roots[:MONTHS].mean(), roots[:MONTHS].std()
     series = ((roots - mean) / spread)[np.newaxis, :, np.newaxis]  # one sequence of one feature
@@ -38,7 +39,7 @@ def main() -> None:
         random_state=0,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # sixty epochs are what was asked for
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
         net.fit(X[:, :MONTHS], change[:, :MONTHS])
 
     _, state = net.predict(X[:, :MONTHS], return_state=True)

@@ -11,15 +11,21 @@ namespace gdfast {
 namespace {
 
 // Calls visit(plain row-major pointer, panel pointer, count) for every run that is contiguous in both, and
-// begin_panel() before the runs of each panel.
+// begin_block() before the runs of each block of rows. A block is small enough to stay in the caches while
+// all panels read or write it.
 template <class Plain, class T, class Visit, class Begin>
-void for_runs(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit, Begin begin_panel) {
+void for_runs(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit, Begin begin_block) {
+    constexpr int64_t rows = 64;
     const int P = spec.panel;
-    for (int64_t j = 0; j < l.out_panels; ++j) {
-        const int64_t first = l.column(j, P), count = l.columns(j, P);
-        T* panel = panels + j * l.weight_panel(P);
-        begin_panel();
-        for (int64_t k = 0; k < l.in; ++k) visit(plain + k * l.out + first, panel + k * P, count);
+    for (int64_t first_row = 0; first_row < l.in; first_row += rows) {
+        begin_block();
+        const int64_t last_row = std::min(first_row + rows, l.in);
+        for (int64_t j = 0; j < l.out_panels; ++j) {
+            const int64_t first = l.column(j, P), count = l.columns(j, P);
+            T* panel = panels + j * l.weight_panel(P);
+            for (int64_t k = first_row; k < last_row; ++k)
+                visit(plain + k * l.out + first, panel + k * P, count);
+        }
     }
 }
 
@@ -39,11 +45,11 @@ void for_biases(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit
 }
 
 template <class Plain, class T, class Visit, class Begin>
-void for_weights(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit, Begin begin_panel) {
+void for_weights(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit, Begin begin_block) {
     if (l.narrow)
         for_narrow(spec, l, plain, panels, visit);
     else
-        for_runs(spec, l, plain, panels, visit, begin_panel);
+        for_runs(spec, l, plain, panels, visit, begin_block);
 }
 
 }  // namespace

@@ -1,14 +1,14 @@
-"""Gradient descent for multilayer perceptrons, as fast as your CPU goes.
+"""Fast gradient descent for multilayer perceptrons and recurrent networks on the CPU.
 
-``MLPClassifier`` and ``MLPRegressor`` are scikit-learn's, by name, argument and result;
-``RNNClassifier`` and ``RNNRegressor`` are their likes for sequences;
-``gdfast.kernels`` is the arithmetic beneath them over plain NumPy arrays, ``gdfast.optim`` the optimizer
-rules, ``gdfast.schedules`` the learning-rate schedules, and ``gdfast.minimize`` minimizes your own functions.
-``gdfast.callbacks`` is what estimators call in the course of a fit; ``LossCurveDisplay`` and
-``GradientNormDisplay`` are pictures of it.
+``MLPClassifier`` and ``MLPRegressor`` have the names, arguments and results of scikit-learn's estimators;
+``RNNClassifier`` and ``RNNRegressor`` are recurrent networks for sequences. ``gdfast.kernels`` has the
+forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` the optimizers,
+``gdfast.schedules`` the learning-rate schedules; ``gdfast.minimize`` minimizes any function.
+``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay`` and ``GradientNormDisplay`` plot a
+fit.
 
-Importing gdfast loads NumPy and the compiled core and nothing else: scikit-learn comes in with the first
-estimator that is touched.
+Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
+accessed.
 
 Examples
 --------
@@ -48,7 +48,7 @@ __all__ = [
     "schedules",
 ]
 
-# What a name is imported from when it is first touched; a module's own name gives the module.
+# The module of each name, imported on first access; a module's own name gives the module.
 _HOMES = {
     "GradientNormDisplay": "gdfast._displays",
     "LossCurveDisplay": "gdfast._displays",
@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'gdfast' has no attribute {name!r}")
     home = import_module(_HOMES[name])
     value = home if _HOMES[name] == f"gdfast.{name}" else getattr(home, name)
-    globals()[name] = value  # the next access does not come here
+    globals()[name] = value  # later accesses do not call __getattr__
     return value
 
 

@@ -1,4 +1,4 @@
-"""``python -m gdfast``: what a bug report needs."""
+"""``python -m gdfast``: print the information for a bug report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated annealing of a vector: a random walk that accepts what is worse less and less often."""
+"""Simulated annealing of a vector."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ Vector: TypeAlias = NDArray[Any]
 COOLINGS = ("geometric", "linear", "logarithmic")
 
 ACCEPTED = 0.25  # between 0.44, best in one dimension, and 0.23, best in many (Roberts et al. 1997)
-# Times step_size. Where a bounded function is flat everything is accepted, and x would get lost.
+# Maximum scale, in units of step_size: where a function is flat, every proposal is accepted and the scale
+# grows.
 LARGEST = 10.0
-# Times in a walk that it goes on from the best point: it may have left that valley for a worse one.
+# Number of restarts from the best point, which the walk may have left for a worse local minimum.
 RETURNS = 30
 
 
 @dataclass
 class Annealed:
-    """Where a walk ended.
+    """The result of annealing.
 
     Attributes
     ----------
     x : array of shape (n,)
-        The best point of all.
+        The best point.
     energy : float
         Its energy.
     steps : int
-        Proposals made.
+        Number of proposals.
     evaluations : int
-        Calls of the energy.
+        Number of evaluations of the energy.
     stopped : bool
         Whether the callback ended the walk.
     """
@@ -47,10 +48,11 @@ class Annealed:
 
 
 def temperature(cooling: str, hot: float, cold: float, part: float, step: int) -> float:
-    """At a ``step`` (from 0) which is ``part`` of the way.
+    """The temperature at a ``step`` (from 0), which is the fraction ``part`` of all steps.
 
-    Geometric falls by the same factor and linear by the same amount in every step; logarithmic is slow
-    enough for the proof of convergence (Hajek 1988, theorem 1), and for little else.
+    Geometric cooling decreases by the same factor in every step, linear cooling by the same amount.
+    Logarithmic cooling satisfies the condition of the convergence proof (Hajek 1988, theorem 1), but is very
+    slow in practice.
     """
     if cooling == "geometric":
         return hot * float((cold / hot) ** part)
@@ -72,34 +74,34 @@ def anneal(
     project: Callable[[Vector], Vector] | None = None,
     callback: Callable[[int, Vector, float], bool] | None = None,
 ) -> Annealed:
-    """Walk from ``x`` to where the energy is low.
+    """Minimize an energy by simulated annealing, starting from ``x``.
 
     A proposal adds to ``x`` a normal vector times a length whose distribution is Cauchy's, so that long jumps
-    never die out (Szu and Hartley 1987). It is accepted if its energy is lower, and with probability
-    ``exp(-rise / temperature)`` if it is higher (Metropolis et al. 1953); now and then the walk goes on
-    from the best point so far. The lengths adapt so that a quarter of the proposals is accepted, whatever
-    the temperature and the number of dimensions.
+    remain possible (Szu and Hartley 1987). It is accepted if its energy is lower, and with probability
+    ``exp(-rise / temperature)`` if it is higher (Metropolis et al. 1953); the walk restarts thirty times from
+    the best point so far. The lengths adapt so that a quarter of the proposals is accepted, whatever the
+    temperature and the number of dimensions.
 
     Parameters
     ----------
     energy : callable
-        Of an array like ``x``, which it must not change; NaN is worse than anything.
+        A function of an array like ``x``, which it must not change; NaN counts as infinity.
     x : array of shape (n,), float32 or float64
-        The beginning; not changed.
+        Initial point; not changed.
     rng : numpy.random.Generator
     max_evaluations : int
-        How often the energy may be asked for.
+        Maximum number of evaluations of the energy.
     cooling : {"geometric", "linear", "logarithmic"}, default="geometric"
-        How the temperature falls.
+        How the temperature decreases.
     initial_temp : float, default=None
-        None: the median rise or fall of first proposals, of which a hundredth of all evaluations is made to
-        find it (200 at most).
+        None uses the median absolute change of the energy over initial proposals, which take a hundredth of
+        all evaluations (at most 200).
     final_temp : float, default=None
-        None: a millionth of the first. Logarithmic cooling has none.
+        None uses a millionth of the initial temperature. Not used by logarithmic cooling.
     step_size : float or array of shape (n,), default=1.0
-        The scale of the first proposals; no later one is more than ten times as large.
+        Scale of the first proposals; later scales are at most ten times as large.
     project : callable, default=None
-        Puts a proposal back to where it may be.
+        Projects a proposal onto the feasible set.
     callback : callable, default=None
         Called as ``callback(step, best, best_energy)`` after every proposal; True ends the walk.
 
@@ -152,7 +154,7 @@ def anneal(
             proposal = project(proposal)
         value = _worst_if_nan(energy(proposal))
         rise = value - here
-        # Nothing rises from infinity to infinity: inf - inf is NaN, which is never accepted.
+        # inf - inf is NaN, which is never accepted.
         accepted = rise <= 0 or moves.luck() < math.exp(-rise / heat)
         if accepted:
             x, here = proposal, value
@@ -171,7 +173,7 @@ def _worst_if_nan(value: float) -> float:
 
 
 class _Moves:
-    """Random vectors and numbers, drawn many at a time."""
+    """Random vectors and numbers, drawn in blocks."""
 
     def __init__(self, rng: np.random.Generator, n: int, dtype: Any) -> None:
         self.rng, self.n, self.dtype = rng, n, dtype

@@ -1,4 +1,4 @@
-"""What hyper-parameters may be: each check raises an error that names the argument."""
+"""Checks of hyper-parameters; each raises an error that names the argument."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-# Made once: the bare functions of the rules take some microseconds in all.
+# Created once: an update function takes only some microseconds.
 _NUMBERS = float | int | np.floating | np.integer
 _FLAGS = bool | np.bool_
 
@@ -34,12 +34,12 @@ def _is_finite(name: str, number: float) -> bool:
         raise TypeError(f"{name} must be a number, got {type(number).__name__}")
     try:
         return math.isfinite(number)
-    except OverflowError:  # an integer beyond all floats
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def one_rate(lr: Any) -> Any:
-    """The number in an array of one element, as a schedule's rates may be; all else unchecked, as it is."""
+    """The number in an array of one element, as a schedule may return; anything else unchanged."""
     return lr.item() if isinstance(lr, np.ndarray) and lr.size == 1 else lr
 
 
@@ -50,7 +50,7 @@ def check_positive(name: str, number: float) -> None:
 
 
 def check_share(name: str, share: float) -> None:
-    """The part of a moving average that stays: at least 0, less than 1."""
+    """Check a decay rate: at least 0, less than 1."""
     check_not_negative(name, share)
     if share >= 1:
         raise ValueError(f"{name} must be below 1, got {share}")

@@ -14,7 +14,7 @@ _Matrix: TypeAlias = _Floats | tuple[_Floats, _Indices, _Indices]  # dense, or C
 _Activation: TypeAlias = str | tuple[str, float]
 _Loss: TypeAlias = str | tuple[str, Sequence[float]]
 
-# gamma, beta, mean, variance of one hidden layer; a None instead where it is not normalised
+# gamma, beta, mean, variance of one hidden layer; None instead if it is not normalised
 _Norm: TypeAlias = tuple[_Floats, _Floats, _Floats, _Floats]
 
 class _Records(TypedDict):  # one number per layer: the mean over the last epoch's steps
@@ -24,7 +24,7 @@ class _Records(TypedDict):  # one number per layer: the mean over the last epoch
 
 class _OptimizerState(TypedDict):
     step: int
-    slots: dict[str, list[NDArray[Any]]]  # by the rule's names of them, such as "m" and "v"
+    slots: dict[str, list[NDArray[Any]]]  # by name, such as "m" and "v"
 
 class _TrainerState(_OptimizerState):  # coefs' arrays first, then intercepts', then each (gamma, beta)
     norms: NotRequired[list[float]]  # with clip_norm="auto": of the latest steps
@@ -38,16 +38,16 @@ class _StepArguments(TypedDict, total=False):
     clip_norm: float | Literal["auto"] | None
     clip_layer_norm: float | None
     gradient_noise: float  # 0.0
-    seed: int  # of noise and dropout; 0
+    seed: int  # of gradient noise and dropout; 0
     records: bool  # False
     batch_size: Required[int]
     rule: Required[str]
     rule_params: Required[dict[str, Any]]
     n_threads: int  # 0: any number
 
-# Called in every step with the gradient of the mean loss and its penalty, before any limit: coefs' arrays
-# first, then intercepts', then each (gamma, beta). What it leaves in them is the gradient that moves the
-# weights. The arrays are the same in all steps of an epoch.
+# Called in every step with the gradient of the mean loss and its penalty, before clipping: coefs' arrays
+# first, then intercepts', then each (gamma, beta). Changes in place affect the update. The arrays are the
+# same in all steps of an epoch.
 _OnGradient: TypeAlias = Callable[[list[NDArray[Any]]], object]
 
 __version__: str

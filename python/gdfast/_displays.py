@@ -1,4 +1,4 @@
-"""Pictures of a fit, as scikit-learn's Display classes draw them."""
+"""Plots of a fit, in the style of scikit-learn's Display classes."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class LossCurveDisplay:
-    """The loss of every epoch, and on the validation set where there is one.
+    """Plot of the loss of every epoch, and of the validation loss if there is a validation set.
 
-    :meth:`from_estimator` makes one of a fitted estimator.
+    Use :meth:`from_estimator` to create it from a fitted estimator.
 
     Parameters
     ----------
     loss_curve : list of float or None
-        Loss of each epoch; None where only that on the validation set is known.
+        Loss of each epoch; None if only the validation loss is known.
     validation_loss_curve : list of float, default=None
         Loss on the validation set after each epoch.
     estimator_name : str, default=None
-        Name for the legend.
+        Name in the legend.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What it is drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
-        The figure that has it.
+        Figure of the plot.
     line_ : matplotlib Line2D or None
-        The curve of the loss.
+        Curve of the loss.
     validation_line_ : matplotlib Line2D or None
-        The curve of the loss on the validation set.
+        Curve of the validation loss.
 
     See Also
     --------
-    MLPClassifier, MLPRegressor : They have ``loss_curve_`` and ``validation_loss_curve_``.
+    MLPClassifier, MLPRegressor : Estimators with ``loss_curve_`` and ``validation_loss_curve_``.
 
     Examples
     --------
@@ -76,25 +76,26 @@ class LossCurveDisplay:
         validation_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the loss curve of a fitted estimator.
+        """Plot the loss curve of a fitted estimator.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
-            Fitted; scikit-learn's will do, too. lbfgs records the loss on a validation set (``X_val``) alone.
+            A fitted estimator; scikit-learn's are also accepted. lbfgs records the loss on a validation set
+            (``X_val``) only.
         ax : matplotlib Axes, default=None
-            What to draw on; None makes a new figure.
+            Axes to plot on; None creates a new figure.
         name : str, default=None
-            Name for the legend; None takes the estimator's class.
+            Name in the legend; None uses the name of the estimator's class.
         validation_kwargs : dict, default=None
-            Passed on to matplotlib's ``plot`` for the validation curve.
+            Passed to matplotlib's ``plot`` for the validation curve.
         **kwargs
-            Passed on to matplotlib's ``plot`` for the loss curve.
+            Passed to matplotlib's ``plot`` for the loss curve.
 
         Returns
         -------
         display : LossCurveDisplay
-            What was drawn.
+            The plot.
 
         Raises
         ------
@@ -103,8 +104,8 @@ class LossCurveDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it has no loss curve, as lbfgs leaves none without ``X_val``, or is no network, but for
-            instance a pipeline around one.
+            If it has no loss curve, as after lbfgs without ``X_val``, or is not a network, but for instance a
+            pipeline.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
@@ -131,18 +132,18 @@ class LossCurveDisplay:
         validation_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            What to draw on; None makes a new figure.
+            Axes to plot on; None creates a new figure.
         name : str, default=None
-            Name for the legend; None takes ``estimator_name``.
+            Name in the legend; None uses ``estimator_name``.
         validation_kwargs : dict, default=None
-            Passed on to matplotlib's ``plot`` for the validation curve.
+            Passed to matplotlib's ``plot`` for the validation curve.
         **kwargs
-            Passed on to matplotlib's ``plot`` for the loss curve.
+            Passed to matplotlib's ``plot`` for the loss curve.
 
         Returns
         -------
@@ -164,7 +165,7 @@ class LossCurveDisplay:
             )
             color = self.line_.get_color()
         if self.validation_loss_curve is not None:
-            # The same colour, so that several estimators on one picture can be told apart.
+            # The same colour, so that several estimators in one plot can be distinguished.
             style = {"label": f"{prefix}validation", "color": color, "linestyle": "--"}
             (self.validation_line_,) = ax.plot(
                 _epochs(self.validation_loss_curve),
@@ -189,7 +190,7 @@ def _epochs(curve: Any) -> range:
     return range(1, len(curve) + 1)
 
 
-# What there is a record of, and how it is written on the axis.
+# The recorded quantities, and their axis labels.
 _QUANTITIES = {
     "gradient_norm": "Norm of the gradient",
     "weight_norm": "Norm of the weights",
@@ -198,38 +199,38 @@ _QUANTITIES = {
 
 
 class GradientNormDisplay:
-    """What gradients do in every layer of a network, epoch by epoch.
+    """Plot of the gradient norm, or a related quantity, of every layer over the epochs.
 
-    Curves that lie together are a healthy network. Where those of the first layers, which are dark, lie
-    decades below those of the last, gradients vanish on their way down; where they lie above, they explode.
+    In a healthy network the curves lie together. If those of the first layers, which are dark, are orders of
+    magnitude below those of the last layers, gradients vanish; if they are far above, gradients explode.
 
-    :meth:`from_estimator` makes one of a fitted estimator.
+    Use :meth:`from_estimator` to create it from a fitted estimator.
 
     Parameters
     ----------
     records : array-like of shape (n_epochs, n_layers)
         The quantity for each epoch and layer, from the first hidden layer to the output layer. NaN, for a
-        layer that ``backprop_depth`` left out, and what is not above zero leave a gap.
+        layer that ``backprop_depth`` left out, and values that are not positive leave a gap.
     quantity : {"gradient_norm", "weight_norm", "update_ratio"}, default="gradient_norm"
-        What it is.
+        Name of the quantity.
     estimator_name : str, default=None
-        Title of the picture.
+        Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        What it is drawn on.
+        Axes of the plot.
     figure_ : matplotlib Figure
-        The figure that has it.
+        Figure of the plot.
     lines_ : list of matplotlib Line2D
-        The curve of each layer.
+        Curve of each layer.
     colorbar_ : matplotlib Colorbar or None
-        Which colour is which layer; None where few layers have a legend instead.
+        Colours of the layers; None if there is a legend instead, for few layers.
 
     See Also
     --------
-    MLPClassifier, MLPRegressor : With ``record_gradients=True`` they have ``gradient_records_``.
-    LossCurveDisplay : The loss of every epoch.
+    MLPClassifier, MLPRegressor : Estimators with ``gradient_records_``, if ``record_gradients=True``.
+    LossCurveDisplay : Plot of the loss of every epoch.
 
     Examples
     --------
@@ -266,26 +267,26 @@ class GradientNormDisplay:
         name: str | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw what a fitted estimator has recorded of its layers.
+        """Plot a quantity that a fitted estimator has recorded for its layers.
 
         Parameters
         ----------
         estimator : MLPClassifier or MLPRegressor
-            Fitted with ``record_gradients=True``.
+            An estimator fitted with ``record_gradients=True``.
         quantity : {"gradient_norm", "weight_norm", "update_ratio"}, default="gradient_norm"
-            The norm of each layer's gradient, before any clipping; that of its weights; or the norm of a step
-            over that of the weights, of which a thousandth or so is usual.
+            The norm of each layer's gradient, before any clipping; the norm of its weights; or the ratio of
+            the norm of a step to that of the weights, usually about 1e-3.
         ax : matplotlib Axes, default=None
-            What to draw on; None makes a new figure.
+            Axes to plot on; None creates a new figure.
         name : str, default=None
-            Title; None takes the estimator's class.
+            Title; None uses the name of the estimator's class.
         **kwargs
-            Passed on to matplotlib's ``plot`` for every curve.
+            Passed to matplotlib's ``plot`` for every curve.
 
         Returns
         -------
         display : GradientNormDisplay
-            What was drawn.
+            The plot.
 
         Raises
         ------
@@ -294,7 +295,7 @@ class GradientNormDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it has recorded nothing or is no network, or there is no such quantity.
+            If it has no records or is not a network, or the quantity is unknown.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         check_is_fitted(estimator)
@@ -313,16 +314,16 @@ class GradientNormDisplay:
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> Self:
-        """Draw a curve for each layer.
+        """Plot a curve for each layer.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            What to draw on; None makes a new figure.
+            Axes to plot on; None creates a new figure.
         name : str, default=None
-            Title; None takes ``estimator_name``.
+            Title; None uses ``estimator_name``.
         **kwargs
-            Passed on to matplotlib's ``plot`` for every curve.
+            Passed to matplotlib's ``plot`` for every curve.
 
         Returns
         -------
@@ -340,9 +341,9 @@ class GradientNormDisplay:
             _, ax = plt.subplots()
         n_layers = records.shape[1]
         colors = _layer_colors(n_layers)
-        # One epoch is a point, of which no line can be seen.
+        # A line of one point is invisible.
         style = {"marker": "o"} if len(records) == 1 else {}
-        # A logarithm knows nothing of zero: a gap, not a fall to the bottom of the picture.
+        # The axis is logarithmic: values that are not positive become gaps.
         drawn = np.where(records > 0, records, np.nan)
         self.lines_ = []
         for i, (curve, color) in enumerate(zip(drawn.T, colors, strict=True)):
@@ -363,7 +364,7 @@ class GradientNormDisplay:
         return self
 
 
-_LEGEND_LAYERS = 6  # more names than that hide the curves
+_LEGEND_LAYERS = 6  # a longer legend hides the curves
 
 
 def _check_quantity(quantity: str) -> None:
@@ -372,7 +373,7 @@ def _check_quantity(quantity: str) -> None:
 
 
 def _layer_map(n_layers: int) -> Any:
-    """Colours from the first layer (dark) to the last; the palest of all are left out, on white."""
+    """Colours from the first layer (dark) to the last; the palest, which white hides, are left out."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 

@@ -1,4 +1,4 @@
-"""Files that are whole at any time, whoever is killed while writing."""
+"""Atomic writing of files, which leaves no incomplete file if the process is killed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # Windows: no file can be told from one that is being written, and leftovers stay
+except ImportError:  # Windows: without locks, temporary files of killed processes are not deleted
     fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes the place of ``path`` in the end; after an error nothing has changed.
+    """A file to write to, which replaces ``path`` at the end; an error leaves ``path`` unchanged.
 
-    Until then it is a file beside ``path``, ``.name.`` and eight hexadecimal digits. A process that is killed
-    leaves it behind, and the next to write to ``path`` clears it away: it is locked while it is being
-    written, and a lock ends with its process.
+    Until then it is a temporary file beside ``path``, ``.name.`` and eight hexadecimal digits. If the process
+    is killed the file remains, and the next write to ``path`` deletes it: the file is locked during writing,
+    and the lock ends with its process.
     """
     _clear_leftovers(path)
     beside, file = _file_beside(path)
@@ -32,41 +32,41 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if path.exists():  # who may read it stays as it was, as with any file that is written over
+            if path.exists():  # keeps the permissions, as overwriting a file does
                 shutil.copymode(path, beside)
             if fcntl is not None:
-                os.replace(beside, path)  # as long as it is locked
+                os.replace(beside, path)  # while it is locked
         if fcntl is None:
-            os.replace(beside, path)  # an open file cannot be moved there
+            os.replace(beside, path)  # Windows cannot move an open file
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
 
 
 def _file_beside(path: Path) -> tuple[Path, IO[bytes]]:
-    """A new file, locked."""
+    """A new locked file beside ``path``."""
     while True:
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         file = beside.open("xb")
         _lock(file)
-        if beside.exists():  # else it was cleared away before it was locked
+        if beside.exists():  # else it was deleted before it was locked
             return beside, file
         file.close()
 
 
 def _clear_leftovers(path: Path) -> None:
     looks_like_one = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
-    with contextlib.suppress(OSError):  # a folder may be one to write to, and not to list
+    with contextlib.suppress(OSError):  # a folder may be writable, but not readable
         for beside in path.parent.iterdir():
             if looks_like_one.fullmatch(beside.name) and beside.is_file():
-                # Another may be faster, or the file another user's.
+                # Another process may delete it first, or the file may belong to another user.
                 with contextlib.suppress(OSError), beside.open("r+b") as file:
                     if _lock(file, wait=False):
                         beside.unlink()
 
 
 def _lock(file: IO[bytes], wait: bool = True) -> bool:
-    """Lock a file until it is closed; False where it is another's, or the file system has no locks."""
+    """Lock a file until it is closed; False if another process has locked it, or there are no locks."""
     if fcntl is None:
         return False
     try:

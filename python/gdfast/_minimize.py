@@ -1,4 +1,4 @@
-"""Minimize a function of your own, in scipy.optimize's style, by any rule of gdfast.optim or by annealing."""
+"""Minimize a function like scipy.optimize.minimize, by the rules of gdfast.optim or simulated annealing."""
 
 from __future__ import annotations
 
@@ -40,75 +40,75 @@ def minimize(
     ----------
     fun : callable
         ``fun(x, *args) -> float``, or, with ``jac=True``, ``-> (float, gradient)``. x is a float64 array of
-        shape (n,), a new one in each call of ``fun``, ``jac`` and ``callback``: it may be kept or changed.
+        shape (n,), a new array in each call of ``fun``, ``jac`` and ``callback``, which may be kept or
+        changed.
     x0 : array-like of shape (n,)
-        The beginning; not changed.
+        Initial point; not changed.
     args : tuple, default=()
         Passed on to ``fun`` and ``jac``.
     method : str or gdfast.optim.Optimizer, default="adam"
         "sgd", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "nadam", "adamax", "lion", "rprop"; an
-        optimizer object, which is copied; or "annealing", which needs no gradient and leaves local minima.
+        optimizer object, which is copied; or "annealing", which needs no gradient and can leave local minima.
     jac : callable, bool or None, default=None
-        ``jac(x, *args) -> array of shape (n,)``. True: ``fun`` returns it, too. None: the gradient is
-        estimated by central differences, 2 n calls of ``fun`` each, and the result's message says so.
+        ``jac(x, *args) -> array of shape (n,)``. True: ``fun`` also returns the gradient. None: the gradient
+        is estimated by central differences with 2 n calls of ``fun``, and ``message`` of the result says so.
     bounds : scipy.optimize.Bounds or sequence of (min, max), default=None
-        None in a pair is no bound. After every step, and at the beginning, x is projected: what lies
-        outside is put on the bound.
+        None in a pair means no bound. x is projected onto the bounds at the beginning and after every step.
     callback : callable, default=None
-        Called after every iteration, as ``callback(xk)``, or as ``callback(intermediate_result=...)`` if
-        its one argument is of this name: an OptimizeResult with ``x`` and ``fun`` (of annealing, the best
-        so far). Raising StopIteration ends the iterations.
+        Called after every iteration, as ``callback(xk)``, or as ``callback(intermediate_result=...)`` if its
+        only argument has this name: an OptimizeResult with ``x`` and ``fun`` (for annealing, the best so
+        far). Raising StopIteration ends the iterations.
     options : dict, default=None
-        Of all methods but annealing:
+        For all methods but annealing:
 
         maxiter : int, default=10000
-            The number of iterations.
+            Maximum number of iterations.
         gtol : float, default=1e-5
-            Stop when no element of the gradient is larger than this (of the projected gradient, where there
-            are bounds). 0: do all iterations.
+            Stop when the largest absolute element of the gradient (with bounds, of the projected gradient) is
+            at most this. 0: do all iterations.
         schedule : optional
-            How the learning rate changes: what `gdfast.schedules.resolve` takes. Each iteration is an epoch
-            of one step.
+            Learning-rate schedule, as for `gdfast.schedules.resolve`. Each iteration is an epoch of one step.
         clip_norm, clip_value : float, optional
-            The largest norm of the gradient, and the largest size of its elements.
+            Maximum norm of the gradient, and maximum absolute value of its elements.
         finite_diff_step : float, default=6.06e-6
-            Central differences' relative step; the default is the cube root of float64's resolution.
+            Relative step of central differences; the default is the cube root of float64's machine epsilon.
         lr, ... :
-            The hyper-parameters of the method, where it is given by name.
+            Hyper-parameters of the method, if it is given by name.
 
-        Of annealing:
+        For annealing:
 
         maxfev : int, default=50000
-            The number of evaluations.
+            Number of evaluations.
         cooling : {"geometric", "linear", "logarithmic"}, default="geometric"
-            How the temperature falls.
+            How the temperature decreases.
         initial_temp, final_temp : float, optional
-            The default is told from the first proposals, and a millionth of that.
+            By default, estimated from the first proposals, and a millionth of the initial temperature.
         step_size : float or array-like of shape (n,), default=1.0
-            The scale of the first proposals, positive; it adapts.
+            Scale of the first proposals, positive; it adapts.
         seed : int, numpy.random.Generator or None
-            Of the walk.
+            Seed of the random walk.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x``, ``fun``, ``jac`` (not of annealing), ``nit``, ``nfev``, ``njev``, ``success``, ``status``,
-        ``message``. Success is status 0. x is the last point, for annealing the best.
+        ``x``, ``fun``, ``jac`` (not for annealing), ``nit``, ``nfev``, ``njev``, ``success``, ``status``,
+        ``message``. ``success`` means status 0. x is the last point, for annealing the best.
 
         ===  =====================================================================================
-        0    gtol was reached, or the walk is over.
+        0    gtol was reached, or annealing is complete.
         1    maxiter was reached.
-        2    fun or its gradient is not finite. x is the last point where they were, as far as is
-             known: with a ``jac`` of its own, fun is asked in the end only, unless the schedule or
-             the callback wants its value; where only fun fails, x is then the last point of all.
-        3    The schedule ended it, as "adaptive" does when the learning rate has become too small.
+        2    fun or its gradient is not finite. x is the last point at which the evaluated values
+             were finite: with a separate ``jac``, fun is evaluated at the last point only, unless the
+             schedule or the callback needs its value.
+        3    The schedule ended it, as "adaptive" does when the learning rate is too small.
         99   The callback stopped it.
         ===  =====================================================================================
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of its kind, or an option is unknown or contradicts an optimizer object.
+        If an argument has an invalid type or value, or an option is unknown or contradicts an optimizer
+        object.
 
     See Also
     --------
@@ -141,7 +141,7 @@ def minimize(
     if x.ndim > 1:
         raise ValueError(f"x0 must have one dimension, got shape {x.shape}")
     if not isinstance(args, tuple):
-        args = (args,)  # as scipy does
+        args = (args,)  # as in scipy
     project = _projection(bounds, x.size)
     if project is not None:
         x = project(x)
@@ -266,7 +266,7 @@ def _anneal(
 
 
 def _optimizer(method: str | optim.Optimizer, options: dict[str, Any]) -> optim.Optimizer:
-    """One of our own; what options hold of its hyper-parameters is taken from them."""
+    """A new optimizer; its hyper-parameters are taken from the options."""
     if isinstance(method, optim.Optimizer):
         params = method.get_params()
         for name in options.keys() & params.keys():
@@ -318,7 +318,7 @@ def _step_size(step_size: Any, n: int) -> float | Vector:
 
 
 def _is_finite(x: Vector, value: float | None, gradient: Vector) -> bool:
-    """As far as is known."""
+    """Whether all known values are finite."""
     return bool(
         np.isfinite(x).all() and np.isfinite(gradient).all() and (value is None or np.isfinite(value))
     )

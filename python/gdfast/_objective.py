@@ -1,4 +1,4 @@
-"""What a user hands to `minimize`: arrays, a function, its gradient and a callback, checked and counted."""
+"""The function, gradient and callback passed to `minimize`, checked and counted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Vector: TypeAlias = NDArray[np.float64]
 
 
 def as_array(value: Any, complaint: str) -> Vector:
-    """A new array of float64; TypeError with this complaint where there are no numbers."""
+    """A new array of float64; TypeError with the message ``complaint`` if the values are not numbers."""
     try:
-        # NumPy would make a number of either.
+        # NumPy would convert these to numbers.
         if value is None or isinstance(value, str | bytes) or np.asarray(value).dtype.kind in "mM":
             raise TypeError
         return np.array(value, np.float64)
@@ -25,9 +25,9 @@ def as_array(value: Any, complaint: str) -> Vector:
 
 
 class Function:
-    """The user's function and gradient, counted.
+    """The user's function and gradient, with counts of their calls.
 
-    Each call gets an array of its own, which the user may keep or change; what comes back is copied.
+    Each call gets a new array, which the user may keep or change; returned arrays are copied.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Function:
         return _number(_pair(result)[0] if self.together else result)
 
     def value_and_gradient(self, x: Vector, value_too: bool) -> tuple[float | None, Vector]:
-        """The value is None where nobody asks for it and it does not come by itself."""
+        """The value, or None unless it is requested or returned with the gradient, and the gradient."""
         self.njev += 1
         if self.together:
             self.nfev += 1
             value, gradient = _pair(self.fun(x.copy(), *self.args))
             return _number(value), _gradient(gradient, x)
         gradient = self.jac(x.copy(), *self.args) if callable(self.jac) else self._differences(x)
-        gradient = _gradient(gradient, x)  # before fun is called, which may write to the same memory
+        gradient = _gradient(gradient, x)  # copied before fun is called, which may write to the same memory
         return self.value(x) if value_too else None, gradient
 
     def _differences(self, x: Vector) -> Vector:
@@ -77,7 +77,7 @@ class Function:
 
 
 class Reporter:
-    """The user's callback, called as scipy calls it; says whether it wants to stop."""
+    """The user's callback, called as in scipy; returns whether to stop."""
 
     def __init__(self, callback: Callable[..., Any] | None) -> None:
         self.callback = callback

@@ -1,4 +1,4 @@
-"""Objects that are a record of their constructor's arguments, as scikit-learn's clone needs them."""
+"""Base class of objects with ``get_params``, for scikit-learn's ``clone``."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class Record:
             cls._names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments by name, as they were given.
+        """Return the arguments of the constructor by name.
 
         Parameters
         ----------
         deep : bool, default=True
-            Of no effect: it is scikit-learn's, whose ``clone`` calls this.
+            Ignored; for compatibility with scikit-learn.
         """
         return {name: getattr(self, name) for name in self._names}
 
     def _check_has(self, names: Iterable[str]) -> None:
-        """ValueError where one of them is no argument of the constructor."""
+        """ValueError if a name is not an argument of the constructor."""
         for name in names:
             if name not in self._names:
                 known = ", ".join(self._names) or "none"

@@ -1,34 +1,35 @@
-"""What an estimator calls in the course of a fit.
+"""Callbacks: objects that an estimator calls during a fit.
 
 A callback is any object with one or more of these methods; an estimator takes a list of them as
 ``callbacks``.
 
 =========================================  ==================================================================
-``on_train_begin(est)``                    The weights are there, the first epoch is about to begin.
-``on_epoch_begin(est, epoch, logs)``       Returns True to stop before this epoch.
-``on_epoch_end(est, epoch, logs)``         Returns True to stop after this epoch.
-``on_gradient(est, gradients)``            Before every step of a stochastic solver, with its gradient, which
-                                           may be changed in place.
-``on_train_end(est)``                      The weights are those that stay. Called however a fit ends, for all
-                                           callbacks whose ``on_train_begin`` has been reached, last one
-                                           first.
+``on_train_begin(est)``                    Called before the first epoch; the weights are initialised.
+``on_epoch_begin(est, epoch, logs)``       Called before each epoch; returns True to stop before it.
+``on_epoch_end(est, epoch, logs)``         Called after each epoch; returns True to stop after it.
+``on_gradient(est, gradients)``            Called before each step of a stochastic solver, with its gradient,
+                                           which may be changed in place.
+``on_train_end(est)``                      Called however the fit ends, with the final weights, for all
+                                           callbacks whose ``on_train_begin`` has been called, in reverse
+                                           order.
 =========================================  ==================================================================
 
-``epoch`` counts from 0 in each fit. ``logs`` is a dict of what is known: "learning_rate" (not with lbfgs or
-annealing) and, at an epoch's end, "loss", "time" (seconds since the fit began) and, with a validation set,
-"val_loss" and "val_score". With lbfgs and annealing an iteration is an epoch. ``partial_fit`` calls nothing:
-there the loop is yours.
+``epoch`` counts from 0 in each fit. ``logs`` is a dict with "learning_rate" (not with lbfgs or annealing)
+and, at the end of an epoch, "loss", "time" (seconds since the start of the fit) and, with a validation set,
+"val_loss" and "val_score". With lbfgs and annealing an iteration is an epoch. ``partial_fit`` calls no
+callbacks.
 
-``gradients`` has the gradient of the batch's mean loss and its penalty, by the names of the weights: lists of
-arrays ``"coefs_"`` and ``"intercepts_"`` and, with batch normalisation, ``"bn_gamma_"`` and ``"bn_beta_"``.
-Limits (``clip_norm`` and its kin), noise and the rule act on what callbacks leave there. The arrays are valid
-during the call only; ``est`` has the weights with which the epoch began.
+``gradients`` has the gradient of the mean loss of the batch and of the penalty, as lists of arrays with the
+names of the weights: ``"coefs_"`` and ``"intercepts_"`` and, with batch normalisation, ``"bn_gamma_"`` and
+``"bn_beta_"``. Clipping (``clip_norm`` and the like), gradient noise and the update use the gradient as the
+callbacks leave it. The arrays are valid during the call only; the weights of ``est`` are those at the start
+of the epoch.
 
-Whenever another method of a callback is called, ``est.coefs_`` and ``est.intercepts_`` hold the weights of
-that moment: it may predict with ``est``, save it, or edit the weights, and training goes on from what it
-leaves. (lbfgs and annealing keep to their own path.) An exception in a callback ends the fit; the weights are
-those of the last whole epoch or, with a validation set, the best. Before the first step the estimator is as
-it was before the fit.
+In all other methods ``est.coefs_`` and ``est.intercepts_`` hold the current weights: a callback may predict
+with ``est``, save it, or edit the weights, and training continues from the edited weights (except with lbfgs
+and annealing, which ignore edits). An exception in a callback ends the fit; the weights are those of the last
+complete epoch or, with a validation set, the best ones. Before the first step the estimator is left
+unchanged.
 
 Examples
 --------
@@ -58,19 +59,19 @@ from gdfast._files import written_whole
 
 __all__ = ["EarlyStopping", "ModelCheckpoint", "ProgressBar"]
 
-# What belongs to a fit under way, not to the model.
+# Attributes of a running fit, not of the model.
 _OF_THE_FIT = ("_callback_fit_ctx", "_skl_callbacks", "_skl_callbacks_to_teardown", "_parent_callback_ctx")
 
 
 class ProgressBar:
-    """A bar that shows the epochs of a fit, with loss and score, by tqdm.
+    """Show the progress of a fit in epochs, with loss and score, by tqdm.
 
     Parameters
     ----------
     **tqdm_options
         Passed on to :class:`tqdm.tqdm`, for instance ``leave=False`` or ``file=sys.stdout``. A copy, such as
         scikit-learn's ``clone``, writes to the same file. In another process ``sys.stdout`` and
-        ``sys.stderr`` are those of that process, and in place of any other open file there is tqdm's default.
+        ``sys.stderr`` are those of that process, and any other open file is replaced by tqdm's default.
 
     Raises
     ------
@@ -127,36 +128,36 @@ class ProgressBar:
 
 
 class EarlyStopping:
-    """Stop when what is logged no longer improves.
+    """Stop when a logged value no longer improves.
 
-    Unlike the estimators' ``early_stopping`` it can watch anything that is logged, and puts no weights back;
-    with a validation set the estimator does that in any case. It begins anew in each fit.
+    Unlike the estimators' ``early_stopping`` it can monitor any logged value, and does not restore weights;
+    with a validation set the estimator restores the best ones in any case. It is reset in each fit.
 
     Parameters
     ----------
     monitor : str, default="val_loss"
-        The name in ``logs`` to watch.
+        The name in ``logs`` to monitor.
     patience : int, default=10
-        Epochs without improvement after which to stop: 2 stops at the end of the second in a row. 0 is of the
-        same effect as 1.
+        Number of consecutive epochs without improvement after which to stop. 0 has the same effect as 1.
     min_delta : float, default=0.0
-        What counts as an improvement: to be better than the best by more than this.
+        A value counts as an improvement if it is better than the best by more than this.
     mode : {"auto", "min", "max"}, default="auto"
-        Whether less or more is better; "auto" takes more for names with "score" in them, else less.
+        Whether lower or higher values are better; "auto" means "max" for names that contain "score", else
+        "min".
 
     Attributes
     ----------
     best_ : float or None
         The best value of the last fit.
     best_epoch_ : int or None
-        Its epoch.
+        The epoch of the best value.
     stopped_epoch_ : int or None
-        The epoch after which it stopped the fit; None if it did not.
+        The epoch after which the fit was stopped; None if it was not.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of its kind; in a fit, if ``monitor`` is not logged.
+        If an argument has an invalid type or value; in a fit, if ``monitor`` is not logged.
 
     Examples
     --------
@@ -198,7 +199,7 @@ class EarlyStopping:
 
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> bool:
         value, sign = _monitored(self.monitor, logs), _sign(self.mode, self.monitor)
-        # Written so that a NaN is no improvement.
+        # This comparison makes a NaN no improvement.
         if value == value and (self.best_ is None or sign * value > sign * self.best_ + self.min_delta):
             self.best_, self.best_epoch_, self._waited = value, epoch, 0
             return False
@@ -210,48 +211,51 @@ class EarlyStopping:
 
 
 class ModelCheckpoint:
-    """Write the estimator to a file after each epoch, or after each that is the best so far.
+    """Save the estimator to a file after each epoch, or after each epoch with the best value so far.
 
-    The file is joblib's: ``joblib.load(path)`` gives an estimator that predicts and, fitted with
-    ``warm_start`` and ``keep_optimizer_state``, goes on where it was. It is written beside its place and then
-    put there, so that there is a whole one at any time; what a killed process has left beside it is cleared
-    away by the next checkpoint to the same path. As with every pickle, load only files that you trust.
+    The file is written by joblib: ``joblib.load(path)`` returns an estimator that predicts and, fitted with
+    ``warm_start`` and ``keep_optimizer_state``, continues where it was. It is written to a temporary file
+    beside ``path`` and then moved, so that ``path`` always holds a complete file; the next checkpoint to the
+    same path deletes the temporary files of killed processes. As with every pickle, load only files that you
+    trust.
 
-    With ``save_best_only`` the best is the best of all fits with this object, however they begin: a later one
-    writes when it does better. The best goes along in copies and pickles. It is forgotten when its file is
-    gone, or when ``path``, ``monitor``, ``mode`` or, for "val_score", the estimator's ``scoring`` is another
-    one. A new object knows nothing of a file that is there, and writes over it, unless ``best_`` is set.
+    With ``save_best_only`` the best value is that of all fits with this object: a later fit writes only when
+    it improves on it. Copies and pickles keep the best value. It is reset when its file has been deleted, or
+    when ``path``, ``monitor``, ``mode`` or, for "val_score", the estimator's ``scoring`` has changed. A new
+    object overwrites an existing file, unless ``best_`` is set.
 
     Parameters
     ----------
     path : str or path-like
-        Where to write. ``{epoch}`` and any name in ``logs``, as in ``"{epoch:03d}-{val_loss:.3f}.joblib"``,
-        are filled in; a path without them is written over.
+        Path of the file. ``{epoch}`` and any name in ``logs`` are formatted, as in
+        ``"{epoch:03d}-{val_loss:.3f}.joblib"``; without them the same file is overwritten.
     monitor : str, default="val_loss"
-        The name in ``logs`` that says which epoch is the best; used with ``save_best_only``.
+        The name in ``logs`` that decides which epoch is the best; used with ``save_best_only``.
     save_best_only : bool, default=False
-        Whether to write only when ``monitor`` is better than ``best_``.
+        Whether to save only when ``monitor`` is better than ``best_``.
     mode : {"auto", "min", "max"}, default="auto"
-        Whether less or more is better; "auto" takes more for names with "score" in them, else less.
+        Whether lower or higher values are better; "auto" means "max" for names that contain "score", else
+        "min".
 
     Attributes
     ----------
     best_ : float or None
         The best value so far, over all fits; None without ``save_best_only``. May be set before a fit.
     last_path_ : path or None
-        What was written last, over all fits.
+        Path of the last saved file, over all fits.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of its kind; in a fit, if ``path`` or ``monitor`` names what is not logged.
+        If an argument has an invalid type or value; in a fit, if ``path`` or ``monitor`` names a value that
+        is not logged.
     FileNotFoundError, IsADirectoryError
-        When a fit begins, if there is no folder to write to, or the path is one; at the end of an epoch, if
-        the folder's name is to be filled in.
+        At the start of a fit, if the folder does not exist, or the path is a folder; at the end of an epoch,
+        if the folder's name has fields to format.
 
     Notes
     -----
-    ``callbacks`` are not written with the estimator: set them again to go on.
+    ``callbacks`` are not saved with the estimator: set them again before continuing.
 
     Examples
     --------
@@ -281,12 +285,12 @@ class ModelCheckpoint:
         self.mode = mode
         self.best_: float | None = None
         self.last_path_: Path | None = None
-        self._measured: tuple[Any, ...] | None = None  # where and how the best was measured
+        self._measured: tuple[Any, ...] | None = None  # what the best value belongs to
         _sign(mode, monitor)
         self._fields()
 
     def _fields(self) -> list[str]:
-        """What is to be filled into the path; ValueError where it is not by name."""
+        """The names of the fields in the path; ValueError if a field has no name."""
         try:
             names = [field for _, field, _, _ in string.Formatter().parse(self.path) if field is not None]
         except ValueError as error:
@@ -315,7 +319,7 @@ class ModelCheckpoint:
         best = None
         if self.save_best_only:
             best, sign = _monitored(self.monitor, logs), _sign(self.mode, self.monitor)
-            # Written so that a NaN is no improvement.
+            # This comparison makes a NaN no improvement.
             if not (best == best and (self.best_ is None or sign * best > sign * self.best_)):
                 return
         path = self._filled_in(epoch, logs)
@@ -340,7 +344,7 @@ _TAKES_A_SET = "takes a validation set: fit with early_stopping=True, or give X_
 
 
 def _check_place(path: Path) -> None:
-    """OSError where no file can be written there."""
+    """OSError if no file can be written there."""
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"There is no folder {str(path.parent)!r} to write checkpoints to: make it first."
@@ -362,7 +366,7 @@ def _tqdm() -> Any:
 
 
 def _sign(mode: str, monitor: str) -> int:
-    """1 where more is better, else -1."""
+    """1 if higher values are better, else -1."""
     if not isinstance(monitor, str):
         raise TypeError(f"monitor must be the name of something logged, got {monitor!r}.")
     if mode not in ("auto", "min", "max"):

@@ -1,11 +1,11 @@
-"""gdfast's arithmetic over plain NumPy arrays, for those who embed it in something larger.
+"""Forward pass, loss and gradient, and optimizer updates as functions on NumPy arrays.
 
-Every function takes C-contiguous arrays that share one dtype, float32 or float64, and reads or writes them
-where they are: nothing is ever copied or converted, so an array of another dtype or layout is an error that
-names the argument, raised before anything is written. NaN and infinity go through sums and products as IEEE
-754 has it; activations, outputs, losses and their derivatives have their limits at infinity, and NaN passes
-through. Denormal numbers (below 1.2e-38 in float32, 2.2e-308 in float64) count as zero. The GIL is released
-while a function computes, and results are the same bits for any number of threads.
+Every function takes C-contiguous arrays of one dtype, float32 or float64, and reads or writes them directly:
+arrays are never copied or converted. An array of another dtype or layout raises an error that names the
+argument, before anything is written. NaN and infinity propagate through sums and products by IEEE 754;
+activations, outputs, losses and their derivatives take their limits at infinity and propagate NaN. Denormal
+numbers (below 1.2e-38 in float32, 2.2e-308 in float64) count as zero. The GIL is released during the
+computation, and results are bitwise identical for any number of threads.
 """
 
 from __future__ import annotations
@@ -60,29 +60,29 @@ def mlp_forward(
     Parameters
     ----------
     X : array of shape (n, n_features), float32 or float64
-        Its dtype is the dtype of everything. It may be read-only, and ``n`` may be 0.
+        The input data. All arrays have its dtype. It may be read-only, and ``n`` may be 0.
     weights : list of arrays of shape (fan_in, fan_out)
-        One per layer, the output layer included; each fan_in is the fan_out before.
+        One per layer, the output layer included; each fan_in is the fan_out of the layer before.
     biases : list of arrays of shape (fan_out,)
         One per layer.
     activation : str, (str, float), or a list of them, default="relu"
-        Of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh", "relu",
-        "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign" or
-        "hard_tanh"; ("leaky_relu", slope) for another slope below zero than 0.01, and ("elu", alpha) for
-        another alpha than 1, neither negative.
+        Activation of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh",
+        "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign" or
+        "hard_tanh"; ("leaky_relu", slope) sets the slope for negative inputs, 0.01 by default, and ("elu",
+        alpha) sets alpha, 1 by default; neither may be negative.
     output : {"identity", "softmax", "logistic", "exp", "quantiles"}, default="identity"
-        Activation of the output layer. "quantiles" is the running sum of the first output and the softplus of
-        each further one, which never falls.
+        Activation of the output layer. "quantiles" is the cumulative sum of the first output and the softplus
+        of each further output, which never decreases.
     out : array of shape (n, n_outputs), default=None
-        Where to write the result. None makes a new array.
+        Array for the result. None allocates a new one.
     n_threads : int, default=None
-        Use at most so many threads. None uses as many as the work pays for, at most OpenMP's maximum. The
-        result does not depend on it.
+        Maximum number of threads. None uses as many as the amount of work justifies, at most OpenMP's
+        maximum. The result does not depend on it.
 
     Returns
     -------
     array of shape (n, n_outputs)
-        ``out`` itself where it was given.
+        ``out`` itself, if given.
 
     Raises
     ------
@@ -131,9 +131,9 @@ def mlp_loss_and_grad(
 ) -> tuple[float, Gradients]:
     """Loss of a multilayer perceptron and its gradient for every weight and bias.
 
-    The loss is averaged over the rows (by ``sample_weight`` where given) and summed over the outputs, plus
-    the penalty ``alpha / 2 * sum of squared weights / n`` (n is the sum of ``sample_weight`` where given).
-    Each loss has its own output activation:
+    The loss is averaged over the rows (weighted by ``sample_weight``, if given) and summed over the outputs,
+    plus the penalty ``alpha / 2 * sum of squared weights / n`` (n is the sum of ``sample_weight``, if given).
+    Each loss determines the output activation:
 
     ======================== ========== =============================================================
     loss                     output     loss of one output of one row, t the target, p the output
@@ -143,11 +143,11 @@ def mlp_loss_and_grad(
     ``binary_cross_entropy`` logistic   ``-t * log(p) - (1 - t) * log(1 - p)``
     ``poisson``              exp        ``t * log(t / p) - t + p``: half the deviance
     ``absolute_error``       identity   ``abs(t - p)``
-    ``huber``                identity   ``(t - p)**2 / 2`` while ``abs(t - p) <= delta``, straight beyond
-    ``quantile``             quantiles  ``max(q * (t - p), (q - 1) * (t - p))``, q the output's level
+    ``huber``                identity   ``(t - p)**2 / 2`` if ``abs(t - p) <= delta``, else linear
+    ``quantile``             quantiles  ``max(q * (t - p), (q - 1) * (t - p))``, q the output's quantile
     ======================== ========== =============================================================
 
-    Inside a logarithm, probabilities are kept one machine epsilon away from 0 and 1.
+    Probabilities are clipped to one machine epsilon from 0 and 1 before the logarithm.
 
     Parameters
     ----------
@@ -161,37 +161,38 @@ def mlp_loss_and_grad(
     biases : list of arrays of shape (fan_out,)
         One per layer.
     activation : str, (str, float), or a list of them, default="relu"
-        Of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh", "relu",
-        "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign" or
-        "hard_tanh"; ("leaky_relu", slope) for another slope below zero than 0.01, and ("elu", alpha) for
-        another alpha than 1, neither negative.
+        Activation of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh",
+        "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus", "softsign" or
+        "hard_tanh"; ("leaky_relu", slope) sets the slope for negative inputs, 0.01 by default, and ("elu",
+        alpha) sets alpha, 1 by default; neither may be negative.
     loss : str or (str, list of float), default="squared_error"
-        See the table above. ("huber", [delta]) and ("quantile", [q, ...]), with one level for each output,
-        strictly increasing between 0 and 1, have parameters; ("cross_entropy", [e]) smooths the labels: the
-        row's class counts ``1 - e``, and every class ``e / n_outputs`` (Szegedy et al., 2016).
+        See the table above. ("huber", [delta]) and ("quantile", [q, ...]), with one quantile for each output,
+        strictly increasing in (0, 1), have parameters; ("cross_entropy", [e]) smooths the labels: the row's
+        class has the target ``1 - e + e / n_outputs``, every other class ``e / n_outputs`` (Szegedy et al.,
+        2016).
     alpha : float, default=0.0
-        Strength of the L2 penalty on the weights; the biases have none.
+        Strength of the L2 penalty on the weights; biases are not penalized.
     sample_weight : array of shape (n,), the dtype of X, default=None
-        Weights of the rows, whose sum must not be 0.
+        Weights of the rows; their sum must not be 0.
     out : (list of arrays, list of arrays), default=None
-        Where to write the gradients of weights and biases, shaped like these. None makes new arrays.
+        Arrays for the gradients of weights and biases, of the same shapes. None allocates new arrays.
     n_threads : int, default=None
-        Use at most so many threads; see `mlp_forward`.
+        Maximum number of threads; see `mlp_forward`.
 
     Returns
     -------
     loss : float
     gradients : (list of arrays, list of arrays)
-        Of the weights and of the biases; ``out`` itself where it was given.
+        Of the weights and of the biases; ``out`` itself, if given.
 
     Raises
     ------
     TypeError
         If an argument is not an array, or an array has another dtype.
     ValueError
-        If shapes do not match, an array is not C-contiguous, an array of ``out`` is read-only or is the very
-        array it is the gradient of, X has no rows, a class index is out of range, the sample weights sum to
-        0, alpha is negative or not finite, or a name is unknown.
+        If shapes do not match, an array is not C-contiguous, an array of ``out`` is read-only or is the array
+        that it is the gradient of, X has no rows, a class index is out of range, the sample weights sum to 0,
+        alpha is negative or not finite, or a name is unknown.
 
     References
     ----------
@@ -199,7 +200,7 @@ def mlp_loss_and_grad(
 
     Examples
     --------
-    One weight, one row: ``(3 * 2 - 5)**2 / 2``, whose slope is ``(3 * 2 - 5) * 2``.
+    One weight and one row: the loss is ``(3 * 2 - 5)**2 / 2``, its derivative ``(3 * 2 - 5) * 2``.
 
     >>> import numpy as np
     >>> from gdfast.kernels import mlp_loss_and_grad
@@ -228,7 +229,7 @@ def _for_each_layer(activation: Any, hidden: int) -> Any:
 
 
 def _is_activation(entry: object) -> bool:
-    """Whether it is one, and not a list of them: ("elu", 0.5) is, ("elu", "relu") is not."""
+    """Whether this is one activation, such as ("elu", 0.5), and not a list, such as ("elu", "relu")."""
     if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
         return isinstance(entry[1], int | float | np.integer | np.floating)
     return isinstance(entry, str)
@@ -236,11 +237,11 @@ def _is_activation(entry: object) -> bool:
 
 def _thread_limit(n_threads: int) -> int:
     check_count("n_threads", n_threads)
-    return min(n_threads, 2**16)  # "at most so many": far beyond any machine, and it fits the core's int
+    return min(n_threads, 2**16)  # fits the core's int
 
 
 def _check_kinds(weights: object, biases: object, activation: object, **names: object) -> None:
-    """Called once something went wrong: the core would tell of these in the words of C++."""
+    """Called after an error: replaces the errors of the binding, which name C++ types."""
     for name, layers in (("weights", weights), ("biases", biases)):
         if not isinstance(layers, list | tuple):
             kind = type(layers).__name__

@@ -1,4 +1,4 @@
-"""``annealing_params`` as the walk takes them."""
+"""Checks and conversion of ``annealing_params``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PARAMETERS = ("cooling", "initial_temp", "final_temp", "step_size")
 
 
 def check(params: Mapping[Any, Any] | None) -> None:
-    """ValueError where annealing_params are not `anneal`'s."""
+    """ValueError if annealing_params are not valid for `anneal`."""
     for name, value in (params or {}).items():
         if name not in _PARAMETERS:
             raise ValueError(f"annealing_params may have {', '.join(_PARAMETERS)}, got {name!r}.")
@@ -26,5 +26,5 @@ def check(params: Mapping[Any, Any] | None) -> None:
 
 
 def as_floats(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The walk is one of float64, whatever its numbers came in."""
+    """The parameters with all numbers as Python floats."""
     return {name: value if name == "cooling" else float(value) for name, value in (params or {}).items()}

@@ -1,4 +1,4 @@
-"""The arguments that the classifier and the regressor share: what they may be, and how they fit together."""
+"""The shared arguments of the estimators: their valid values and combinations."""
 
 # scikit-learn ships no types.
 # mypy: disallow-subclassing-any=False
@@ -23,7 +23,7 @@ from gdfast.training.options import Limits, StepOptions, TrainingOptions
 
 
 def _constraint(limits: Limits | None) -> list[Any]:
-    """What training declares of an argument, as scikit-learn's check takes it."""
+    """The limits that training declares for an argument, as a constraint of scikit-learn."""
     if limits is None:
         return ["boolean"]
     words = {other for other in limits.others if isinstance(other, str)}
@@ -44,7 +44,7 @@ _DECLARED = {
 
 
 def _check_size_of_numbers(arguments: dict[str, Any]) -> None:
-    """ValueError where an integer is one that no float can hold."""
+    """ValueError if an integer is too large for a float."""
     for name, value in arguments.items():
         if isinstance(value, int) and abs(value) > _LARGEST:
             raise ValueError(
@@ -56,7 +56,7 @@ _LARGEST = int(np.finfo(np.float64).max)
 
 
 class Arguments(BaseEstimator):
-    """An estimator's arguments. The constructors are the estimators', as scikit-learn wants them."""
+    """The arguments of an estimator. Each estimator has its own constructor, as scikit-learn requires."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_DECLARED,
@@ -159,7 +159,7 @@ class Arguments(BaseEstimator):
                 setattr(self, name, value)
 
     def _check_arguments(self) -> list[int]:
-        """The hidden layers' sizes; ValueError or TypeError where the arguments alone are wrong."""
+        """Check the arguments without the data, and return the sizes of the hidden layers."""
         _check_size_of_numbers(self.__dict__)
         sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
         activations.of_layers(self.activation, len(sizes))

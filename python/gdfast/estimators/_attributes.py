@@ -1,4 +1,4 @@
-"""The attributes under which an estimator shows where training is."""
+"""The attributes of an estimator that hold the state of training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from gdfast.training.state import Records, TrainingState
 from gdfast.training.weights import NAMES
 
-# Of what training records.
+# The attributes of training's records.
 RECORDS = {
     "n_iter": "n_iter_",
     "t": "t_",
@@ -24,14 +24,14 @@ RECORDS = {
 
 
 def records_of(est: Any) -> Records:
-    """What an estimator's attributes say of its training so far."""
+    """The records of training so far, from an estimator's attributes."""
     return Records(**{name: vars(est)[shown] for name, shown in RECORDS.items() if shown in vars(est)})
 
 
 def publish(est: Any, state: TrainingState, *, as_views: bool = False) -> None:
-    """Show weights and records. The lists of weights are the estimator's own, for a user to edit.
+    """Set the attributes for weights and records. The lists are new, so that a user may edit them.
 
-    ``as_views`` shows views: what is done to the shape or the flags of an array is not done to the state's.
+    With ``as_views`` the arrays are views, so that changes of their shape or flags do not affect the state's.
     """
     attributes = vars(est)
     for name in NAMES:
@@ -48,6 +48,6 @@ def publish(est: Any, state: TrainingState, *, as_views: bool = False) -> None:
 
 
 def forget(est: Any) -> None:
-    """Begin anew: no weights, no records, no state."""
+    """Delete weights, records and state."""
     for name in (*NAMES, *RECORDS.values(), "_training"):
         vars(est).pop(name, None)

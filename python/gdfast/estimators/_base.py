@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: arguments, the course of a fit, the outputs of a network."""
+"""Base class of the estimators: preparation and course of a fit."""
 
 # scikit-learn ships no types.
 # mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
@@ -43,7 +43,7 @@ from gdfast.training.weights import NORMS, Weights
 
 
 class _Run(NamedTuple):
-    """What a fit is to do, all of it checked."""
+    """The checked inputs of a fit."""
 
     network: Network
     data: Data
@@ -74,26 +74,26 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
 
     @property
     def _optimizer(self) -> Optimizer | None:
-        """Under the name of scikit-learn's."""
+        """The optimizer, under scikit-learn's name."""
         return self._training.optimizer
 
-    # What a kind of estimator has to say for itself.
+    # Implemented by the kinds of estimators.
 
     @abstractmethod
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        """X and y, checked by scikit-learn; y still in the user's terms."""
+        """X and y, checked by scikit-learn; y is not yet encoded."""
 
     @abstractmethod
     def _validate_holdout(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """The same for a validation set, of a model that knows its features and outputs."""
+        """The same for a validation set, after the numbers of features and outputs are known."""
 
     @abstractmethod
     def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        """A checked y as the core takes it."""
+        """A checked y in the form that the core takes."""
 
     @abstractmethod
     def _count_outputs(self, y: Any) -> int:
-        """Units of the output layer for a checked y."""
+        """Number of units of the output layer for a checked y."""
 
     @abstractmethod
     def _choose_output(self) -> tuple[str, Loss]:
@@ -104,30 +104,30 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         """The function that scores outputs against this encoded y."""
 
     def _stratifies(self) -> bool:
-        """Whether the validation split keeps the proportions of an encoded y of shape (n, 1)."""
+        """Whether the validation split is stratified by an encoded y of shape (n, 1)."""
         return False
 
     def _fewest_held_out(self) -> int:
-        """How many rows a validation set must have that is set aside."""
+        """Minimum number of rows of a validation set that is set aside."""
         return 2
 
     def _take_classes(self, X: Any, y: Any, classes: Any) -> None:
-        """What the first call of ``partial_fit`` is told of later ones."""
+        """Process ``classes`` of the first call of ``partial_fit``."""
 
     def _weighs_classes(self) -> bool:
-        """Whether some samples may weigh nothing on the user's word."""
+        """Whether class weights may give some samples a weight of zero."""
         return False
 
     def _weigh(self, y: Any, sample_weight: Array | None) -> Array | None:
-        """The weights to train with, for a checked y."""
+        """The sample weights of training, for a checked y."""
         return sample_weight
 
     def _training_targets(self, targets: Array) -> Array:
-        """What to train on in place of these encoded targets."""
+        """The targets of training, from these encoded targets."""
         return targets
 
     def _training_loss(self) -> Loss:
-        """The loss to train by, by the core's name."""
+        """The loss of training, by the core's name."""
         return self._choose_output()[1]
 
     # Training.
@@ -148,22 +148,22 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data. float32 and float64 are trained in as they are, all else as float64. A
-            C-contiguous array is not copied, a sparse matrix never made dense.
+            The input data. float32 and float64 keep their dtype, all others become float64. A C-contiguous
+            array is not copied, and a sparse matrix stays sparse.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, an indicator matrix for several labels, or real numbers in regression.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each sample's loss in the mean over its batch. A batch whose weights sum to zero is
             skipped.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            A validation set of your own: with ``early_stopping``, in place of the one that would be set
-            aside; without, loss and score on it are recorded and the best weights kept, while the training
-            loss decides when to stop. In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms
-            it as it does X.
+            Validation set. With ``early_stopping`` it replaces the fraction of the training data; without,
+            its loss and score are recorded and the best weights are kept, while the training loss decides
+            when to stop. In a pipeline, ``Pipeline(..., transform_input=["X_val"])`` transforms it like X.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
-            Its targets.
+            Targets of the validation set.
         sample_weight_val : array-like of shape (n_val,), default=None
-            Its weights. Unlike those of a set that is put aside, they are not multiplied by class weights.
+            Sample weights of the validation set. Unlike those of samples that are set aside, they are not
+            multiplied by class weights.
 
         Returns
         -------
@@ -173,12 +173,12 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         Raises
         ------
         TypeError
-            If X holds dates or time differences, or y in regression those or text.
+            If X holds dates or time differences, or y in regression holds these or text.
         ValueError
             If the data are empty, not finite, not numeric or of different lengths; if arguments or weights do
-            not fit the data; if an argument has no effect beside the others; or if training diverged without
-            a validation set, in which case the weights are those of the last epoch in which they were finite.
-            With one it ends with a ConvergenceWarning.
+            not match the data; if an argument has no effect in combination with the others; or if training
+            diverges without a validation set, in which case the weights are those of the last epoch in which
+            they were finite. With a validation set, divergence gives a ConvergenceWarning.
         """
         _validation.check_holdout_is_whole(X_val, y_val, sample_weight_val)
         holdout = None if X_val is None else (X_val, y_val, sample_weight_val)
@@ -247,7 +247,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         incremental: bool,
         classes: Any,
     ) -> _Run:
-        """Check all there is to check, and begin what a fit begins with."""
+        """Check all inputs, and create the objects of a fit."""
         sizes = self._check_arguments()
         _validation.n_threads(self.n_jobs)
         if incremental:
@@ -257,7 +257,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         X, y = self._validate_input(X, y, incremental, reset=begins)
         if sample_weight is not None:
             sample_weight = self._check_weights(sample_weight, X)
-            if not sample_weight.any():  # scikit-learn's check knows this in 1.9, not in 1.7
+            if not sample_weight.any():  # checked by scikit-learn 1.9, but not by 1.7
                 raise ValueError("Sample weights must contain at least one non-zero number.")
         weight_given = sample_weight
         sample_weight = self._weigh(y, sample_weight)
@@ -270,7 +270,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         layer_units = [X.shape[1], *sizes, self.n_outputs_]
         if begins:
             self._begin(layer_units, X.dtype, random_state)
-        # The dtype of the weights leads: training that continues from float32 stays in float32.
+        # The weights determine the dtype: training that continues from float32 stays in float32.
         weights = self._take_weights(layer_units)
         data = self._data(X, y, sample_weight, weights.dtype)
         before = vars(self).get("_training")
@@ -311,7 +311,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         return _Run(network, data, state, options, validation, energy, kept, weight_given)
 
     def _options(self, n_samples: int, incremental: bool) -> TrainingOptions:
-        """How training goes on."""
+        """The options of training."""
         is_stochastic = _solvers.is_stochastic(self.solver)
         return TrainingOptions(
             solver="stochastic" if is_stochastic else self.solver,
@@ -331,9 +331,9 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         )
 
     def _set_aside(self, order: RowOrder, data: Data, random_state: np.random.RandomState) -> Array:
-        """The rows to validate with, drawn once as scikit-learn draws them."""
+        """The validation rows, drawn once as in scikit-learn."""
         if order.validation is None:
-            # By the names under which scikit-learn's error lists classes that are too small.
+            # The names appear in scikit-learn's error about classes that are too small.
             labels = np.where(data.y.ravel(), "True", "False") if self._stratifies() else None
             training, validation = train_test_split(
                 np.arange(order.n_samples, dtype=np.int64),
@@ -351,7 +351,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         return order.validation
 
     def _validation(self, network: Network, data: Data, rows: Array | None, X: Any, y: Any) -> Validation:
-        """The validation set; X and y are the same samples as scorers take them."""
+        """The validation set; X and y are the same samples in the form for scorers."""
         targets, weight = data.targets_of(rows)
         hint = "Increase 'validation_fraction', or train without early_stopping."
         check_mean_weight(weight, "sample_weight", " over the validation set", hint)
@@ -376,7 +376,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         y: Any,
         told: bool,
     ) -> Energy:
-        """What annealing makes small; for ``told`` see `scorer_of`."""
+        """The function that annealing minimizes; for ``told`` see `scorer_of`."""
         assert state.order is not None
         rows = state.order.training
         score = None
@@ -390,7 +390,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         return energy
 
     def _validate_arrays(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
-        """X and y, checked by scikit-learn; y of one column has one dimension."""
+        """X and y, checked by scikit-learn; a y of one column becomes one-dimensional."""
         _validation.check_no_dates(X)
         X, y = validate_data(
             self,
@@ -408,12 +408,12 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         return X, y
 
     def _check_weights(self, sample_weight: Any, X: Any) -> Array:
-        """Weights as the loss takes them: one for each target."""
+        """Sample weights for the loss: one for each target."""
         weights: Array = _check_sample_weight(sample_weight, X)
         return weights
 
     def _check_holdout(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Array | None]:
-        """A user's validation set, checked as X, y and sample_weight are."""
+        """A user's validation set, checked like X, y and sample_weight."""
         with _validation.naming("X_val and y_val"):
             X, y = self._validate_holdout(X, y)
             if sample_weight is not None:
@@ -426,8 +426,8 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
     def _begin(
         self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
     ) -> None:
-        """The first weights, and no records."""
-        # Drawn even where they are given, so that the order of rows does not depend on who gave them.
+        """Initialise the weights, and delete the records."""
+        # Drawn even if they are given, so that the order of rows is the same in both cases.
         coefs, intercepts = self._draw_weights(layer_units, dtype, random_state)
         if self.coefs_init is not None:
             coefs = init.given(self.coefs_init, coefs, "coefs_init")
@@ -449,15 +449,15 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         return init.draw(self.init, layer_units, names, dtype, random_state)
 
     def _layer_units(self) -> list[int]:
-        """The sizes of all layers, by the arguments of a network that knows its features and outputs."""
+        """The sizes of all layers, after the numbers of features and outputs are known."""
         sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
         return [self.n_features_in_, *sizes, self.n_outputs_]
 
     def _take_weights(self, layer_units: list[int], dtype: np.dtype[Any] | None = None) -> Weights:
-        """Bring the weights at hand, which a user may have edited or replaced, into the core's form.
+        """Convert the current weights, which a user may have edited or replaced, to the core's form.
 
-        ValueError where they are not those of a network with ``layer_units``. Their dtype is ``dtype``, where
-        given, or their own.
+        ValueError if they are not those of a network with ``layer_units``. The dtype is ``dtype``, if given,
+        else their own.
         """
         if not self.batch_norm:
             for name in NORMS:
@@ -471,7 +471,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         return weights
 
     def _data(self, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
-        """Checked samples as the core takes them."""
+        """Checked samples in the form that the core takes."""
         if sample_weight is not None:
             sample_weight = convert(sample_weight, dtype, "sample_weight")
         return Data(_validation.as_matrix(X, dtype), self._encode(y, dtype), sample_weight)
@@ -510,7 +510,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
 
     def _new_optimizer(self) -> Optimizer:
         rule, rule_params, learning_rate = _solvers.rule_of(self)
-        # scikit-learn's own schedules are sgd's alone.
+        # learning_rate applies to sgd only.
         by_name = self.learning_rate if self.solver == "sgd" else "constant"
         schedule: Any = by_name if self.schedule is None else self.schedule
         if schedule not in ("constant", "invscaling", "adaptive"):
@@ -518,7 +518,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         return Optimizer(rule, rule_params, learning_rate, schedule, float(self.power_t))
 
     def _trained_network(self) -> Network:
-        """The network with what is done to it in training."""
+        """The network with dropout and the momentum of batch normalisation."""
         network = self._network()
         assert isinstance(network, MLP)
         rates = _descent.dropout_rates(self.dropout, len(self.coefs_) - 1)
@@ -531,7 +531,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
 
 
 def dense_targets(y: Any, dtype: np.dtype[Any]) -> Array:
-    """A checked y of one or two dimensions as the core takes it, of shape (n_samples, n_outputs)."""
+    """A checked y of one or two dimensions as an array of shape (n_samples, n_outputs)."""
     if sparse.issparse(y):
         raise TypeError("Sparse targets are not supported here. Use '.toarray()' to make y dense.")
     return convert(y.reshape(len(y), -1), dtype, "y")

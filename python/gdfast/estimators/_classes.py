@@ -1,4 +1,4 @@
-"""Class weights, by scikit-learn's own utilities."""
+"""Class weights, by scikit-learn's utilities."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def weigh(class_weight: Any, y: Any, classes: Array, sample_weight: Array | None
     ----------
     class_weight : dict, list of dict, "balanced" or None
     y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-        Class labels or, where it has two dimensions, indicators.
+        Class labels or, if it has two dimensions, indicators.
     classes : ndarray of shape (n_classes,)
-        All classes that there are.
+        All classes.
     sample_weight : ndarray of shape (n_samples,) or None
         For "balanced" a sample of weight 2 counts as two, as in scikit-learn's linear models.
     """
@@ -32,7 +32,7 @@ def weigh(class_weight: Any, y: Any, classes: Array, sample_weight: Array | None
         columns = y.T if y.ndim == 2 else [y]
         weights = np.prod([_balanced(column, sample_weight) for column in columns], axis=0)
     else:
-        # With a row for each class, so that none counts as unknown which these samples happen to lack.
+        # A row for each class is appended, so that a class without samples here is not unknown.
         every_class = classes if y.ndim == 1 else np.repeat([[0], [1]], y.shape[1], axis=1)
         weights = compute_sample_weight(class_weight, np.concatenate([y, every_class]))[: len(y)]
     if not np.isfinite(weights).all():
@@ -44,6 +44,6 @@ def _balanced(y: Array, sample_weight: Array | None) -> Array:
     classes, positions = np.unique(y, return_inverse=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         of_classes = compute_class_weight("balanced", classes=classes, y=y, sample_weight=sample_weight)
-    # A class without weight has none to be balanced.
+    # The weights of a class without weight are zero.
     of_samples: Array = np.where(np.isfinite(of_classes), of_classes, 0.0)[positions]
     return of_samples

@@ -1,4 +1,4 @@
-"""What is done to activations and gradients in training: the arguments for it, as training takes them."""
+"""The arguments for dropout, gradients and schedules: their checks and conversion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check(est: Arguments, n_hidden: int) -> None:
-    """ValueError or TypeError where the arguments make no sense, alone or together."""
+    """ValueError or TypeError if arguments are invalid or contradict each other."""
     dropout_rates(est.dropout, n_hidden)
     if not callable(est.backprop_depth) and est.backprop_depth is not None:
         check_depth(est.backprop_depth, n_hidden + 1)
@@ -46,7 +46,7 @@ def declared(est: Arguments, options: type[StepOptions] | type[TrainingOptions])
         if "limits" in f.metadata:
             value = getattr(est, f.name)
             is_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-            # A later partial_fit is not checked by scikit-learn.
+            # scikit-learn does not check the arguments again in a later partial_fit.
             if is_number and f.metadata["limits"] is not None and not f.metadata["limits"].hold(float(value)):
                 raise ValueError(f"{f.name}={value!r} must be {f.metadata['limits']}.")
             values[f.name] = float(value) if is_number else value
@@ -54,12 +54,12 @@ def declared(est: Arguments, options: type[StepOptions] | type[TrainingOptions])
 
 
 def is_random(est: Arguments, n_hidden: int) -> bool:
-    """Whether a step draws random numbers of its own."""
+    """Whether a step draws random numbers."""
     return est.gradient_noise > 0 or any(dropout_rates(est.dropout, n_hidden))
 
 
 def dropout_rates(dropout: Any, n_hidden: int) -> list[float]:
-    """A rate for the inputs and one for each hidden layer; ValueError or TypeError where there are none."""
+    """A rate for the inputs and one for each hidden layer; ValueError or TypeError if invalid."""
     if isinstance(dropout, Real):
         rates = [0.0, *[float(dropout)] * n_hidden]
     elif isinstance(dropout, Iterable) and not isinstance(dropout, str):

@@ -1,4 +1,4 @@
-"""Who watches a fit and may end it: the user's callbacks, scikit-learn's, and the clock."""
+"""The listeners of a fit: the user's callbacks, scikit-learn's callbacks, and the time limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOOKS = ("on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on
 
 
 def check_callbacks(callbacks: Iterable[Any] | None) -> None:
-    """TypeError where one of them could never be called."""
+    """TypeError if an object has none of the methods of a callback."""
     for callback in callbacks or ():
         if isinstance(callback, type):
             raise TypeError(f"callbacks must hold instances, got the class {callback.__name__} itself.")
@@ -33,23 +33,23 @@ def check_callbacks(callbacks: Iterable[Any] | None) -> None:
 
 
 class FitListeners(Listeners):
-    """The course of a fit from its first epoch to its last, for all who watch it.
+    """Calls the callbacks in the course of a fit.
 
-    A context: it begins with ``on_train_begin`` and ends with ``on_train_end``, whatever happens between, for
-    every callback that has begun.
+    It is a context manager, which calls ``on_train_begin`` on entry and ``on_train_end`` on exit, even after
+    an exception, for every callback whose ``on_train_begin`` has been called.
 
     Parameters
     ----------
     est : BaseMLP
     state : TrainingState
-        Shown as the estimator's attributes whenever somebody looks.
+        Written to the estimator's attributes before each call.
     task : FitTask or None
-        What scikit-learn's callbacks are told; None where nobody is to be told anything (``partial_fit``,
-        whose caller has the loop in hand), and no time is up.
+        The task for scikit-learn's callbacks; None in ``partial_fit``, which has no callbacks and no time
+        limit.
     attempt : Transaction
-        Whether the fit is to stay.
+        Decides whether the result of the fit is kept after an exception.
     takes_edits : bool
-        Whether training goes on from weights that a callback has edited or replaced after its first epoch.
+        Whether training continues from weights that a callback has edited or replaced.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class FitListeners(Listeners):
         return self._max_time is not None and time.perf_counter() - self._begun >= self._max_time
 
     def _publish(self) -> None:
-        # Solvers that keep to their own path must not lose it to an array that is given another shape.
+        # Solvers that ignore edits must not be affected by an array whose shape is changed.
         publish(self._est, self._state, as_views=not self._takes_edits)
 
     def _call(self, name: str, epoch: int, logs: dict[str, float]) -> bool:

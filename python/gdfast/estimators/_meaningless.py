@@ -1,6 +1,6 @@
-"""Arguments that have no meaning beside the others: refused by name, so that none is ignored in silence.
+"""Errors for arguments that have no effect in combination with the others.
 
-scikit-learn's own arguments are left alone where scikit-learn ignores them.
+scikit-learn's arguments raise no error where scikit-learn ignores them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Rule(NamedTuple):
-    """When some arguments have a meaning, and what is said of one that has none and is not at its default."""
+    """The condition under which some arguments have an effect, and the error if it does not hold."""
 
     names: tuple[str, ...]
     holds: Callable[[Any], bool]
-    why: str  # of {name} and all arguments
+    why: str  # may contain {name} and all arguments
 
 
 def _has_layers(est: Arguments) -> bool:
@@ -39,7 +39,7 @@ def _is_object(est: Arguments) -> bool:
     return isinstance(est.solver, optim.Optimizer)
 
 
-# What training declares to be of steps.
+# Declared in training's options to require steps.
 _OF_STEPS = tuple(
     f.name for options in (StepOptions, TrainingOptions) for f in fields(options) if "of_steps" in f.metadata
 )
@@ -122,7 +122,7 @@ RULES = (
 
 
 def check(est: Arguments, rules: tuple[Rule, ...] = RULES) -> None:
-    """ValueError where an argument has no meaning and is not at its default."""
+    """ValueError if an argument has no effect and is not at its default."""
     kind: Any = type(est)
     defaults = _defaults(kind)
     for names, holds, why in rules:
@@ -135,7 +135,7 @@ def check(est: Arguments, rules: tuple[Rule, ...] = RULES) -> None:
 
 @cache
 def _defaults(kind: Any) -> dict[str, Any]:
-    """Of the arguments of a class and of those that it hands on."""
+    """The defaults of the arguments of a class and its base classes."""
     found: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         if "__init__" in vars(base) and base is not object:

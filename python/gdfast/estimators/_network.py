@@ -1,4 +1,4 @@
-"""A network at work: from weights and samples to the values of the output layer."""
+"""Prediction: from weights and samples to the values of the output layer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gdfast.training.weights import NAMES, Weights
 
 
 class NetworkEstimator(Arguments):
-    """An estimator with weights, and the outputs that they give."""
+    """An estimator with weights, and the outputs of its network."""
 
     coefs_: list[Array]
     intercepts_: list[Array]
@@ -32,7 +32,7 @@ class NetworkEstimator(Arguments):
     bn_var_: list[Array]
 
     def _network(self) -> Any:
-        """What is between inputs and outputs, by the arguments."""
+        """The network that the arguments describe."""
         names = activations.of_layers(self.activation, len(self.coefs_) - 1)
         return MLP(
             activations.with_parameters(names, self.activation_params),
@@ -42,15 +42,15 @@ class NetworkEstimator(Arguments):
         )
 
     def _outputs(self, X: Any) -> Array:
-        """The output layer's values, of shape (n_samples, n_outputs), new for every call."""
+        """The values of the output layer, a new array of shape (n_samples, n_outputs)."""
         outputs = self._outputs_of_plain_array(X)
         return self._outputs_of_anything(X) if outputs is None else outputs
 
     def _outputs_of_plain_array(self, X: Any) -> Array | None:
-        """The outputs where nothing about X has to be said or converted, else None.
+        """The outputs if X needs no error and no conversion, else None.
 
-        For one row this takes a tenth of the time that scikit-learn's checks take. It raises nothing: what is
-        wrong with X is for those checks to say.
+        For one row this takes a tenth of the time of scikit-learn's checks. It raises no errors; those come
+        from the checks.
         """
         fitted = self.__dict__
         coefs = fitted.get("coefs_")
@@ -74,14 +74,14 @@ class NetworkEstimator(Arguments):
         return outputs if outputs is None or outputs.shape[1] == fitted["n_outputs_"] else None
 
     def _weights_at_hand(self) -> Weights:
-        """The weights, which a user may have edited; ValueError where they are not those of this network."""
+        """The current weights, which a user may have edited; ValueError if they do not fit this network."""
         weights = Weights.of(vars(self))
         hidden = [coef.shape[-1] if coef.ndim else 0 for coef in weights.coefs[:-1]]
         self._check_shapes(weights, [self.n_features_in_, *hidden, self.n_outputs_])
         return weights
 
     def _check_shapes(self, weights: Weights, layer_units: list[int]) -> None:
-        """ValueError where these are not the weights of a network with ``layer_units``."""
+        """ValueError if these are not the weights of a network with ``layer_units``."""
         expected = list(pairwise(layer_units))
         makers = "features, hidden_layer_sizes and outputs"
         check_shapes(weights.coefs, weights.intercepts, expected, makers)

@@ -1,4 +1,4 @@
-"""What is said of how a fit has ended: scikit-learn's warnings and errors."""
+"""The warnings and errors at the end of a fit, as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NON_FINITE_WEIGHTS = (
 
 
 def say(est: BaseMLP, outcome: Outcome, state: TrainingState, *, incremental: bool) -> None:
-    """Warn of what a user should know of the end; ValueError where there are no finite weights to keep."""
+    """Issue the warnings for an outcome; ValueError if there are no finite weights to keep."""
     n_iter = state.records.n_iter
     match outcome.reason:
         case "interrupted":
@@ -54,7 +54,7 @@ def say(est: BaseMLP, outcome: Outcome, state: TrainingState, *, incremental: bo
 
 
 def _say_diverged(state: TrainingState) -> None:
-    """A ConvergenceWarning where there are other weights to keep."""
+    """ValueError, or a ConvergenceWarning if earlier weights are kept."""
     best = state.best_weights
     if best is None or not best.is_finite():
         raise ValueError(_NON_FINITE_WEIGHTS)
@@ -68,7 +68,7 @@ def _say_diverged(state: TrainingState) -> None:
 
 
 def _say_unless_finite(est: BaseMLP, state: TrainingState) -> None:
-    """Warn where training stops for want of improvement, but what should improve is not finite."""
+    """Warn if training stops for lack of improvement because the monitored value is not finite."""
     what, value = "training loss", state.records.loss
     if est.early_stopping:
         what, value = "validation score", state.records.validation_scores[-1]

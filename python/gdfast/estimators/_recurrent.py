@@ -1,4 +1,4 @@
-"""What makes a multilayer perceptron's estimator a recurrent one: other data, other weights, and states."""
+"""The differences of recurrent estimators from multilayer perceptrons: data, weights and states."""
 
 # scikit-learn ships no types.
 # mypy: disallow-subclassing-any=False
@@ -43,7 +43,7 @@ _MEANINGLESS = (
 
 
 class Recurrent(BaseMLP):
-    """Overrides what differs; to be put before the multilayer perceptron among a class's bases."""
+    """Mixin for recurrent estimators; it comes before the multilayer perceptron in the list of bases."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "cell": [StrOptions(set(GATES))],
@@ -54,7 +54,7 @@ class Recurrent(BaseMLP):
         "stateful": ["boolean"],
     }
 
-    # Arguments of multilayer perceptrons that mean nothing here.
+    # Arguments of multilayer perceptrons that recurrent networks do not have.
     activation_params = None
     annealing_params = None
     backprop_depth = None
@@ -74,7 +74,7 @@ class Recurrent(BaseMLP):
     # Arguments and data.
 
     def _check_arguments(self) -> list[int]:
-        # A later partial_fit is not checked by scikit-learn.
+        # scikit-learn does not check the arguments again in a later partial_fit.
         if self.cell not in GATES:
             raise ValueError(f"cell must be one of {sorted(GATES)}, got {self.cell!r}.")
         sizes = super()._check_arguments()
@@ -97,7 +97,7 @@ class Recurrent(BaseMLP):
         whole = [isinstance(k, Integral) and not isinstance(k, bool) for k in self.tbptt]
         if whole != [True, True]:
             raise TypeError(f"tbptt must be a pair of integers (k1, k2) or None, got {self.tbptt!r}.")
-        # No sequence is as long as the largest number that the core knows.
+        # Larger values have the same effect as the core's largest integer.
         k1, k2 = (min(int(k), np.iinfo(np.int64).max) for k in self.tbptt)
         if not 1 <= k1 <= k2:
             raise ValueError(
@@ -116,7 +116,7 @@ class Recurrent(BaseMLP):
 
     def _check_features(self, X: Any, reset: bool) -> Sequences:
         sequences = check_sequences(X)
-        # As scikit-learn counts and compares features and their names.
+        # Counts and compares features and their names as in scikit-learn.
         named = sequences.steps if sequences.frame is None else sequences.frame
         validate_data(self, named, reset=reset, skip_check_array=True)
         return sequences
@@ -158,15 +158,15 @@ class Recurrent(BaseMLP):
         self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
     ) -> None:
         super()._begin(layer_units, dtype, random_state)
-        self.reset_state()  # it was other weights' state
+        self.reset_state()  # the states belong to the old weights
 
     def _draw_weights(
         self, layer_units: list[int], dtype: np.dtype[Any], random_state: np.random.RandomState
     ) -> tuple[list[Array], list[Array]]:
-        """Uniform by Glorot and Bengio (2010) from below, orthogonal from the last state, gate by gate.
+        """Input-to-hidden uniform by Glorot and Bengio (2010), hidden-to-hidden orthogonal, gate by gate.
 
-        Biases are zero, but one for an LSTM's forget gates (Gers et al., 2000), so that it begins by
-        remembering.
+        Biases are zero, except one for an LSTM's forget gates (Gers et al., 2000), which are then initially
+        open.
         """
         gates = GATES[self.cell]
         check_addressable([gates * n for n in layer_units], np.dtype(np.float64).itemsize)
@@ -213,7 +213,7 @@ class Recurrent(BaseMLP):
             return super()._fit(X, y, sample_weight, given_holdout, incremental=incremental, classes=classes)
         if not incremental:
             super()._fit(X, y, sample_weight, given_holdout, incremental=False)
-            # Every epoch begins anew: where the last one ends is told by the weights that training ends with.
+            # Every epoch starts from zeros: the final states are computed with the final weights.
             _, self.state_ = self._run(self._check_features(X, reset=False), None)
             return self
         X = check_sequences(X)
@@ -235,7 +235,7 @@ class Recurrent(BaseMLP):
         return self
 
     def reset_state(self) -> Self:
-        """Forget the states that the last call has left: the next ``partial_fit`` begins with zeros.
+        """Reset the states: the next ``partial_fit`` starts from zeros.
 
         Returns
         -------
@@ -260,7 +260,7 @@ class Recurrent(BaseMLP):
     # Outputs.
 
     def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
-        """The output layer's values for each step or each sequence, and the states in which sequences end."""
+        """The values of the output layer for each step or each sequence, and the final states."""
         weights = self._weights_at_hand()
         single = np.result_type(X.dtype, weights.dtype) == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
@@ -275,7 +275,7 @@ class Recurrent(BaseMLP):
         dtype: np.dtype[Any],
         name: str,
     ) -> list[Array]:
-        """States of their own memory: zeros, or a user's, checked."""
+        """New arrays of states: zeros, or a checked copy of the user's."""
         shapes = [(n_sequences, width) for width in self._network().state_widths(weights)]
         if initial is None:
             return [np.zeros(shape, dtype) for shape in shapes]
@@ -317,7 +317,7 @@ class Recurrent(BaseMLP):
         y : array-like, as for :meth:`fit`
             The true targets.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weights; with ``per_step`` there can be one for each step.
+            Sample weights; with ``per_step`` there may be one for each step.
 
         Returns
         -------
@@ -328,9 +328,9 @@ class Recurrent(BaseMLP):
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            Before ``fit``.
+            If the estimator is not fitted.
         ValueError
-            If X is of a kind that ``fit`` refuses, has other features, or y does not fit it.
+            If ``fit`` would refuse X, X has another number of features, or y does not match X.
         """
         check_is_fitted(self)
         X = self._check_features(X, reset=False)

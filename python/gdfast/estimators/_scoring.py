@@ -1,4 +1,4 @@
-"""``scoring`` as training takes it: a function of outputs."""
+"""Conversion of ``scoring`` to a function of the outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Score = Callable[[Array], float]
 
 
 def check_scorer(scoring: Any) -> None:
-    """ValueError where ``scoring`` names no scorer."""
+    """ValueError if ``scoring`` is not the name of a scorer."""
     if not isinstance(scoring, str) or scoring == "loss":
         return
     try:
@@ -33,9 +33,9 @@ def check_scorer(scoring: Any) -> None:
 
 
 def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None, *, told: bool = False) -> Score:
-    """The function that scores the estimator, and its outputs, by ``scoring`` on this set.
+    """The function that scores the estimator by ``scoring`` on these samples; NaN if outputs are not finite.
 
-    Where ``scoring`` takes no weights, it warns of that, unless the user has been ``told``.
+    It warns if ``scoring`` does not take sample weights, unless this warning has been given (``told``).
     """
     scorer = check_scoring(est, est.scoring)
     weights = {} if weight is None else {"sample_weight": weight}
@@ -45,7 +45,7 @@ def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None, *, told: bool 
         weights = {}
 
     def score(outputs: Array) -> float:
-        # scikit-learn's metrics raise where a prediction is not finite.
+        # scikit-learn's metrics raise if a prediction is not finite.
         if not np.isfinite(outputs).all():
             return np.nan
         with np.errstate(over="ignore", invalid="ignore"):
@@ -55,7 +55,7 @@ def scorer_of(est: BaseMLP, X: Any, y: Any, weight: Array | None, *, told: bool 
 
 
 def check_scores(est: BaseMLP, score: Callable[[], Any]) -> None:
-    """ValueError that names ``scoring`` where it cannot score the first weights."""
+    """ValueError that names ``scoring`` if it cannot score the initial weights."""
     if est.scoring is None or est.scoring == "loss":
         return
     try:
@@ -65,7 +65,7 @@ def check_scores(est: BaseMLP, score: Callable[[], Any]) -> None:
 
 
 def _takes_weights(scorer: Any) -> bool:
-    function = getattr(scorer, "_score_func", scorer)  # of scikit-learn's own scorers, the metric's
+    function = getattr(scorer, "_score_func", scorer)  # the metric, for scikit-learn's scorers
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # a builtin
@@ -74,7 +74,7 @@ def _takes_weights(scorer: Any) -> bool:
 
 
 def _nameless(est: BaseMLP) -> BaseMLP:
-    """The estimator for plain arrays: with feature names it would miss them every time."""
+    """A copy without feature names, so that plain arrays raise no warning about them."""
     twin = copy.copy(est)
     twin.__dict__.pop("feature_names_in_", None)
     return twin

@@ -1,4 +1,4 @@
-"""Sequences as they come in, checked and put into the form that the core takes; and results for each step."""
+"""Checks of sequences and their targets, and conversion to the form that the core takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HOW = (
 
 
 def check_sequences(X: Any) -> Sequences:
-    """X as sequences of finite float32 or float64; ValueError or TypeError that says where it is not."""
+    """X as sequences of finite float32 or float64; ValueError or TypeError that names the invalid part."""
     if isinstance(X, Sequences):
         return X
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim:
@@ -78,7 +78,7 @@ def _checked(X: Any, name: str) -> Array:
             f"{name} has masked values. Sequences of different lengths are given as a list of arrays; "
             "missing values have to be filled in."
         )
-    # Ragged nested lists, strings and the like: NumPy's own words do not say what would be right.
+    # For ragged lists, strings and the like, NumPy's errors do not name the valid forms of X.
     try:
         array = np.asarray(X)
         if array.dtype.kind == "c":
@@ -95,7 +95,7 @@ def _checked(X: Any, name: str) -> Array:
 
 
 def _check_finite(steps: Array, where: Any) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):  # of the sum; all of them may be finite even so
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum may overflow although all values are finite
         if np.isfinite(steps.sum()) or np.isfinite(steps).all():
             return
     row = int(np.flatnonzero(~np.isfinite(steps).all(axis=1))[0])
@@ -107,7 +107,7 @@ def _check_finite(steps: Array, where: Any) -> None:
 
 
 def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Array:
-    """y with a row for each sequence or, ``per_step``, for each step; of one column it has one dimension."""
+    """y with a row for each sequence or, with ``per_step``, each step; one column becomes one dimension."""
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
     if per_step:
@@ -138,10 +138,10 @@ def check_targets(y: Any, X: Sequences, *, per_step: bool, numeric: bool) -> Arr
 
 
 def check_not_per_step(y: Array, X: Sequences, *, numeric: bool) -> None:
-    """Say where targets that are taken for one row to a sequence look like one target to a step.
+    """Detect targets that are meant for each step although ``per_step`` is False.
 
-    A ValueError where they can mean nothing else; a warning where they can: several outputs, or labels, may
-    well be as many as there are steps (a day's hours from those of the day before).
+    A ValueError if no other meaning is possible, else a warning: the number of outputs, or labels, may equal
+    the number of steps (a forecast of 24 hours from the 24 hours before).
     """
     if y.ndim != 2 or not (X.lengths == y.shape[1]).all():
         return
@@ -158,7 +158,7 @@ def check_not_per_step(y: Array, X: Sequences, *, numeric: bool) -> None:
 
 
 def check_step_weights(weight: Any, X: Sequences) -> Array:
-    """A weight for each step, of weights for each sequence or each step."""
+    """A weight for each step, from weights for each sequence or each step."""
     if isinstance(weight, np.ndarray) and weight.dtype == object:
         weight = list(weight)
     one_each = not isinstance(weight, list | tuple) or all(np.ndim(w) == 0 for w in weight)
@@ -178,7 +178,7 @@ def check_step_weights(weight: Any, X: Sequences) -> Array:
 
 
 def _per_step(values: Any, X: Sequences, name: str, what: str) -> Array:
-    """Values for each step, by sequence, after one another as the steps are."""
+    """Values for each step, concatenated over the sequences like the steps."""
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
     if X.ragged:

@@ -1,4 +1,4 @@
-"""scikit-learn's own callbacks, in versions that have them (1.9 and later)."""
+"""Support of scikit-learn's callbacks, which exist in versions 1.9 and later."""
 
 # scikit-learn ships no types.
 # mypy: disallow-subclassing-any=False
@@ -26,15 +26,15 @@ except ImportError:
 
 
 class FitTask:
-    """A fit as scikit-learn's callbacks see it: a task, and one in it for every epoch.
+    """A fit as a task for scikit-learn's callbacks, with a subtask for every epoch.
 
     Parameters
     ----------
     est : BaseMLP
     X, y, sample_weight
-        As the user gave them.
+        The arguments of ``fit``, unchanged.
     rows : ndarray or None
-        The rows that are trained on, None for all.
+        The training rows, None for all.
     """
 
     def __init__(self, est: BaseMLP, X: Any, y: Any, sample_weight: Any, rows: Array | None) -> None:
@@ -61,7 +61,7 @@ class FitTask:
             self._epoch.call_on_fit_task_begin(estimator=self._est, **self._data)
 
     def epoch_ends(self) -> bool:
-        """Tell the callbacks; whether one of them wants to stop."""
+        """Call the callbacks; returns whether one of them stops training."""
         if self._epoch is None:
             return False
         stops = self._epoch.call_on_fit_task_end(
@@ -79,7 +79,7 @@ class FitTask:
             )
 
     def _copied_lists(self) -> dict[str, Any]:
-        """What training goes on to change, so that a callback may keep the estimator that it is shown."""
+        """Copies of the attributes that training changes, so that a callback may keep the estimator."""
         return {
             name: [item.copy() if hasattr(item, "copy") else item for item in value]
             for name, value in vars(self._est).items()

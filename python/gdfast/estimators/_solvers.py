@@ -1,4 +1,4 @@
-"""``solver`` as the core understands it: a rule, its hyper-parameters, and the learning rate."""
+"""Conversion of ``solver`` to the core's rule, hyper-parameters and learning rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gdfast import optim
 if TYPE_CHECKING:
     from gdfast.estimators._arguments import Arguments
 
-# By scikit-learn's names scikit-learn's variants; the other rules by their names, as gdfast.optim has them.
+# The rules of gdfast.optim; "sgd" and "adam" are scikit-learn's variants instead.
 RULES: dict[str, type[optim.Optimizer]] = {
     "adagrad": optim.Adagrad,
     "rmsprop": optim.RMSprop,
@@ -25,12 +25,12 @@ NAMES = frozenset({"lbfgs", "annealing", *STOCHASTIC})
 
 
 def is_stochastic(solver: Any) -> bool:
-    """Whether it goes by epochs and batches."""
+    """Whether the solver trains by epochs and batches."""
     return isinstance(solver, optim.Optimizer) or solver in STOCHASTIC
 
 
 def rule_of(est: Arguments) -> tuple[str, dict[str, Any], float]:
-    """The core's rule, its parameters, and the learning rate to begin with."""
+    """The core's rule, its parameters, and the initial learning rate."""
     solver: Any = est.solver
     if isinstance(solver, optim.Optimizer):
         return *solver._rule(), float(solver.lr)
@@ -45,6 +45,6 @@ def rule_of(est: Arguments) -> tuple[str, dict[str, Any], float]:
     else:
         rule, params = RULES[solver]()._rule()
         if est.weight_decay:
-            params["weight_decay"] = 0.0  # in place of AdamW's own, not beside it
+            params["weight_decay"] = 0.0  # replaces AdamW's default, instead of adding to it
         return rule, params, float(est.learning_rate_init)
     return solver, params, float(est.learning_rate_init)

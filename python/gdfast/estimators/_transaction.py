@@ -1,4 +1,4 @@
-"""A fit from the outside: one at a time on an estimator, which stays what it was until the first step."""
+"""Fits as transactions: one at a time for each estimator, undone if they fail before the first step."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# The estimators that are being fitted, by id: nothing of this may travel with a copy or a pickle.
+# The ids of estimators that are being fitted; kept here so that copies and pickles do not include them.
 _fitted_now: set[int] = set()
 _lock = threading.Lock()
 
 
 def _begin_anew_in_child() -> None:
-    # Whoever fitted in the parent does not do so here.
+    # Fits of the parent process do not run in the child.
     global _lock
     _lock = threading.Lock()
     _fitted_now.clear()
@@ -26,7 +26,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Transaction:
-    """Says when what has been done is to stay, however the fit ends."""
+    """Records whether the result of a fit is kept even if it fails."""
 
     def __init__(self) -> None:
         self.is_kept = False
@@ -37,9 +37,9 @@ class Transaction:
 
 @contextmanager
 def transaction(est: Any) -> Iterator[Transaction]:
-    """Leave an estimator's attributes as they were where a fit raises before it is kept.
+    """Restore an estimator's attributes if the fit raises before its result is kept.
 
-    RuntimeError where the same estimator is being fitted already, in another thread or around this call.
+    RuntimeError if the estimator is already being fitted, in another thread or by the caller of this fit.
     """
     key = id(est)
     with _lock:
@@ -53,7 +53,7 @@ def transaction(est: Any) -> Iterator[Transaction]:
         before = dict(est.__dict__)
         training: Any = before.get("_training")
         optimizer, order = getattr(training, "optimizer", None), getattr(training, "order", None)
-        # What a first epoch begins before its first step: the schedule's count, and the order of rows.
+        # State that changes before the first step: the count of the schedule, and the order of rows.
         within = None if optimizer is None else dict(vars(optimizer))
         rows = copy.deepcopy(order)
         attempt = Transaction()

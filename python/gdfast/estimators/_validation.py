@@ -1,7 +1,7 @@
-"""What comes in, checked and put into the form that the core takes.
+"""Checks of inputs, and conversion to the form that the core takes.
 
-scikit-learn's ``validate_data`` answers for X and y; here is what it does not know: sizes of layers, dates,
-numbers of threads, and CSR's arrays.
+scikit-learn's ``validate_data`` checks X and y; this module has the rest: layer sizes, dates, numbers of
+threads, and CSR matrices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gdfast.training.arrays import Array, convert
 
 
 def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
-    """ValueError where a part of the validation set has been forgotten."""
+    """ValueError if a part of the validation set is missing."""
     if X_val is None and y_val is not None:
         raise ValueError("y_val is provided, but X_val was not provided.")
     if X_val is not None and y_val is None:
@@ -33,22 +33,22 @@ def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> No
 
 
 def check_no_dates(X: Any) -> None:
-    """TypeError where X holds dates: NumPy would make numbers of them, counted in whatever unit they have."""
+    """TypeError if X holds dates, which NumPy would convert to numbers in an arbitrary unit."""
     if sparse.issparse(X) or not hasattr(X, "__getitem__"):
         return
     try:
         array = np.asarray(X if isinstance(X, np.ndarray) else X[:1])
-    except (TypeError, ValueError, LookupError):  # for scikit-learn's checks to say
+    except (TypeError, ValueError, LookupError):  # scikit-learn's checks raise the error
         return
     if holds_dates(array):
         raise TypeError("X holds dates or time differences. Make numbers of them, in a unit of your choice.")
 
 
 def check_real_targets(y: Any) -> None:
-    """TypeError where a regressor's y holds dates or text, of which NumPy would make numbers."""
+    """TypeError if the y of a regressor holds dates or text, which NumPy would convert to numbers."""
     try:
         array = np.asarray(y)
-    except (TypeError, ValueError):  # for scikit-learn's checks to say
+    except (TypeError, ValueError):  # scikit-learn's checks raise the error
         return
     dates = holds_dates(array)
     if dates or array.dtype.kind in "SU":
@@ -59,16 +59,16 @@ def check_real_targets(y: Any) -> None:
 
 
 def holds_dates(array: Array) -> bool:
-    """Whether it is one of dates or time differences, or of objects among which there are some."""
+    """Whether an array holds dates or time differences, also as objects."""
     if array.dtype.kind != "O":
         return array.dtype.kind in "mM"
-    kinds = np.datetime64, np.timedelta64, date, timedelta  # pandas' are of the last two
+    kinds = np.datetime64, np.timedelta64, date, timedelta  # pandas' types derive from the last two
     return any(isinstance(value, kinds) for value in array.flat)
 
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Say of a ValueError in what it was found: scikit-learn's checks know X and y only."""
+    """Add the names of the arguments to a ValueError, because scikit-learn's checks name X and y only."""
     try:
         yield
     except ValueError as error:
@@ -76,7 +76,7 @@ def naming(what: str) -> Iterator[None]:
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
-    """``hidden_layer_sizes`` as a list of positive ints; ValueError or TypeError where it is none."""
+    """``hidden_layer_sizes`` as a list of positive ints; ValueError or TypeError if invalid."""
     sizes = list(hidden_layer_sizes) if isinstance(hidden_layer_sizes, Iterable) else [hidden_layer_sizes]
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool):
@@ -89,7 +89,7 @@ def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
 
 
 def as_matrix(X: Any, dtype: DTypeLike) -> Any:
-    """X as the core takes it: a dense array, or CSR's three arrays. A sparse matrix never becomes dense."""
+    """X in the form that the core takes: a dense array, or the three arrays of a CSR matrix."""
     if not sparse.issparse(X):
         return convert(X, dtype, "X")
     rows = X.tocsr()
@@ -100,18 +100,18 @@ def as_matrix(X: Any, dtype: DTypeLike) -> Any:
 
 
 def n_threads(n_jobs: int | None) -> int:
-    """``n_jobs`` as scikit-learn means it, in the core's terms: at most so many threads, 0 to choose."""
+    """The maximum number of threads for ``n_jobs``; 0 lets the core choose."""
     if n_jobs is None:
         on_main_thread = threading.current_thread() is threading.main_thread()
         return 0 if on_main_thread else _threads_beside_others()
     if n_jobs == 0:
         raise ValueError("n_jobs == 0 has no meaning: give the number of threads, -1 for all, or None.")
-    most = np.iinfo(np.int32).max  # that the core knows
+    most = np.iinfo(np.int32).max  # the core's largest int
     return min(int(n_jobs), most) if n_jobs > 0 else max(1, int(cpu_count()) + 1 + int(n_jobs))
 
 
 def _threads_beside_others() -> int:
-    # joblib's threads share this process and, unlike its processes, get no OMP_NUM_THREADS of their own:
-    # each fit that took all cores there would have to share them with all others.
+    # joblib limits OMP_NUM_THREADS in its processes, but not in its threads: fits in several threads would
+    # compete for all cores.
     backend, _ = get_active_backend()
     return 1 if backend.nesting_level else 0

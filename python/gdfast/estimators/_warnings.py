@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line."""
+"""Warnings with the line of the user's code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _LIBRARIES = ("gdfast", "sklearn")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, at the innermost line outside gdfast and scikit-learn that has led here.
+    """Warn at the innermost line of the call stack outside gdfast and scikit-learn.
 
-    How many frames lie between depends on scikit-learn's version and on the solver, so they are looked at.
+    The number of frames in between depends on scikit-learn's version and on the solver, so it is counted.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:

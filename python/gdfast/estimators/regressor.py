@@ -33,11 +33,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}, default="squared_error"
         Half the squared error; half the Poisson deviance of the exponential of the network's output, for
-        targets that are not negative; the absolute error, for the median; Huber's (1964), half the squared
-        error up to ``huber_delta`` and linear beyond, for data with outliers; or the pinball loss of Koenker
-        and Bassett (1978), for ``quantiles`` of one target.
+        targets that are not negative; the absolute error, which estimates the median; the Huber loss (1964),
+        half the squared error up to ``huber_delta`` and linear beyond, for data with outliers; or the pinball
+        loss of Koenker and Bassett (1978), which estimates ``quantiles`` of one target.
     hidden_layer_sizes : int or array-like of int, default=(100,)
-        Units of each hidden layer. An empty one makes the model linear (log-linear for "poisson").
+        Number of units in each hidden layer. An empty sequence makes the model linear (log-linear for
+        "poisson").
     activation : str or sequence of str, default="relu"
         Activation of the hidden layers: one for all of them, or one for each. "identity", "logistic", "tanh",
         "relu", "leaky_relu", "elu", "selu", "gelu" (by the error function), "gelu_tanh" (its approximation),
@@ -46,205 +47,210 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "lbfgs" (SciPy's L-BFGS-B), "sgd" (with momentum) and "adam" as scikit-learn has them; "adagrad",
         "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion" or "rprop" with the hyper-parameters that
         :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; an object of that
-        module, whose values count; or "annealing", simulated annealing, which needs no gradient.
+        module, with its own values; or "annealing", simulated annealing, which needs no gradient.
     alpha : float, default=0.0001
-        Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the samples (their
-        weights) of the batch. Intercepts are not penalized.
+        Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the number of samples
+        in the batch (the sum of their weights). Intercepts are not penalized.
     batch_size : int or "auto", default="auto"
-        Samples of a batch; "auto" is ``min(200, n_samples)``. Not used by lbfgs and
-        annealing.
+        Number of samples in a batch; "auto" is ``min(200, n_samples)``. Not used by lbfgs and annealing.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        Schedule of the learning rate, used by sgd only: ``learning_rate_init``; the same divided by
-        ``(t_ + 1) ** power_t``; or the same divided by 5 whenever training stops improving.
+        Schedule of the learning rate, used by sgd only: ``learning_rate_init`` unchanged; divided by
+        ``(t_ + 1) ** power_t``; or divided by 5 whenever training stops improving.
     learning_rate_init : float, default=0.001
-        The learning rate at the beginning. Not used by lbfgs and annealing.
+        Initial learning rate. Not used by lbfgs and annealing.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Most epochs (iterations, for lbfgs and annealing) of a fit.
+        Maximum number of epochs (iterations, for lbfgs and annealing) of a fit.
     shuffle : bool, default=True
-        Whether each epoch takes the samples in a new order. Not used by lbfgs and annealing.
+        Whether to shuffle the samples in each epoch. Not used by lbfgs and annealing.
     random_state : int, RandomState instance or None, default=None
-        Source of the first weights, the validation split and the order of samples.
+        Random numbers of the initial weights, the validation split and the order of samples.
     tol : float, default=1e-4
-        Improvement of the loss, or of the validation score, that counts as one. lbfgs also ends where no
-        component of the gradient is larger.
+        Smallest change of the loss, or of the validation score, that counts as an improvement. lbfgs also
+        stops when no component of the gradient exceeds ``tol``.
     verbose : bool, default=False
         Whether to print the loss of each epoch; lbfgs prints nothing but validation scores.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights of the last one, with a new optimizer.
+        Whether ``fit`` starts from the weights of the previous fit, with a new optimizer.
     momentum : float, default=0.9
         Momentum of sgd, between 0 and 1.
     nesterovs_momentum : bool, default=True
-        Whether sgd's momentum is Nesterov's.
+        Whether sgd uses Nesterov momentum.
     early_stopping : bool, default=False
-        Whether to set samples aside (or take ``X_val``), stop when the score on them no longer improves, and
-        keep the weights that scored best. lbfgs does so with ``X_val`` only.
+        Whether to set samples aside (or use ``X_val``), stop when the score on them no longer improves, and
+        keep the weights with the best score. lbfgs requires ``X_val`` for it.
     validation_fraction : float, default=0.1
-        Share of the samples to set aside.
+        Fraction of the samples to set aside for validation.
     beta_1 : float, default=0.9
-        Decay of the first moment of ``solver="adam"``, in [0, 1). Other solvers that have such moments take
-        ``beta_1``, ``beta_2`` and ``epsilon`` from an object of :mod:`gdfast.optim` only.
+        Decay of the first moment of ``solver="adam"``, in [0, 1). Other solvers with moments take ``beta_1``,
+        ``beta_2`` and ``epsilon`` from an object of :mod:`gdfast.optim` only.
     beta_2 : float, default=0.999
         Decay of Adam's second moment, in [0, 1).
     epsilon : float, default=1e-8
-        Added to the root of Adam's second moment.
+        Added to the square root of Adam's second moment.
     n_iter_no_change : int, default=10
-        Epochs without improvement that are let pass: after one more training stops (or "adaptive" cuts the
-        learning rate). lbfgs and annealing stop so with ``early_stopping`` only.
+        Number of epochs without improvement that are tolerated: after one more, training stops (or "adaptive"
+        reduces the learning rate). lbfgs and annealing apply it with ``early_stopping`` only.
     max_fun : int, default=15000
-        Most evaluations of the loss by lbfgs.
+        Maximum number of evaluations of the loss by lbfgs.
     n_jobs : int, default=None
-        Most threads to use, in ``fit`` and ``predict``; -1 means one for each processor. None uses as many as
-        the work pays for. The results are the same for any number.
+        Maximum number of threads in ``fit`` and ``predict``; -1 means one for each processor. None uses as
+        many as the amount of work justifies. The results do not depend on the number of threads.
     huber_delta : float, default=1.0
-        Error beyond which "huber" grows linearly, in y's unit.
+        Absolute error beyond which "huber" is linear, in the unit of y.
     quantiles : float or sequence of float, default=0.5
-        The quantile that "quantile" estimates, or several in increasing order, each in (0, 1). Several are
-        outputs of one network, of which each adds to the one before, so that they cannot cross.
+        Quantile that "quantile" estimates, or several in strictly increasing order, each in (0, 1). Several
+        quantiles are outputs of one network; each adds a positive amount to the one before, so that they
+        cannot cross.
     activation_params : dict of str to float, default=None
-        Parameters of activations that have one, by name: the slope of "leaky_relu" for negative inputs (0.01
-        where not given) and the alpha of "elu" (1.0).
+        Parameters of the activations, by name: the slope of "leaky_relu" for negative inputs (0.01 by
+        default) and the alpha of "elu" (1.0 by default).
     scoring : str, callable or None, default=None
-        Score on the validation set, that decides which weights are best and when ``early_stopping`` stops:
-        the name of one of scikit-learn's scorers, a callable ``scorer(estimator, X, y)`` (which must take
-        ``sample_weight``, too, where samples have weights), "loss" for the validation loss, or None for R2
-        (for "quantile" the D2 pinball score). Several ``quantiles`` take none of scikit-learn's scorers.
+        Score on the validation set, which decides which weights are best and when ``early_stopping`` stops:
+        the name of one of scikit-learn's scorers, a callable ``scorer(estimator, X, y)`` (which must also
+        take ``sample_weight`` if samples are weighted), "loss" for the validation loss, or None for R2 (for
+        "quantile" the D2 pinball score). scikit-learn's scorers cannot be used with several ``quantiles``.
     coefs_init : list of array-like of shape (fan_in, fan_out), default=None
-        Weights of each layer for a fit to begin with, copied. None draws them: uniformly, by Glorot and
-        Bengio, in a narrower range for layers with "logistic". They are drawn even where they are given, so
-        that the order of samples depends on ``random_state`` only.
+        Initial weights of each layer, copied. None draws them by ``init``. Random numbers are drawn even if
+        weights are given, so that the order of samples depends on ``random_state`` only.
     intercepts_init : list of array-like of shape (fan_out,), default=None
-        Biases of each layer for a fit to begin with, copied. None draws them from the weights' range.
+        Initial biases of each layer, copied. None takes those of ``init``.
     keep_optimizer_state : bool, default=False
-        Whether a ``fit`` with ``warm_start`` goes on exactly where the last one was: with the optimizer's
-        moments, step and learning rate and, for the same number of samples, the order of samples and the
-        validation split. Two fits of 50 epochs are then one of 100, bit by bit, unless a validation set has
-        put back earlier weights in between or a schedule spans the whole training, which is the fit at hand
-        for it. Not used by lbfgs; annealing keeps the validation split and begins a new walk.
+        Whether a ``fit`` with ``warm_start`` continues exactly where the previous one ended: with the
+        optimizer's moments, step count and learning rate and, for the same number of samples, the order of
+        samples and the validation split. Two fits of 50 epochs then equal one of 100, bit for bit, unless a
+        validation set has restored earlier weights in between or a schedule spans the whole training (such a
+        schedule restarts with each fit). Not used by lbfgs; annealing keeps the validation split and begins a
+        new walk.
     max_time : float, default=None
-        Seconds after which a fit ends, with a ConvergenceWarning, when the epoch (iteration, for lbfgs
-        and annealing) in which they have passed is over. None sets no limit.
+        Time limit of a fit in seconds. The fit ends, with a ConvergenceWarning, after the epoch (iteration,
+        for lbfgs and annealing) in which the limit is reached. None sets no limit.
     callbacks : list of objects, default=None
-        What to call in the course of a fit; any of the methods ``on_train_begin(est)``,
-        ``on_train_end(est)``, ``on_epoch_begin(est, epoch, logs)`` and ``on_epoch_end(est, epoch, logs)``.
-        True from one of the last two stops training. See :mod:`gdfast.callbacks`.
+        Objects that the fit calls, with any of the methods ``on_train_begin(est)``, ``on_train_end(est)``,
+        ``on_gradient(est, gradients)``, ``on_epoch_begin(est, epoch, logs)`` and
+        ``on_epoch_end(est, epoch, logs)``. The last two may return True to stop training. See
+        :mod:`gdfast.callbacks`.
     schedule : str, schedule or callable, default=None
-        How the learning rate changes, for any stochastic solver: one of :mod:`gdfast.schedules`, the name of
-        one that needs no argument, or a function of the epoch's number, from 0, that returns a factor. None
-        leaves it to ``learning_rate``.
+        Learning-rate schedule for any stochastic solver: an object of :mod:`gdfast.schedules`, the name of
+        one that needs no argument, or a function that maps the epoch, from 0, to a factor. None uses
+        ``learning_rate``.
     init : str or (str, float), default="sklearn"
-        First weights: "sklearn" (Glorot's uniform, of the biases, too), "zeros", "glorot_normal",
-        "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "normal", "uniform" or
-        "orthogonal", all with biases of zero. The last three may come with a scale, ``("normal", 0.05)``:
-        standard deviation, bound, factor.
+        Distribution of the initial weights: "sklearn" (uniform by Glorot and Bengio, for the biases, too,
+        with a narrower range for layers with "logistic"), "zeros", "glorot_normal", "glorot_uniform",
+        "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "normal", "uniform" or "orthogonal". All
+        but "sklearn" set the biases to zero. The last three may be given with a scale, as in
+        ``("normal", 0.05)``: the standard deviation, the bound or the factor.
     l1_ratio : float, default=0.0
-        The part of ``alpha`` that is an L1 penalty, ``alpha * l1_ratio`` times the weights' sizes (an elastic
-        net); the rest is L2.
+        Fraction of ``alpha`` that is an L1 penalty, ``alpha * l1_ratio`` times the absolute weights (an
+        elastic net); the rest is L2.
     weight_decay : float, default=0.0
-        Decoupled decay: every step takes ``learning_rate * weight_decay`` of the weights off (not of
-        intercepts), beside the gradient. ``solver="adamw"`` decays by 0.01 where this is 0.
+        Decoupled weight decay: every step also multiplies the weights (not the intercepts) by
+        ``1 - learning_rate * weight_decay``. ``solver="adamw"`` uses 0.01 if this is 0.
     dropout : float or sequence of float, default=0.0
-        Share of values to set to zero in training, the others growing by ``1 / (1 - dropout)``: one number
-        for all hidden layers, or one for the inputs and one for each hidden layer.
+        Probability of setting a value to zero in training; the others are multiplied by
+        ``1 / (1 - dropout)``. One number for all hidden layers, or one for the inputs and one for each hidden
+        layer.
     batch_norm : bool, default=False
-        Whether each hidden layer's sums are normalised over the batch before its activation; in prediction
-        by running moments.
+        Whether the pre-activations of each hidden layer are normalised over the batch. Prediction uses the
+        running mean and variance.
     bn_momentum : float, default=0.1
-        The last batch's part in the running moments.
+        Weight of the last batch in the running mean and variance.
     bn_epsilon : float, default=1e-5
-        Added to the variance.
+        Added to the variance in batch normalisation.
     clip_value : float, default=None
-        Bound on every component of the gradient, ``alpha``'s part included.
+        Maximum absolute value of every component of the gradient, the penalty included. None sets no limit.
     clip_norm : float or "auto", default=None
-        Bound on the norm of the whole gradient, to which it is scaled down. "auto" (AutoClip) takes the 10th
-        percentile of the norms of the last 1000 steps.
+        Maximum norm of the whole gradient, which is scaled down to it. "auto" (AutoClip) takes the 10th
+        percentile of the norms of the last 1000 steps. None sets no limit.
     clip_layer_norm : float, default=None
-        Bound on the norm of each layer's gradient. Values are clipped first, then layers, then the whole.
+        Maximum norm of each layer's gradient. Components are clipped first, then layers, then the whole
+        gradient. None sets no limit.
     backprop_depth : int or callable, default=None
-        Weight layers, counted from the output, through which deltas flow back; those below keep every bit. A
-        callable of the epoch's number, from 0, makes it grow, say; a call of ``partial_fit`` is an epoch.
-        None is all of them.
+        Number of weight layers, counted from the output, through which gradients are backpropagated; the
+        layers below stay unchanged. A callable of the epoch, from 0, may return a depth that grows; a call of
+        ``partial_fit`` is an epoch. None means all layers.
     gradient_noise : float, default=0.0
-        Variance of normal noise on the gradient of the first step; it fades with ``step ** -0.55``.
+        Variance of the normal noise that is added to the gradient of the first step; it decays as
+        ``step ** -0.55``.
     record_gradients : bool, default=False
-        Whether to keep ``gradient_records_``.
+        Whether to record ``gradient_records_``.
     ema_decay : float, default=0.0
-        Averages the weights over epochs: what is scored on a validation set and what stays is an exponential
-        moving average of the weights (and of what batch normalisation keeps) at the epochs' ends, of which
-        ``min(ema_decay, (1 + n) / (10 + n))`` is left after the n-th further epoch (Polyak and Juditsky,
-        1992; Izmailov et al., 2018). Training itself goes on from the weights as they are, and these are what
-        callbacks see. ``partial_fit`` does not average; a warm start goes on from the average.
+        Decay of an exponential moving average of the weights (and of the arrays of batch normalisation) at
+        the ends of the epochs; 0 means no average. The n-th epoch after the first keeps
+        ``min(ema_decay, (1 + n) / (10 + n))`` of the average (Polyak and Juditsky, 1992; Izmailov et al.,
+        2018). The average is scored on the validation set and is the result of the fit. Training itself
+        continues from the current weights, which callbacks see. ``partial_fit`` does not average; a warm
+        start begins with the average.
     annealing_params : dict, default=None
         For ``solver="annealing"``: "cooling" ("geometric", "linear" or "logarithmic"), "initial_temp",
         "final_temp" and "step_size", the scale of the first proposals (0.1). An iteration makes 100
-        proposals. What falls is the training loss, or, where ``scoring`` is given, minus that score of the
+        proposals. It minimizes the training loss or, if ``scoring`` is given, minus that score on the
         training data.
 
     Attributes
     ----------
     coefs_ : list of ndarrays of shape (fan_in, fan_out)
-        Weights of each layer, in X's dtype. They may be edited or replaced: the model predicts with, and goes
-        on from, what is there.
+        Weights of each layer, in X's dtype. They may be edited or replaced: prediction and further training
+        use the current values.
     intercepts_ : list of ndarrays of shape (fan_out,)
         Biases of each layer.
     loss_ : float
-        Loss of the last epoch: the mean over its batches, each with the weights before its step. With lbfgs
-        that of the last iterate, with annealing the least of the walk.
+        Loss of the last epoch: the mean over its batches, each with the weights before its step. With lbfgs,
+        the loss of the last iterate; with annealing, the lowest loss of the walk.
     best_loss_ : float or None
-        Least loss of an epoch; None with ``early_stopping``, absent with lbfgs.
+        Lowest loss of an epoch; None with ``early_stopping``, absent with lbfgs.
     loss_curve_ : list of float
-        Loss of each epoch, with annealing the least until then; absent with lbfgs.
+        Loss of each epoch, with annealing the lowest loss so far; absent with lbfgs.
     validation_scores_ : list of float or None
         Score (see ``scoring``) on the validation set after each epoch; None without a validation set, absent
         with lbfgs unless there is ``X_val``.
     best_validation_score_ : float or None
-        The best of the last fit, whose weights are left. With ``warm_start`` the weights that it began with
-        take part, scored anew on its validation set.
+        Best validation score of the last fit, which is that of the final weights. With ``warm_start`` the
+        initial weights count as well, with their score on the new validation set.
     validation_loss_curve_ : list of float
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
     learning_rate_curve_ : list of float
         Learning rate of each epoch, the mean over its steps; empty with annealing, absent with lbfgs.
     gradient_records_ : dict of str to list of lists of float
-        With ``record_gradients``, of each epoch and layer: "gradient_norm" (before any clipping),
-        "weight_norm" and "update_ratio" (the norm of a step over that of the weights), means over the
-        epoch's steps; NaN for a layer that ``backprop_depth`` left out.
+        With ``record_gradients``, for each epoch and layer: "gradient_norm" (before any clipping),
+        "weight_norm" and "update_ratio" (the norm of a step over that of the weights), means over the epoch's
+        steps; NaN for a layer that ``backprop_depth`` left out.
     bn_gamma_, bn_beta_, bn_mean_, bn_var_ : list of ndarrays of shape (fan_out,)
-        With ``batch_norm``, of each hidden layer: factor and summand of the normalised sums, and the running
-        moments.
+        With ``batch_norm``, for each hidden layer: scale and shift of the normalised pre-activations, and
+        their running mean and variance.
     n_iter_ : int
-        Epochs (iterations, for lbfgs and annealing) of the last fit.
+        Number of epochs (iterations, for lbfgs and annealing) of the last fit.
     t_ : int
-        Samples that the optimizer has seen.
+        Number of samples seen by the optimizer.
     n_features_in_ : int
-        Features seen during fit.
+        Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X has any and all are strings.
+        Names of the features seen during fit; only if X has names that are all strings.
     n_layers_ : int
-        Layers, counting input and output.
+        Number of layers, input and output included.
     n_outputs_ : int
-        Units of the output layer.
+        Number of units of the output layer.
     out_activation_ : str
-        Their activation: "identity", "exp" for "poisson", or "quantiles" for several of them.
+        Activation of the output layer: "identity", "exp" for "poisson", or "quantiles" for several of them.
 
     See Also
     --------
     MLPClassifier : The same for class labels.
-    gdfast.kernels : The arithmetic over plain arrays.
+    gdfast.kernels : Forward pass, loss and gradient as functions on NumPy arrays.
 
     Notes
     -----
-    A run that diverges raises a ValueError and leaves the weights of the last epoch that kept them finite;
-    with a validation set it ends with a ConvergenceWarning instead, and a score of NaN.
-    Ctrl-C ends a fit with a warning and leaves the weights of the last whole step. Where there is a
-    validation set (``early_stopping`` or ``X_val``), the weights that scored best are left, however a fit
-    ends.
+    Training that diverges raises a ValueError and keeps the weights of the last epoch in which they were
+    finite; with a validation set it ends with a ConvergenceWarning and a score of NaN instead. Ctrl-C ends a
+    fit with a warning and keeps the weights of the last complete step. With a validation set
+    (``early_stopping`` or ``X_val``), the weights with the best score are kept, however the fit ends.
 
-    scikit-learn's own callbacks (its version 1.9 and later) are set by ``set_callbacks``; an epoch is a task.
+    Callbacks of scikit-learn (1.9 or newer) are set by ``set_callbacks``; each epoch is a task.
 
-    For several outputs the loss reported is the squared error's mean over them, while the gradient descended
-    is that of their sum, as in scikit-learn.
+    For several outputs the reported loss is the mean of their squared errors, while the gradient is that of
+    the sum, as in scikit-learn.
 
     References
     ----------
@@ -334,7 +340,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Go on for one epoch over the given data, with the optimizer's state of the last call.
+        """Train for one epoch on the given data, with the optimizer state of the previous call.
 
         Parameters
         ----------
@@ -355,7 +361,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         AttributeError
             If the solver is lbfgs, which has no epochs.
         ValueError
-            If ``early_stopping`` is True, or the data are of a kind that ``fit`` refuses.
+            If ``early_stopping`` is True, or ``fit`` would refuse the data.
         """
         return self._fit(X, y, sample_weight, None, incremental=True)
 
@@ -394,7 +400,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         score : float
             :func:`sklearn.metrics.r2_score`, or the mean over quantiles of
-            :func:`sklearn.metrics.d2_pinball_score`: the share of the pinball loss of a constant that is
+            :func:`sklearn.metrics.d2_pinball_score`: the fraction of a constant's pinball loss that is
             explained.
         """
         return self._score_of(y, self.predict(X), sample_weight)
@@ -406,7 +412,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return float(r2_score(y, predicted, sample_weight=sample_weight))
 
     def _quantiles(self) -> list[float]:
-        """``quantiles`` as a list; ValueError or TypeError where it is not increasing within (0, 1)."""
+        """``quantiles`` as a list; ValueError or TypeError if it is not increasing within (0, 1)."""
         quantiles = list(self.quantiles) if isinstance(self.quantiles, Iterable) else [self.quantiles]
         if not all(isinstance(quantile, Real) for quantile in quantiles):
             raise TypeError(f"quantiles must be a number or a sequence of numbers, got {self.quantiles!r}.")
@@ -465,7 +471,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 return "identity", ("huber", [float(self.huber_delta)])
             case "quantile":
                 quantiles = self._quantiles()
-                # Several are cumulated, so that they cannot cross.
+                # Several quantiles are cumulative sums, so that they cannot cross.
                 return "quantiles" if len(quantiles) > 1 else "identity", ("quantile", quantiles)
             case loss:
                 return "identity", loss
@@ -484,7 +490,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 error = np.average((truth - outputs) ** 2, axis=0, weights=sample_weight)
             if not np.isfinite(error).all():
                 return np.nan
-            # A constant target is met fully or not at all.
+            # The score of a constant target is 1 if it is predicted exactly, else 0.
             scores = np.where(error == 0, 1.0, 0.0)
             np.divide(error, spread, out=scores, where=spread != 0)
             return float(np.where(spread != 0, 1.0 - scores, scores).mean())
@@ -498,7 +504,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
 
 def _d2_pinball(y: Array, predicted: Array, quantiles: list[float], sample_weight: Any) -> float:
-    """The mean over quantiles of scikit-learn's score; NaN where a prediction is not finite."""
+    """The mean over quantiles of scikit-learn's score; NaN if a prediction is not finite."""
     predicted = predicted.reshape(len(predicted), -1)
     if not np.isfinite(predicted).all():
         return np.nan

@@ -16,188 +16,191 @@ from gdfast.estimators.regressor import MLPRegressor
 class RNNRegressor(Recurrent, MLPRegressor):
     """Recurrent network regressor for sequences.
 
-    Minimizes the squared error, or another loss, by stochastic gradient descent; gradients come from
-    backpropagation through time, whole or truncated.
+    Minimizes the squared error, or another loss, by stochastic gradient descent; gradients are computed by
+    backpropagation through time, full or truncated.
 
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(64,)
-        Units of each recurrent layer; each reads the states of the one below.
+        Number of units in each recurrent layer; each layer reads the states of the layer below.
     cell : {"elman", "gru", "lstm"}, default="gru"
-        Kind of the recurrent layers: Elman's (1990), with ``activation``; gated units (Cho et al., 2014),
-        whose reset is applied after the product with the state, as in PyTorch; long short-term memory
-        (Hochreiter and Schmidhuber, 1997) with forget gates (Gers et al., 2000).
+        Type of the recurrent layers: Elman's (1990), with ``activation``; gated recurrent units (Cho et al.,
+        2014), with the reset gate applied after the product with the state, as in PyTorch; or long short-term
+        memory (Hochreiter and Schmidhuber, 1997) with forget gates (Gers et al., 2000).
     activation : {"tanh", "relu"}, default="tanh"
-        Activation of Elman's layers; the others have their own.
+        Activation of "elman" layers; the gated layers have fixed activations.
     per_step : bool, default=False
-        Whether there is a target for each step, or one for each sequence, which is told from its last step.
+        Whether there is a target for each step, or one for each sequence, which is predicted at its last
+        step.
     tbptt : tuple of two int (k1, k2) or None, default=None
-        Truncation of backpropagation through time: with a target for each step, an update every k1 steps,
-        whose gradient reaches back over the last k2 steps, k1 <= k2; with one target for each sequence, one
-        update that reaches back k2 steps. None reaches back to the beginning. Memory grows with k2, not with
-        the length of sequences.
+        Truncation of backpropagation through time. With a target for each step there is an update every k1
+        steps, whose gradient reaches back over the last k2 steps, k1 <= k2; with one target for each sequence
+        there is one update, whose gradient reaches back k2 steps. None means no truncation. Memory grows with
+        k2, not with the length of sequences.
     stateful : bool, default=False
-        Whether each call of ``partial_fit`` begins in the states in which the sequences of the last call have
-        ended, so that it goes on with them, sequence by sequence. In ``fit`` every epoch begins with zeros.
+        Whether each call of ``partial_fit`` starts from the final states of the previous call, so that its
+        sequences continue those of that call, in the same order. In ``fit`` every epoch starts from zeros.
     solver : str or gdfast.optim.Optimizer, default="adam"
         "sgd" (with momentum), "adam", "adagrad", "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion",
         "rprop", or an object of :mod:`gdfast.optim` with hyper-parameters of its own.
     alpha : float, default=0.0
-        Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the targets (their
-        weights) that an update sees. Biases are not penalized.
+        Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the number of targets
+        in the update (the sum of their weights). Biases are not penalized.
     batch_size : int or "auto", default="auto"
-        Sequences of a batch; "auto" is ``min(200, n_sequences)``.
+        Number of sequences in a batch; "auto" is ``min(200, n_sequences)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        Schedule of the learning rate, used by sgd only: ``learning_rate_init``; the same divided by
-        ``(t_ + 1) ** power_t``; or the same divided by 5 whenever training stops improving.
+        Schedule of the learning rate, used by sgd only: ``learning_rate_init`` unchanged; divided by
+        ``(t_ + 1) ** power_t``; or divided by 5 whenever training stops improving.
     learning_rate_init : float, default=0.001
-        The learning rate at the beginning.
+        Initial learning rate.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Most epochs of a fit.
+        Maximum number of epochs of a fit.
     shuffle : bool, default=True
-        Whether each epoch takes the sequences in a new order.
+        Whether to shuffle the sequences in each epoch.
     random_state : int, RandomState instance or None, default=None
-        Source of the first weights, the validation split and the order of sequences.
+        Random numbers of the initial weights, the validation split and the order of sequences.
     tol : float, default=1e-4
-        Improvement of the loss, or of the validation score, that counts as one.
+        Smallest change of the loss, or of the validation score, that counts as an improvement.
     verbose : bool, default=False
         Whether to print the loss of each epoch.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights of the last one, with a new optimizer.
+        Whether ``fit`` starts from the weights of the previous fit, with a new optimizer.
     momentum : float, default=0.9
         Momentum of sgd, between 0 and 1.
     nesterovs_momentum : bool, default=True
-        Whether sgd's momentum is Nesterov's.
+        Whether sgd uses Nesterov momentum.
     early_stopping : bool, default=False
-        Whether to set sequences aside (or take ``X_val``), stop when the score on them no longer improves,
-        and keep the weights that scored best.
+        Whether to set sequences aside (or use ``X_val``), stop when the score on them no longer improves, and
+        keep the weights with the best score.
     validation_fraction : float, default=0.1
-        Share of the sequences to set aside.
+        Fraction of the sequences to set aside for validation.
     beta_1 : float, default=0.9
-        Decay of the first moment of ``solver="adam"``, in [0, 1). Other solvers that have such moments take
-        ``beta_1``, ``beta_2`` and ``epsilon`` from an object of :mod:`gdfast.optim` only.
+        Decay of the first moment of ``solver="adam"``, in [0, 1). Other solvers with moments take ``beta_1``,
+        ``beta_2`` and ``epsilon`` from an object of :mod:`gdfast.optim` only.
     beta_2 : float, default=0.999
         Decay of Adam's second moment, in [0, 1).
     epsilon : float, default=1e-8
-        Added to the root of Adam's second moment.
+        Added to the square root of Adam's second moment.
     n_iter_no_change : int, default=10
-        Epochs without improvement that are let pass: after one more training stops (or "adaptive" cuts the
-        learning rate).
+        Number of epochs without improvement that are tolerated: after one more, training stops (or "adaptive"
+        reduces the learning rate).
     n_jobs : int, default=None
-        Most threads to use, in ``fit`` and ``predict``; -1 means one for each processor. None uses as many as
-        the work pays for. The results are the same for any number.
+        Maximum number of threads in ``fit`` and ``predict``; -1 means one for each processor. None uses as
+        many as the amount of work justifies. The results do not depend on the number of threads.
     loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}, default="squared_error"
         See :class:`MLPRegressor`.
     huber_delta : float, default=1.0
-        Error from which "huber" is linear.
+        Absolute error beyond which "huber" is linear, in the unit of y.
     quantiles : float or array-like of float, default=0.5
         Quantile, or strictly increasing quantiles, that "quantile" estimates, within (0, 1).
     scoring : str, callable or None, default=None
-        Score on the validation set, that decides which weights are best and when ``early_stopping`` stops:
+        Score on the validation set, which decides which weights are best and when ``early_stopping`` stops:
         the name of one of scikit-learn's scorers, a callable ``scorer(estimator, X, y)``, "loss" for the
-        validation loss, or None for the score of :meth:`score`. With ``per_step`` only the last two.
+        validation loss, or None for the score of :meth:`score`. ``per_step`` allows the last two only.
     coefs_init : list of array-like, default=None
-        Weights for a fit to begin with, copied, in the shapes of ``coefs_``. None draws them: those from
-        below uniformly by Glorot and Bengio (2010), those from the last state orthogonal, gate by gate.
+        Initial weights, copied, in the shapes of ``coefs_``. None draws them: the input-to-hidden weights
+        uniformly by Glorot and Bengio (2010), the hidden-to-hidden weights orthogonal, gate by gate.
     intercepts_init : list of array-like, default=None
-        Biases for a fit to begin with, copied. None begins with zeros, and with one for an LSTM's forget
-        gates.
+        Initial biases, copied. None sets them to zero, and to one for the forget gates of an LSTM.
     keep_optimizer_state : bool, default=False
-        Whether a ``fit`` with ``warm_start`` goes on exactly where the last one was: with the optimizer's
-        step, moments and learning rate and, for the same number of sequences, their order and the validation
-        split; but for what a validation set has put back, and for a schedule that spans the whole training,
-        which is the fit at hand for it.
+        Whether a ``fit`` with ``warm_start`` continues exactly where the previous one ended: with the
+        optimizer's moments, step count and learning rate and, for the same number of sequences, their order
+        and the validation split. Exceptions are weights that a validation set has restored, and a schedule
+        that spans the whole training, which restarts with each fit.
     max_time : float, default=None
-        Seconds after which ``fit`` ends with the epoch at hand. None sets no limit.
-    callbacks : list of object, default=None
-        Called by ``fit``, see :class:`MLPRegressor`.
-    schedule : str, gdfast.schedules.Schedule or callable, default=None
-        How the learning rate changes, whatever the solver, see :class:`MLPRegressor`. Its steps are updates:
-        with ``tbptt`` and a target for each step there are several to a batch, as many as the longest of all
-        sequences has; where a batch has fewer, the schedule's last steps of that batch are left out.
-    l1_ratio : float, default=0.0
-        Share of L1 in the penalty of strength ``alpha``, in [0, 1].
-    weight_decay : float, default=0.0
-        Decoupled decay: each update shrinks the weights by the learning rate times this.
-    clip_value : float, default=None
-        Largest magnitude of a gradient's components: larger ones are cut. None sets no limit.
-    clip_norm : float or "auto", default=None
-        Largest norm of the whole gradient, which is scaled down to it (Pascanu et al., 2013): what keeps
-        recurrent networks from exploding. "auto" adapts the limit to the norms of the last updates. None sets
+        Time limit of a fit in seconds. The fit ends after the epoch in which the limit is reached. None sets
         no limit.
+    callbacks : list of object, default=None
+        Objects that the fit calls; see :class:`MLPRegressor`.
+    schedule : str, gdfast.schedules.Schedule or callable, default=None
+        Learning-rate schedule for any solver; see :class:`MLPRegressor`. A step of the schedule is an update.
+        With ``tbptt`` and a target for each step a batch has several, as many as the longest of all sequences
+        needs; a batch that needs fewer skips the schedule's remaining steps.
+    l1_ratio : float, default=0.0
+        Fraction of ``alpha`` that is an L1 penalty, in [0, 1]; the rest is L2.
+    weight_decay : float, default=0.0
+        Decoupled weight decay: every update also multiplies the weights (not the biases) by
+        ``1 - learning_rate * weight_decay``.
+    clip_value : float, default=None
+        Maximum absolute value of every component of the gradient, the penalty included. None sets no limit.
+    clip_norm : float or "auto", default=None
+        Maximum norm of the whole gradient, which is scaled down to it (Pascanu et al., 2013), against
+        exploding gradients. "auto" (AutoClip) takes the 10th percentile of the norms of the last 1000
+        updates. None sets no limit.
     clip_layer_norm : float, default=None
-        The same for the gradient of each matrix of ``coefs_`` with its biases. None sets no limit.
+        Maximum norm of the gradient of each matrix of ``coefs_`` together with its biases. None sets no
+        limit.
     gradient_noise : float, default=0.0
-        Annealed noise on gradients, see :class:`MLPRegressor`.
+        Variance of the annealed noise on gradients; see :class:`MLPRegressor`.
     record_gradients : bool, default=False
-        Whether to keep the norms of gradients, weights and updates of each epoch in ``gradient_records_``.
+        Whether to record ``gradient_records_``.
     ema_decay : float, default=0.0
-        Averages the weights over epochs: what is scored on a validation set and what stays is an exponential
-        moving average of the weights (and of what batch normalisation keeps) at the epochs' ends, of which
-        ``min(ema_decay, (1 + n) / (10 + n))`` is left after the n-th further epoch (Polyak and Juditsky,
-        1992; Izmailov et al., 2018). Training itself goes on from the weights as they are, and these are what
-        callbacks see. ``partial_fit`` does not average; a warm start goes on from the average.
+        Decay of an exponential moving average of the weights (and of the arrays of batch normalisation) at
+        the ends of the epochs; 0 means no average. The n-th epoch after the first keeps
+        ``min(ema_decay, (1 + n) / (10 + n))`` of the average (Polyak and Juditsky, 1992; Izmailov et al.,
+        2018). The average is scored on the validation set and is the result of the fit. Training itself
+        continues from the current weights, which callbacks see. ``partial_fit`` does not average; a warm
+        start begins with the average.
 
     Attributes
     ----------
     coefs_ : list of ndarray
-        Weights: for each recurrent layer those from below, of shape (fan_in, n_gates * n_units), and those
-        from its own last state, of shape (n_units, n_gates * n_units), and then the output layer's. The gates
-        side by side are in PyTorch's order: a GRU's reset, update, new; an LSTM's input, forget, cell,
-        output.
+        Weights: for each recurrent layer the input-to-hidden weights, of shape (fan_in, n_gates * n_units),
+        and the hidden-to-hidden weights, of shape (n_units, n_gates * n_units); then the output layer's. The
+        gates are in PyTorch's order: reset, update, new for a GRU; input, forget, cell, output for an LSTM.
     intercepts_ : list of ndarray
-        Biases that go with each of them.
+        Biases, one array for each array of ``coefs_``.
     state_ : list of ndarray of shape (n_sequences, n_units or, for an LSTM, 2 * n_units)
-        With ``stateful``, where the sequences of the last call have ended: for each layer the hidden state,
-        and an LSTM's cell state beside it. A call that is interrupted leaves it as it was.
+        With ``stateful``, the final states of the sequences of the last call: for each layer the hidden
+        state, followed by the cell state for an LSTM. An interrupted call leaves it unchanged.
     loss_ : float
         Loss of the last epoch: the mean over its targets, each with the weights before its update.
     best_loss_ : float or None
-        Least loss of an epoch; None with ``early_stopping``.
+        Lowest loss of an epoch; None with ``early_stopping``.
     loss_curve_ : list of float
         Loss of each epoch.
     learning_rate_curve_ : list of float
         Learning rate of each epoch, the mean over the steps of its schedule.
     gradient_records_ : dict of str to list of list of float
-        With ``record_gradients``, of each epoch and matrix: "gradient_norm" (before any clipping),
+        With ``record_gradients``, for each epoch and matrix: "gradient_norm" (before any clipping),
         "weight_norm" and "update_ratio", means over the epoch's updates.
     validation_scores_ : list of float or None
         Score on the validation set after each epoch; None without a validation set.
     best_validation_score_ : float or None
-        The best of the last fit, whose weights are left. With ``warm_start`` the weights that it began with
-        take part, scored anew on its validation set.
+        Best validation score of the last fit, which is that of the final weights. With ``warm_start`` the
+        initial weights count as well, with their score on the new validation set.
     validation_loss_curve_ : list of float
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
     n_iter_ : int
         Epochs of the last fit.
     t_ : int
-        Sequences that the optimizer has seen.
+        Number of sequences seen by the optimizer.
     n_features_in_ : int
-        Features of a step.
+        Number of features of a step.
     n_layers_ : int
-        Layers, counting input and output.
+        Number of layers, input and output included.
     n_outputs_ : int
-        Units of the output layer.
+        Number of units of the output layer.
     out_activation_ : str
-        Their activation.
+        Activation of the output layer.
 
     See Also
     --------
     RNNClassifier : The same for class labels.
-    MLPRegressor : For samples that are no sequences.
+    MLPRegressor : The same for samples that are not sequences.
 
     Notes
     -----
-    The cells are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM`` with both of their biases: transposed, its
-    weights are these weights. Results have the same bits for any number of threads, and a sequence's outputs
-    do not depend on what other sequences there are.
+    The cells are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM`` with both of their biases; the weights are
+    transposed. Results are bitwise identical for any number of threads, and the outputs for a sequence do not
+    depend on the other sequences.
 
-    Truncation is that of Williams and Peng: each step's loss enters once, in the update that ends its block
-    of k1 steps (a last short block has an update, too); activations that were stored on the way forward are
-    used with the weights of the update on the way back. k1 = k2 >= n_steps is the same as None, bit for bit.
+    Truncation follows Williams and Peng: the loss of each step counts once, in the update at the end of its
+    block of k1 steps (the last block may be shorter). The backward pass uses the stored activations of the
+    forward pass with the current weights. k1 = k2 >= n_steps is the same as None, bit for bit.
 
     References
     ----------
@@ -228,7 +231,7 @@ class RNNRegressor(Recurrent, MLPRegressor):
     >>> reg.fit(X, y).score(X, y) > 0.97
     True
 
-    A series that goes on: predict its first half, and go on from there.
+    Predict the first half of a series, then continue from its final state:
 
     >>> first, state = reg.predict(X[:1, :10], return_state=True)
     >>> rest = reg.predict(X[:1, 10:], initial_state=state)
@@ -308,21 +311,21 @@ class RNNRegressor(Recurrent, MLPRegressor):
         Parameters
         ----------
         X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
-            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length:
-            nothing is padded. float32 and float64 are trained in as they are, all else as float64. A
-            C-contiguous array is not copied.
+            The sequences; a list has one array of shape (n_steps, n_features) for each, of any length: no
+            padding is needed. float32 and float64 keep their dtype, all others become float64. A C-contiguous
+            array is not copied.
         y : array-like of shape (n_sequences,) or (n_sequences, n_outputs)
             Real numbers. With ``per_step`` one for each step: of shape (n_sequences, n_steps) or
-            (n_sequences, n_steps, n_outputs) or, where X is a list, a list of arrays. Without it, as many
-            outputs as there are steps are warned of.
+            (n_sequences, n_steps, n_outputs) or, where X is a list, a list of arrays. Without it, a warning
+            is raised if there are as many outputs as steps.
         sample_weight : array-like of shape (n_sequences,), default=None
-            Weight of each target's loss in the mean over an update's. With ``per_step`` a weight for each
-            step can be given in the shape of y, too: zero leaves a step's target out. An update whose weights
-            sum to zero is skipped.
+            Weight of each target's loss in the mean over an update. With ``per_step`` the weights may also
+            have the shape of y, one for each step: zero excludes a step's target. An update whose weights sum
+            to zero is skipped.
         X_val, y_val, sample_weight_val : as X, y and sample_weight, default=None
-            A validation set of your own: with ``early_stopping``, in place of the one that would be set
-            aside; without, loss and score on it are recorded and the best weights kept, while the training
-            loss decides when to stop.
+            Validation set. With ``early_stopping`` it replaces the fraction of the training data; without,
+            its loss and score are recorded and the best weights are kept, while the training loss decides
+            when to stop.
 
         Returns
         -------
@@ -332,21 +335,21 @@ class RNNRegressor(Recurrent, MLPRegressor):
         Raises
         ------
         TypeError
-            If an argument is of a kind that it cannot be, or y holds dates or time differences.
+            If an argument has the wrong type, or y holds dates or time differences.
         ValueError
-            If a sequence is empty or not finite, targets or weights do not fit the sequences, arguments do
-            not fit one another (``tbptt`` with k1 > k2); or if training diverged without a validation set, in
-            which case the weights are those of the last epoch in which they were finite. With one it ends
-            with a ConvergenceWarning.
+            If a sequence is empty or not finite, targets or weights do not match the sequences, or arguments
+            contradict each other (``tbptt`` with k1 > k2); or if training diverges without a validation set,
+            in which case the weights are those of the last epoch in which they were finite. With a validation
+            set, divergence gives a ConvergenceWarning.
         """
         super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Go on for one epoch over the given sequences, with the optimizer's state of the last call.
+        """Train for one epoch on the given sequences, with the optimizer state of the previous call.
 
-        With ``stateful`` they go on where the sequences of the last call have ended.
+        With ``stateful`` they start from the final states of the previous call.
 
         Parameters
         ----------
@@ -365,8 +368,8 @@ class RNNRegressor(Recurrent, MLPRegressor):
         Raises
         ------
         ValueError
-            If ``early_stopping`` is True, with ``stateful`` the number of sequences has changed, or the data
-            are of a kind that ``fit`` refuses.
+            If ``early_stopping`` is True, with ``stateful`` the number of sequences has changed, or ``fit``
+            would refuse the data.
         """
         super().partial_fit(X, y, sample_weight)
         return self
@@ -379,10 +382,10 @@ class RNNRegressor(Recurrent, MLPRegressor):
         X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
             The sequences; a list has one array of shape (n_steps, n_features) for each, of any length.
         initial_state : list of array-like, default=None
-            Where each sequence begins: the states that an earlier call has returned, or ``state_``. None
-            begins with zeros.
+            Initial states of the sequences, as returned by an earlier call, or ``state_``. None starts from
+            zeros.
         return_state : bool, default=False
-            Whether to return the states in which the sequences end, too.
+            Whether to return the final states of the sequences as well.
 
         Returns
         -------
@@ -390,14 +393,14 @@ class RNNRegressor(Recurrent, MLPRegressor):
             The predicted values; with ``per_step`` of shape (n_sequences, n_steps) or
             (n_sequences, n_steps, n_outputs), or a list of arrays where X is one.
         state : list of ndarray
-            With ``return_state``: the states in which the sequences end, as in ``state_``.
+            With ``return_state``: the final states of the sequences, as in ``state_``.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            Before ``fit``.
+            If the estimator is not fitted.
         ValueError
-            If X is of a kind that ``fit`` refuses, or has other features; if ``initial_state`` has not the
-            shapes of a state, or is not finite.
+            If ``fit`` would refuse X, or X has another number of features; if ``initial_state`` does not have
+            the shapes of a state, or is not finite.
         """
         return self._predict(X, initial_state, return_state, self._predictions)

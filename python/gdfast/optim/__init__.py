@@ -1,10 +1,10 @@
-"""The optimizer rules on anybody's NumPy arrays, in place: PyTorch's names, PyTorch's defaults.
+"""Optimizers for NumPy arrays, in place, with the names and defaults of PyTorch.
 
-An optimizer is made of hyper-parameters; its `step` moves an array, or all arrays of a list, with one call
-into the compiled core. The same objects are `solver=` of the estimators and `method=` of `gdfast.minimize`,
-which copy them and never change them. `init` and `update` are the same step, on state that the caller keeps.
+`step` updates an array, or all arrays of a list, with one call into the compiled core. The same objects can
+be passed as `solver=` to the estimators and as `method=` to `gdfast.minimize`, which copy them and never
+change them. `init` and `update` do the same step with a state that the caller keeps.
 
-Results are the same bits for any number of threads; the GIL is released meanwhile.
+Results are bitwise identical for any number of threads; the GIL is released during a step.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""Adam and its kin: a moving average of the gradient, divided by its usual size."""
+"""Adam and its variants."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from gdfast.optim._parameters import Betas, EpsMode, Flag, NotNegative
 
 
 class Adam(Optimizer):
-    """Adam, and AMSGrad.
+    """Adam and AMSGrad.
 
     With ``g = grad + weight_decay * param``, ``m = beta_1 * m + (1 - beta_1) * g``,
     ``v = beta_2 * v + (1 - beta_2) * g**2``, ``m_hat = m / (1 - beta_1**step)`` and
-    ``v_hat = v / (1 - beta_2**step)``, ``param`` loses
+    ``v_hat = v / (1 - beta_2**step)``, a step subtracts from ``param``
 
     - "outside": ``lr * m_hat / (sqrt(v_hat) + eps)``, the paper's algorithm 1 and PyTorch's;
     - "uncorrected": ``lr * sqrt(1 - beta_2**step) / (1 - beta_1**step) * m / (sqrt(v) + eps)``, the paper's
-      quicker form (end of its section 2) and scikit-learn's;
+      more efficient form (end of its section 2) and scikit-learn's;
     - "inside": ``lr * m_hat / sqrt(v_hat + eps)``.
 
     Parameters
@@ -26,18 +26,18 @@ class Adam(Optimizer):
     betas : (float, float), default=(0.9, 0.999)
         Decay rates of the moments, each in [0, 1).
     eps : float, default=1e-8
-        Keeps the divisor away from 0; not negative. 0 acts as the least positive normal number.
+        Added for numerical stability; not negative. 0 acts as the smallest positive normal number.
     weight_decay : float, default=0.0
         L2 penalty, added to the gradient; not negative.
     amsgrad : bool, default=False
-        Divide by the largest ``v`` so far.
+        Whether to divide by the maximum of all ``v`` so far (AMSGrad).
     eps_mode : {"outside", "uncorrected", "inside"}, default="outside"
-        Where ``eps`` goes: see above.
+        Where ``eps`` is added; see above.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -90,13 +90,13 @@ def adam_update(
     Parameters
     ----------
     m, v : array, the shape and dtype of param
-        First and second moments, changed in place; begin with zeros.
+        First and second moments, changed in place; initially zeros.
     v_max : array, the shape and dtype of param, default=None
-        AMSGrad's largest second moments, changed in place; begin with zeros. None is Adam.
+        AMSGrad's maximum of the second moments, changed in place; initially zeros. None is Adam.
 
     Examples
     --------
-    The first step moves every parameter by the learning rate, whatever the size of its gradient.
+    The first step changes every parameter by the learning rate, whatever the size of its gradient.
 
     >>> import numpy as np
     >>> from gdfast.kernels import adam_update
@@ -119,8 +119,8 @@ def adam_update(
 class AdamW(Optimizer):
     """Adam with decoupled weight decay.
 
-    ``param = (1 - lr * weight_decay) * param``, and then `Adam` on the gradient alone: the decay is the
-    same for all parameters, however large their gradients.
+    ``param = (1 - lr * weight_decay) * param``, followed by a step of `Adam` without L2 penalty: the decay
+    does not depend on the size of the gradients.
 
     Parameters
     ----------
@@ -129,18 +129,18 @@ class AdamW(Optimizer):
     betas : (float, float), default=(0.9, 0.999)
         Decay rates of the moments, each in [0, 1).
     eps : float, default=1e-8
-        Keeps the divisor away from 0; not negative. 0 acts as the least positive normal number.
+        Added for numerical stability; not negative. 0 acts as the smallest positive normal number.
     weight_decay : float, default=1e-2
-        Share of the parameter, times ``lr``, that is taken off; not negative.
+        Decoupled weight decay coefficient; not negative.
     amsgrad : bool, default=False
-        Divide by the largest ``v`` so far.
+        Whether to divide by the maximum of all ``v`` so far (AMSGrad).
     eps_mode : {"outside", "uncorrected", "inside"}, default="outside"
-        Where ``eps`` goes: see `Adam`.
+        Where ``eps`` is added; see `Adam`.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -189,14 +189,14 @@ def adamw_update(
 ) -> None:
     """One step of Adam with decoupled weight decay, written into ``param``, ``m`` and ``v``.
 
-    ``param = (1 - lr * weight_decay) * param``, and then a step of `adam_update` with ``grad`` alone.
+    ``param = (1 - lr * weight_decay) * param``, followed by a step of `adam_update` without L2 penalty.
 
     Parameters
     ----------
     m, v : array, the shape and dtype of param
-        First and second moments, changed in place; begin with zeros.
+        First and second moments, changed in place; initially zeros.
     v_max : array, the shape and dtype of param, default=None
-        AMSGrad's largest second moments, changed in place; begin with zeros. None is plain AdamW.
+        AMSGrad's maximum of the second moments, changed in place; initially zeros. None is plain AdamW.
 
     Examples
     --------
@@ -219,10 +219,10 @@ def adamw_update(
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's look-ahead.
+    """Adam with Nesterov momentum.
 
     With Adam's ``m``, ``v`` and ``v_hat``, and ``mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2)``,
-    ``param`` loses ::
+    a step subtracts from ``param`` ::
 
         lr / (sqrt(v_hat) + eps) * (  mu(step + 1) * m / (1 - mu(1) * ... * mu(step + 1))
                                     + (1 - mu(step)) * g / (1 - mu(1) * ... * mu(step)))
@@ -234,18 +234,18 @@ class NAdam(Optimizer):
     betas : (float, float), default=(0.9, 0.999)
         Decay rates of the moments, each in [0, 1).
     eps : float, default=1e-8
-        Keeps the divisor away from 0; not negative. 0 acts as the least positive normal number.
+        Added for numerical stability; not negative. 0 acts as the smallest positive normal number.
     weight_decay : float, default=0.0
         L2 penalty, added to the gradient; not negative.
     momentum_decay : float, default=4e-3
-        How fast the momentum rises to beta_1; not negative.
+        Rate at which the momentum increases to beta_1; not negative.
     decoupled_weight_decay : bool, default=False
-        Take ``lr * weight_decay * param`` off the parameter instead, as `AdamW` does.
+        Whether the weight decay is decoupled, as in `AdamW`.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -292,20 +292,20 @@ def nadam_update(
     momentum_decay: float = 4e-3,
     decoupled_weight_decay: bool = False,
 ) -> None:
-    """One step of NAdam, Adam with Nesterov's look-ahead, written into ``param``, ``m`` and ``v``.
+    """One step of NAdam, Adam with Nesterov momentum, written into ``param``, ``m`` and ``v``.
 
     With ``g = grad + weight_decay * param``, the moments ``m`` and ``v`` and ``v_hat`` of `adam_update`, and
-    ``mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2)``, ``param`` loses ::
+    ``mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2)``, a step subtracts from ``param`` ::
 
         lr / (sqrt(v_hat) + eps) * (  mu(step + 1) * m / (1 - mu(1) * ... * mu(step + 1))
                                     + (1 - mu(step)) * g / (1 - mu(1) * ... * mu(step)))
 
-    A ``step`` far from 1 takes some microseconds more, to multiply the factors up to it.
+    A large ``step`` takes some microseconds more, to compute the product of the factors ``mu``.
 
     Parameters
     ----------
     m, v : array, the shape and dtype of param
-        First and second moments, changed in place; begin with zeros.
+        First and second moments, changed in place; initially zeros.
 
     Examples
     --------
@@ -328,7 +328,7 @@ def nadam_update(
 
 
 class Adamax(Optimizer):
-    """Adam by the largest gradient instead of the mean square.
+    """Adamax: Adam with the infinity norm in place of the second moment.
 
     With ``g = grad + weight_decay * param`` ::
 
@@ -341,16 +341,16 @@ class Adamax(Optimizer):
     lr : float, default=2e-3
         Learning rate, not negative.
     betas : (float, float), default=(0.9, 0.999)
-        Decay rates of the average and of the largest, each in [0, 1).
+        Decay rates of the first moment and of the infinity norm, each in [0, 1).
     eps : float, default=1e-8
-        Keeps the divisor away from 0; not negative. 0 acts as the least positive normal number.
+        Added for numerical stability; not negative. 0 acts as the smallest positive normal number.
     weight_decay : float, default=0.0
         L2 penalty, added to the gradient; not negative.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -398,7 +398,7 @@ def adamax_update(
     Parameters
     ----------
     m, u : array, the shape and dtype of param
-        First moment and largest gradient, changed in place; begin with zeros.
+        First moment and infinity norm, changed in place; initially zeros.
 
     Examples
     --------

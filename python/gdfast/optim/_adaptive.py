@@ -1,4 +1,4 @@
-"""Rules that divide each gradient by its own usual size."""
+"""Rules with adaptive learning rates: Adagrad, RMSprop, Adadelta."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gdfast.optim._parameters import EpsMode, Flag, NotNegative, Share
 
 
 class Adagrad(Optimizer):
-    """Adagrad: steps that shrink with all gradients so far.
+    """Adagrad: gradients divided by the square root of the sum of all squared gradients.
 
     With ``g = grad + weight_decay * param`` ::
 
@@ -22,18 +22,18 @@ class Adagrad(Optimizer):
     lr : float, default=1e-2
         Learning rate, not negative.
     lr_decay : float, default=0.0
-        How fast the learning rate falls with the steps; not negative.
+        Decay of the learning rate with the number of steps; not negative.
     weight_decay : float, default=0.0
         L2 penalty, added to the gradient; not negative.
     initial_accumulator_value : float, default=0.0
-        What the sum begins with; not negative.
+        Initial value of the sum; not negative.
     eps : float, default=1e-10
-        Keeps the divisor away from 0; not negative. 0 acts as the least positive normal number.
+        Added for numerical stability; not negative. 0 acts as the smallest positive normal number.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -82,7 +82,7 @@ def adagrad_update(
     Parameters
     ----------
     sum : array, the shape and dtype of param
-        Sum of the squared gradients, changed in place; begin with zeros or a small number.
+        Sum of the squared gradients, changed in place; initially zeros or a small number.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def adagrad_update(
 
 
 class RMSprop(Optimizer):
-    """RMSprop: gradients divided by the root of a moving average of their squares.
+    """RMSprop: gradients divided by the square root of a moving average of their squares.
 
     With ``g = grad + weight_decay * param`` ::
 
@@ -113,23 +113,23 @@ class RMSprop(Optimizer):
     lr : float, default=1e-2
         Learning rate, not negative.
     alpha : float, default=0.99
-        What stays of the averages, in [0, 1).
+        Decay rate of the moving averages, in [0, 1).
     eps : float, default=1e-8
-        Keeps the divisor away from 0; not negative. 0 acts as the least positive normal number.
+        Added for numerical stability; not negative. 0 acts as the smallest positive normal number.
     weight_decay : float, default=0.0
         L2 penalty, added to the gradient; not negative.
     momentum : float, default=0.0
-        What stays of the velocity from step to step; not negative.
+        Momentum factor; not negative.
     centered : bool, default=False
-        Divide by the standard deviation instead: take the mean's square off.
+        Whether to divide by the standard deviation: the square of the mean is subtracted from ``v``.
     eps_mode : {"outside", "inside"}, default="outside"
-        Whether ``eps`` stands beside the root (PyTorch) or under it (TensorFlow). Nothing is corrected
-        here, so Adam's third variant does not exist.
+        Whether ``eps`` is added outside the square root (PyTorch) or inside (TensorFlow). RMSprop has no bias
+        correction, so that Adam's variant "uncorrected" does not exist.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -191,11 +191,11 @@ def rmsprop_update(
     Parameters
     ----------
     v : array, the shape and dtype of param
-        Moving average of the squared gradient, changed in place; begin with zeros.
+        Moving average of the squared gradient, changed in place; initially zeros.
     velocity : array, the shape and dtype of param, default=None
-        Changed in place; begin with zeros. Needed if momentum is not 0, and only then.
+        Changed in place; initially zeros. Required if momentum is not 0, else not allowed.
     mean : array, the shape and dtype of param, default=None
-        Moving average of the gradient, changed in place; begin with zeros. Given, the average is centered.
+        Moving average of the gradient, changed in place; initially zeros. If given, RMSprop is centered.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def rmsprop_update(
 
 
 class Adadelta(Optimizer):
-    """Adadelta: steps as large as the steps so far, by the gradient's own measure.
+    """Adadelta: gradients scaled by the ratio of the root mean squares of steps and gradients.
 
     With ``g = grad + weight_decay * param`` ::
 
@@ -235,16 +235,16 @@ class Adadelta(Optimizer):
     lr : float, default=1.0
         Learning rate, not negative.
     rho : float, default=0.9
-        What stays of the averages, in [0, 1).
+        Decay rate of the moving averages, in [0, 1).
     eps : float, default=1e-6
-        Under both roots: what the first moves are made of; not negative.
+        Added under both square roots; it determines the first steps. Not negative.
     weight_decay : float, default=0.0
         L2 penalty, added to the gradient; not negative.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -291,7 +291,7 @@ def adadelta_update(
     Parameters
     ----------
     v, delta : array, the shape and dtype of param
-        Moving averages of the squared gradient and of the squared move, changed in place; begin with zeros.
+        Moving averages of the squared gradient and of the squared step, changed in place; initially zeros.
 
     Examples
     --------

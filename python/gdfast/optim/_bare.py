@@ -1,4 +1,4 @@
-"""A rule as a bare function: what its docstring shares with its class and with all other rules' functions."""
+"""The docstrings of the update functions, completed from those of the optimizer classes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ TypeError
     If an argument is not an array, or an array has another dtype.
 ValueError
     If shapes differ, an array is not C-contiguous, one to be written is read-only, arrays overlap, a number
-    is out of its range, or two arguments contradict each other. Nothing has been written then.
+    is out of its range, or two arguments contradict each other. In that case nothing has been written.
 
 See Also
 --------
-gdfast.optim.{name} : the rule with its hyper-parameters, and with a state of its own.
+gdfast.optim.{name} : the rule as an object that keeps its state.
 
 References
 ----------
@@ -43,7 +43,7 @@ Examples
 
 
 def bare(rule: type[Optimizer]) -> Callable[[_Function], _Function]:
-    """Complete a function's docstring: what it says nothing of is as in the class, or as in all functions."""
+    """Complete a function's docstring by the class's sections, and by those that all functions share."""
 
     def complete(function: _Function) -> _Function:
         if function.__doc__ and rule.__doc__:  # there are none under python -OO
@@ -62,7 +62,7 @@ def _docstring(function: Callable[..., None], rule: type[Optimizer]) -> str:
     own, general = _sections(function), _sections(rule)
     summary, _, text = own[""].partition("\n\n")
     entries = {**_entries(general["Parameters"]), **_entries(_SHARED), **_entries(own["Parameters"])}
-    # Arguments in their order; an entry may be that of two.
+    # In the order of the arguments; an entry may describe two.
     arguments = dict.fromkeys(entries[name] for name in inspect.signature(function).parameters)
     parts = [
         summary,
@@ -76,12 +76,12 @@ def _docstring(function: Callable[..., None], rule: type[Optimizer]) -> str:
 
 
 def _sections(thing: Any) -> dict[str, str]:
-    """By their titles; what comes before the first one has none."""
+    """The sections by title; the text before the first title has the title ''."""
     pieces = re.split(r"^(\w[\w ]*)\n-{3,}\n", inspect.cleandoc(thing.__doc__), flags=re.MULTILINE)
     return {title: text.strip() for title, text in zip(["", *pieces[1::2]], pieces[::2], strict=True)}
 
 
 def _entries(section: str) -> dict[str, str]:
-    """By the argument's name: its line and what is indented below."""
+    """The entries by the argument's name: its line and the indented description."""
     entries = re.split(r"\n(?=\w)", section.strip())
     return {name: entry for entry in entries for name in re.split(r", *", entry.partition(" :")[0])}

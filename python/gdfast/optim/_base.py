@@ -1,4 +1,4 @@
-"""What all optimizers share: hyper-parameters as a record, one call into the core per step, state as dict."""
+"""Base class of the optimizers: hyper-parameters, steps, and the state as a dict."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ State: TypeAlias = dict[str, NDArray[Any]]
 
 
 class Optimizer(Record):
-    """Base class of the rules; not used by itself.
+    """Base class of the optimizers; not used by itself.
 
-    An optimizer is a record of hyper-parameters, readable and writable as attributes, and the state that its
-    steps leave: moments, velocities, the number of steps. The state is made at the first step and belongs to
-    the shapes and the dtype of that step's parameters from then on.
+    An optimizer holds hyper-parameters, which can be read and set as attributes, and a state: moments,
+    velocities, the number of steps. The first step creates the state; from then on the shapes and the dtype
+    of the parameters are fixed.
 
-    ``lr`` takes what a schedule's ``rates`` return for an epoch of one step: a number, or an array of one.
+    ``lr`` may be a number or an array of one element, as returned by a schedule's ``rates`` for an epoch of
+    one step.
     """
 
     lr: float
@@ -41,12 +42,12 @@ class Optimizer(Record):
 
     @classmethod
     def _check(cls, params: dict[str, Any]) -> None:
-        """Every hyper-parameter by itself; what a rule has to say of several together, it adds."""
+        """Check every hyper-parameter by itself; rules extend this by checks of combinations."""
         for name, check in cls._checks.items():
             check(name, params[name])
 
     def _begin(self, params: dict[str, Any]) -> None:
-        """The constructor's work: ``params`` are its arguments, kept as they are (an array as its number)."""
+        """Check and store the arguments of a constructor; an array ``lr`` becomes a number."""
         params = {name: params[name] for name in self._names}
         params["lr"] = one_rate(params["lr"])
         self._check(params)
@@ -56,14 +57,14 @@ class Optimizer(Record):
     def step(
         self, params: FloatArray | Sequence[FloatArray], grads: FloatArray | Sequence[FloatArray]
     ) -> None:
-        """Move the parameters one step, in place.
+        """Update the parameters in place by one step.
 
         Parameters
         ----------
         params : array of any shape or list of such arrays, float32 or float64
-            Changed in place. All of one dtype, C-contiguous (a transposed or strided view is refused: make it
-            contiguous with ``np.ascontiguousarray``, or pass the array that it is a view of), and not
-            overlapping. In every step the same number of arrays of the same shapes; they need not be the same
+            Changed in place. The arrays have one dtype, are C-contiguous (a transposed or strided view is
+            refused: make it contiguous with ``np.ascontiguousarray``, or pass its base array), and do not
+            overlap. Every step takes the same number of arrays of the same shapes; they need not be the same
             objects.
         grads : array or list of arrays like params
             Read only.
@@ -75,12 +76,12 @@ class Optimizer(Record):
         ValueError
             If numbers of arrays or shapes differ from each other or from the first step's, an array is not
             C-contiguous, a parameter is read-only or shares memory with another array, or lr is negative or
-            not finite. Nothing has been written then.
+            not finite. In that case nothing has been written.
         """
         self._core.step(params, grads, self.lr)
 
     def init(self, param: FloatArray) -> State:
-        """The state of an array that has not yet been moved, for `update`.
+        """Return the initial state of an array, for `update`.
 
         Parameters
         ----------
@@ -90,7 +91,7 @@ class Optimizer(Record):
         Returns
         -------
         dict of arrays, the shape and dtype of param
-            By the names of the rule's states, such as "m" and "v". Which there are depends on the
+            The state arrays by name, such as "m" and "v". The names depend on the rule and its
             hyper-parameters.
 
         Raises
@@ -120,7 +121,7 @@ class Optimizer(Record):
         *,
         lr: float | None = None,
     ) -> None:
-        """One step on an array and its state, which are the caller's; the optimizer's own stay as they are.
+        """Update an array and its state in place by one step, without changing the optimizer.
 
         Parameters
         ----------
@@ -129,11 +130,11 @@ class Optimizer(Record):
         grad : array, the shape and dtype of param
             Read only.
         state : dict of arrays, the shape and dtype of param
-            What `init` returned, or the last call left. The arrays are changed in place.
+            The state that `init` returned, as updated by earlier calls. Changed in place.
         step : int
             The number of this step; the first is 1.
         lr : float, default=None
-            Learning rate of this step, not negative. None is the optimizer's.
+            Learning rate of this step, not negative. None uses the optimizer's.
 
         Raises
         ------
@@ -141,7 +142,8 @@ class Optimizer(Record):
             If an argument is not an array, or an array has another dtype.
         ValueError
             If shapes differ, an array is not C-contiguous, one to be written is read-only, arrays overlap,
-            the state is not one of this rule, or a number is out of its range. Nothing has been written then.
+            the state is not one of this rule, or a number is out of its range. In that case nothing has been
+            written.
 
         Examples
         --------
@@ -166,7 +168,7 @@ class Optimizer(Record):
         return self._core.steps
 
     def set_params(self, **params: Any) -> Self:
-        """Change hyper-parameters; they act from the next step on.
+        """Change hyper-parameters, with effect from the next step.
 
         Parameters
         ----------
@@ -181,8 +183,8 @@ class Optimizer(Record):
         Raises
         ------
         TypeError, ValueError
-            If a value is not one that the constructor takes, or decides which state the rule keeps and comes
-            after the first step (momentum of SGD from or to 0, for instance). Nothing is changed then.
+            If a value is invalid, or would change which state arrays exist after the first step (momentum of
+            SGD from or to 0, for instance). In that case nothing is changed.
         """
         self._check_has(params)
         if "lr" in params:
@@ -202,29 +204,30 @@ class Optimizer(Record):
         self.set_params(**{name: value})
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a continued run needs, as a dict of numbers, strings and NumPy arrays, which are copies.
+        """Return hyper-parameters and state as a dict of numbers, strings and copies of NumPy arrays.
 
         Returns
         -------
         dict
-            ``rule``, ``params`` (the hyper-parameters), ``step`` (steps taken) and ``slots``: by the names of
-            the rule's states a list of arrays, shaped like the parameters; empty before the first step.
+            ``rule``, ``params`` (the hyper-parameters), ``step`` (the number of steps taken) and ``slots``:
+            for each state array's name a list with one array for each parameter; empty before the first step.
         """
         state = self._core.state_dict()
         return {"rule": self._rule_name, "params": copy.deepcopy(self.get_params()), **state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the optimizer whose `state_dict` this is: hyper-parameters, steps, and copies of its arrays.
+        """Load hyper-parameters, number of steps and copies of the state arrays from a `state_dict`.
 
         Parameters
         ----------
         state : dict
-            What :meth:`state_dict` of an optimizer of the same rule has returned.
+            A dict returned by :meth:`state_dict` of an optimizer of the same class.
 
         Raises
         ------
         TypeError, ValueError
-            If it is another rule's, or arrays are missing or do not fit one another. Nothing is changed then.
+            If it belongs to another rule, or arrays are missing or do not match. In that case nothing is
+            changed.
         """
         if not isinstance(state, dict):
             raise TypeError(f"state must be a dict, as state_dict() returns it, got {type(state).__name__}")
@@ -238,7 +241,7 @@ class Optimizer(Record):
         self.__dict__.update(loaded.__dict__)
 
     def _rule(self) -> tuple[str, dict[str, Any]]:
-        """The core's name of the rule and its parameters, as `_core.Trainer` takes them; lr goes beside."""
+        """The core's name of the rule and its parameters, as `_core.Trainer` takes them; without lr."""
         return self._rule_name, _without_lr(self.get_params())
 
     def __getstate__(self) -> dict[str, Any]:

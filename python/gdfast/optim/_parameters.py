@@ -1,4 +1,4 @@
-"""What a rule's hyper-parameters may be: types of constructor arguments that bring their check along."""
+"""Types of the hyper-parameters, annotated with the checks of their values."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ EpsMode: TypeAlias = Annotated[str, check_eps_mode]
 
 
 def checks_of(constructor: Callable[..., None]) -> dict[str, Check]:
-    """The check of each argument, from its type."""
+    """The check of each argument, from its type annotation."""
     hints = get_type_hints(constructor, include_extras=True)
     return {name: hint.__metadata__[0] for name, hint in hints.items() if name != "return"}

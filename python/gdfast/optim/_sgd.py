@@ -1,4 +1,4 @@
-"""Gradient descent, with momentum or without."""
+"""Gradient descent, with or without momentum."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gdfast.optim._parameters import Flag, NotNegative, Number
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum, dampening and Nesterov's look-ahead.
+    """Stochastic gradient descent, with momentum, dampening and Nesterov momentum.
 
     With ``g = grad + weight_decay * param`` ::
 
-        velocity = momentum * velocity + (1 - dampening) * g       # the first: velocity = g
+        velocity = momentum * velocity + (1 - dampening) * g       # first step: velocity = g
         param    = param - lr * velocity                           # nesterov: lr * (g + momentum * velocity)
 
     and ``param = param - lr * g`` without momentum.
@@ -24,24 +24,24 @@ class SGD(Optimizer):
     lr : float, default=1e-3
         Learning rate, not negative.
     momentum : float, default=0.0
-        What stays of the velocity from step to step; not negative.
+        Momentum factor; not negative.
     dampening : float, default=0.0
-        What the velocity leaves out of each gradient.
+        Dampening of the gradient in the velocity.
     weight_decay : float, default=0.0
         L2 penalty, added to the gradient; not negative.
     nesterov : bool, default=False
-        Look ahead along the new velocity. Not with dampening.
+        Whether to use Nesterov momentum; requires momentum and no dampening.
     dampen_first : bool, default=False
-        Dampen the first gradient too, which PyTorch does not. With ``dampening=momentum`` the velocity is
-        then an exponential average, as many texts have it.
+        Whether the first gradient is also dampened, unlike in PyTorch. With ``dampening=momentum`` the
+        velocity is then an exponential moving average, as in many textbooks.
     lr_in_velocity : bool, default=False
-        Keep the learning rate inside the velocity, ``velocity = momentum * velocity - lr * g``, as
-        scikit-learn does. The two part as soon as ``lr`` changes.
+        Whether the velocity includes the learning rate, ``velocity = momentum * velocity - lr * g``, as in
+        scikit-learn. The two forms differ once ``lr`` changes.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -106,7 +106,7 @@ def sgd_update(
         velocity = momentum * velocity + (1 - dampening) * g
         param    = param - lr * velocity                    # nesterov: lr * (g + momentum * velocity)
 
-    and scikit-learn's, with ``lr_in_velocity=True``, from which it parts as soon as ``lr`` changes, is ::
+    and scikit-learn's form, with ``lr_in_velocity=True``, which differs once ``lr`` changes, is ::
 
         velocity = momentum * velocity - lr * (1 - dampening) * g
         param    = param + velocity                         # nesterov: momentum * velocity - lr * g
@@ -114,13 +114,13 @@ def sgd_update(
     Parameters
     ----------
     velocity : array, the shape and dtype of param, default=None
-        Changed in place; begin with zeros. Needed if momentum is not 0.
+        Changed in place; initially zeros. Required if momentum is not 0.
     lr : float
         Learning rate, not negative.
     dampening : float, default=0.0
-        What the velocity leaves out of each gradient, this one included. (PyTorch takes the very first
-        gradient whole: call the first step without dampening for that.) Equal to ``momentum`` it makes the
-        velocity an exponential average.
+        Dampening of the gradient in the velocity, also in the first step. (PyTorch does not dampen the first
+        gradient: call the first step without dampening for that.) With ``dampening=momentum`` the velocity is
+        an exponential moving average.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Rules that look at the gradient's sign only."""
+"""Rules that use the sign of the gradient: Lion, Rprop."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from gdfast.optim._parameters import Betas, Etas, NotNegative, StepSizes
 
 
 class Lion(Optimizer):
-    """Lion: every parameter moves by the learning rate.
+    """Lion: every parameter changes by the learning rate.
 
     ::
 
         param = param - lr * (sign(beta_1 * m + (1 - beta_1) * grad) + weight_decay * param)
         m     = beta_2 * m + (1 - beta_2) * grad
 
-    The defaults are the authors' own. Since every move has full length, ``lr`` is to be three to ten times
-    smaller than Adam's, and ``weight_decay`` so much larger than AdamW's.
+    The defaults are the authors'. Since every step has full size, they recommend an ``lr`` three to ten times
+    smaller than Adam's, and a ``weight_decay`` larger than AdamW's by the same factor.
 
     Parameters
     ----------
     lr : float, default=1e-4
         Learning rate, not negative.
     betas : (float, float), default=(0.9, 0.99)
-        What stays of the average: for the direction, and from step to step; each in [0, 1).
+        Decay rates of the moving average: for the sign, and for the state; each in [0, 1).
     weight_decay : float, default=0.0
-        Decoupled: share of the parameter, times ``lr``, that is taken off; not negative.
+        Decoupled weight decay coefficient; not negative.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -74,7 +74,7 @@ def lion_update(
     Parameters
     ----------
     m : array, the shape and dtype of param
-        Moving average of the gradient, changed in place; begin with zeros.
+        Moving average of the gradient, changed in place; initially zeros.
 
     Examples
     --------
@@ -90,25 +90,25 @@ def lion_update(
 
 
 class Rprop(Optimizer):
-    """Resilient backpropagation: each parameter finds its own step.
+    """Resilient backpropagation: each parameter has its own step size.
 
-    The step of a parameter grows by ``etas[1]`` while its gradient keeps its sign and shrinks by
-    ``etas[0]`` where it turns; there the parameter rests for one step. For gradients of the whole data:
-    those of small batches change their signs for no reason.
+    The step size of a parameter is multiplied by ``etas[1]`` while its gradient keeps its sign, and by
+    ``etas[0]`` when the sign changes; then the parameter is not changed for one step. Rprop needs gradients
+    of the full data: those of small batches change their signs at random.
 
     Parameters
     ----------
     lr : float, default=1e-2
-        Size of the first step. Changes of it later have no effect.
+        Initial step size. Later changes have no effect.
     etas : (float, float), default=(0.5, 1.2)
-        Factors of the size, the first below 1 and the second above.
+        Factors of the step size, the first below 1 and the second above 1.
     step_sizes : (float, float), default=(1e-6, 50.0)
-        The least and the greatest size, positive.
+        Minimum and maximum step size, positive.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not of its kind or out of its range.
+        If an argument has an invalid type or value.
 
     References
     ----------
@@ -154,11 +154,11 @@ def rprop_update(
     Parameters
     ----------
     prev : array, the shape and dtype of param
-        The last gradient, changed in place; begin with zeros.
+        The previous gradient, changed in place; initially zeros.
     step_size : array, the shape and dtype of param
-        The steps' sizes, changed in place; begin with zeros, which become ``lr``.
+        The step sizes, changed in place; initially zeros, which become ``lr``.
     lr : float, default=1e-2
-        Size of the first step.
+        Initial step size.
 
     Examples
     --------

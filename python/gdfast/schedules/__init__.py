@@ -1,16 +1,15 @@
 """Learning-rate schedules: PyTorch's names and arguments, scikit-learn's three among them.
 
-Each multiplies or replaces the learning rate that is given elsewhere (``lr`` of an optimizer,
-``learning_rate_init`` of an estimator), per step or per epoch, as its authors define it. A schedule is a
-record of its arguments that can be cloned, copied and pickled; any callable of the epoch's number (from 0)
-that returns a factor is a schedule, too.
+A schedule multiplies or replaces the base learning rate (``lr`` of an optimizer, ``learning_rate_init`` of an
+estimator), per step or per epoch, as its authors define it. It can be cloned, copied and pickled. Any
+callable that maps the epoch, from 0, to a factor is also a schedule.
 
 Examples
 --------
 >>> import numpy as np
 >>> from gdfast import schedules
 >>> schedule = schedules.Warmup(schedules.Cosine(), total_iters=10)
->>> for epoch in range(4):  # what training does
+>>> for epoch in range(4):  # as in training
 ...     now = schedules.Progress(epoch, step=5 * epoch, samples=160 * epoch, steps_per_epoch=5, epochs=4)
 ...     print(np.round(schedule.rates(0.3, now), 4))
 [0.1  0.12 0.14 0.16 0.18]
@@ -72,27 +71,25 @@ _NAMED: dict[str, Callable[[], Schedule]] = {
 
 
 def resolve(schedule: Schedule | str | Callable[[int], float] | None) -> Schedule:
-    """A schedule of one's own, made of whatever names one.
+    """Make a schedule from an object, a name or a function.
 
     Parameters
     ----------
     schedule : Schedule, str, callable or None
         A schedule; one of the names "constant", "invscaling", "adaptive", "polynomial", "cosine",
-        "one_cycle", "plateau"; a function of the epoch's number that returns a factor (see `Lambda`); None
-        is "constant".
+        "one_cycle", "plateau"; a function that maps the epoch to a factor (see `Lambda`); None is "constant".
 
     Returns
     -------
     Schedule
-        A new one. A schedule is copied, so that using the result does not change it; a function is called as
-        it is.
+        A new schedule. A given schedule is copied, so that using the result does not change it.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     TypeError
-        If it is none of these.
+        If ``schedule`` has another type.
 
     Examples
     --------

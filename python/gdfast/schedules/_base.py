@@ -1,4 +1,4 @@
-"""What a schedule is asked, and by whom."""
+"""The interface of schedules, and the base classes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PER = ("epoch", "step")
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands when an epoch begins.
+    """Progress of training at the beginning of an epoch.
 
     Attributes
     ----------
     epoch, step, samples : int
-        How many epochs, steps and rows of data have gone by.
+        Number of epochs, steps and rows of data so far.
     steps_per_epoch : int
-        How many steps the coming epoch has.
+        Number of steps in the coming epoch.
     epochs : int
-        How many epochs there will be, if nothing stops training before.
+        Total number of epochs, if training is not stopped earlier.
     """
 
     epoch: int
@@ -38,11 +38,11 @@ class Progress:
 
 
 class Schedule(Record):
-    """Base class of the schedules: how a learning rate changes while training goes on.
+    """Base class of the learning-rate schedules.
 
-    Whoever trains asks `rates` at the beginning of every epoch and tells `epoch_ends` the monitored value (a
-    loss) at its end. A schedule is a record of its arguments; those that listen to the value carry what they
-    have heard along when they are copied or pickled, and forget it when scikit-learn clones them.
+    Training calls `rates` at the beginning of every epoch, and `epoch_ends` with the monitored value (a loss)
+    at its end. A schedule that uses the monitored value has a state; ``copy`` and ``pickle`` keep it,
+    ``clone`` resets it.
     """
 
     def rates(self, lr: float, progress: Progress) -> Rates:
@@ -51,18 +51,18 @@ class Schedule(Record):
         Parameters
         ----------
         lr : float
-            The learning rate that the user gave.
+            The base learning rate.
         progress : Progress
 
         Returns
         -------
         float or array of shape (progress.steps_per_epoch,), float64
-            One for all steps, or one for each.
+            One rate for all steps, or one for each.
 
         Raises
         ------
         ValueError
-            If one is not finite or is negative.
+            If a rate is negative or not finite.
         """
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class Schedule(Record):
         return rates
 
     def set_params(self, **params: Any) -> Self:
-        """Change arguments; what the schedule has heard so far it forgets.
+        """Change arguments, and reset the state.
 
         Parameters
         ----------
@@ -90,25 +90,26 @@ class Schedule(Record):
         Raises
         ------
         TypeError, ValueError
-            If a name is none of the constructor's, or a value not one that it takes. Nothing is changed then.
+            If a name is not an argument of the constructor, or a value is invalid. In that case nothing is
+            changed.
         """
         self._check_has(params)
         self.__dict__.update(type(self)(**{**self.get_params(), **params}).__dict__)
         return self
 
     def epoch_ends(self, value: float) -> bool:
-        """Hear the monitored value, and say whether training should end now.
+        """Process the monitored value of an epoch, and return whether training should end.
 
         Parameters
         ----------
         value : float
-            Of the epoch just over.
+            The monitored value of the epoch.
         """
         return False
 
 
 class Curve(Schedule):
-    """A schedule that is a function of time: of epochs gone by, or of steps."""
+    """A schedule that is a function of the number of epochs or steps so far."""
 
     per: str
 
@@ -117,14 +118,14 @@ class Curve(Schedule):
             times, total = np.array([progress.epoch], np.float64), progress.epochs
         else:
             times = progress.step + np.arange(progress.steps_per_epoch, dtype=np.float64)
-            # A last epoch may be short, or epochs be of different lengths: what is planned is what is left.
+            # Epochs may have different lengths: the total is what has been done plus the planned rest.
             total = progress.step + (progress.epochs - progress.epoch) * progress.steps_per_epoch
         with np.errstate(over="ignore", invalid="ignore"):
             rates = self._at(lr, times, total)
         return self._checked(float(rates[0]) if self.per == "epoch" else rates, progress)
 
     def _at(self, lr: float, t: NDArray[np.float64], total: int) -> NDArray[np.float64]:
-        """The learning rate at each time of t, of which there will be `total`."""
+        """The learning rate at each of the times ``t``, out of ``total``."""
         raise NotImplementedError
 
 
@@ -139,15 +140,15 @@ class Lambda(Curve):
     Parameters
     ----------
     lr_lambda : callable
-        The number of epochs (or steps) gone by, from 0, to the learning rate's factor.
+        Maps the number of epochs (or steps) so far, from 0, to a factor of the learning rate.
     per : {"epoch", "step"}, default="epoch"
-        What is counted.
+        Whether epochs or steps are counted.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not of its kind, or, when rates are asked for, a factor is no number that makes a
-        learning rate.
+        If an argument has an invalid type or value; in ``rates``, if a factor does not give a valid learning
+        rate.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Schedules that are functions of time alone."""
+"""Schedules that depend on the number of epochs or steps only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Times = NDArray[np.float64]
 
 
 class Constant(Schedule):
-    """The learning rate as it is given.
+    """The base learning rate, unchanged.
 
     Examples
     --------
@@ -31,7 +31,7 @@ class Constant(Schedule):
 
 
 class InvScaling(Schedule):
-    """``lr / (samples + 1)**power_t``, per epoch; samples are the rows seen so far.
+    """Set the learning rate to ``lr / (samples + 1)**power_t`` in each epoch; samples are the rows so far.
 
     Parameters
     ----------
@@ -54,21 +54,21 @@ class InvScaling(Schedule):
         self.power_t = power_t
 
     def rates(self, lr: float, progress: Progress) -> Rates:
-        with np.errstate(over="ignore"):  # divided by what is beyond all numbers, nothing is left
+        with np.errstate(over="ignore"):  # an infinite divisor gives a rate of zero
             return self._checked(float(lr / np.float64(progress.samples + 1) ** self.power_t), progress)
 
 
 class Step(Curve):
-    """Times ``gamma`` after every ``step_size`` epochs.
+    """Multiply the learning rate by ``gamma`` every ``step_size`` epochs.
 
     Parameters
     ----------
     step_size : int
-        Length of a stair.
+        Number of epochs between two changes.
     gamma : float, default=0.1
         Not negative.
     per : {"epoch", "step"}, default="epoch"
-        What is counted.
+        Whether epochs or steps are counted.
 
     References
     ----------
@@ -95,16 +95,16 @@ class Step(Curve):
 
 
 class MultiStep(Curve):
-    """Times ``gamma`` at each milestone.
+    """Multiply the learning rate by ``gamma`` at each milestone.
 
     Parameters
     ----------
     milestones : sequence of int
-        After how many epochs; a number that occurs twice counts twice.
+        Numbers of epochs; a number that occurs twice counts twice.
     gamma : float, default=0.1
         Not negative.
     per : {"epoch", "step"}, default="epoch"
-        What is counted.
+        Whether epochs or steps are counted.
 
     References
     ----------
@@ -135,14 +135,14 @@ class MultiStep(Curve):
 
 
 class Exponential(Curve):
-    """Times ``gamma`` after every epoch.
+    """Multiply the learning rate by ``gamma`` after every epoch.
 
     Parameters
     ----------
     gamma : float
         Not negative.
     per : {"epoch", "step"}, default="epoch"
-        What is counted.
+        Whether epochs or steps are counted.
 
     References
     ----------
@@ -166,16 +166,16 @@ class Exponential(Curve):
 
 
 class Polynomial(Curve):
-    """``lr * (1 - t / total_iters)**power``, then 0.
+    """Decrease the learning rate as ``lr * (1 - t / total_iters)**power``, then 0.
 
     Parameters
     ----------
     total_iters : int, default=None
-        How many epochs it takes. None: all of them.
+        Number of epochs until the learning rate is 0. None means all epochs.
     power : float, default=1.0
-        1 is a straight line; not negative.
+        Exponent, not negative; 1 is linear.
     per : {"epoch", "step"}, default="epoch"
-        What is counted.
+        Whether epochs or steps are counted.
 
     References
     ----------
@@ -206,16 +206,16 @@ class Polynomial(Curve):
 
 
 class Cosine(Curve):
-    """Half a cosine from ``lr`` down to ``eta_min`` in ``T_max`` epochs, and up again if training goes on.
+    """Follow a half cosine from ``lr`` to ``eta_min`` in ``T_max`` epochs, and back up if training continues.
 
     Parameters
     ----------
     T_max : int, default=None
-        How many epochs the way down takes. None: all of them.
+        Number of epochs of the decrease. None means all epochs.
     eta_min : float, default=0.0
-        The least learning rate, not negative.
+        Minimum learning rate, not negative.
     per : {"epoch", "step"}, default="epoch"
-        What is counted.
+        Whether epochs or steps are counted.
 
     References
     ----------
@@ -243,16 +243,16 @@ class Cosine(Curve):
 
 
 class CosineRestarts(Schedule):
-    """Half cosines from ``lr`` down to ``eta_min``, step by step, with a jump back to ``lr`` after each.
+    """Follow half cosines from ``lr`` to ``eta_min`` per step, with a restart at ``lr`` after each.
 
     Parameters
     ----------
     T_0 : int
-        Epochs of the first half cosine.
+        Number of epochs of the first half cosine.
     T_mult : int, default=1
-        How many times longer each next one is.
+        Factor by which each half cosine is longer than the one before.
     eta_min : float, default=0.0
-        The least learning rate, not negative.
+        Minimum learning rate, not negative.
 
     References
     ----------
@@ -276,7 +276,7 @@ class CosineRestarts(Schedule):
         self.eta_min = eta_min
 
     def rates(self, lr: float, progress: Progress) -> Rates:
-        # A cosine begins with a whole epoch, so all of an epoch's steps are in one.
+        # A cosine begins at the start of an epoch, so all steps of an epoch belong to one cosine.
         begin, length = 0, int(self.T_0)
         if self.T_mult == 1:
             begin = progress.epoch // length * length
@@ -289,26 +289,27 @@ class CosineRestarts(Schedule):
 
 
 class OneCycle(Curve):
-    """Up to the greatest learning rate and down to almost nothing, step by step, in one training.
+    """Increase the learning rate to ``max_lr`` and decrease it to almost 0, per step, in one training.
 
     Parameters
     ----------
     max_lr : float, default=None
-        The greatest learning rate. None: the learning rate that is given elsewhere.
+        Maximum learning rate. None means the base learning rate.
     pct_start : float, default=0.3
-        Part of all steps that the way up takes, in (0, 1).
+        Fraction of all steps in which the rate increases, in (0, 1).
     anneal_strategy : {"cos", "linear"}, default="cos"
-        The shape of the ways.
+        Shape of the increase and of the decrease.
     div_factor : float, default=25.0
-        It begins with ``max_lr / div_factor``.
+        The initial rate is ``max_lr / div_factor``.
     final_div_factor : float, default=1e4
-        It ends with that, divided by this.
+        The final rate is the initial rate divided by ``final_div_factor``.
     three_phase : bool, default=False
-        Down to the beginning's rate as fast as it went up, and then to the end's.
+        Whether the rate returns to the initial rate as fast as it increased, and then decreases to the final
+        rate.
 
     Notes
     -----
-    The paper lets momentum go the other way meanwhile, and so does PyTorch; here it stays as it is.
+    The paper and PyTorch also cycle the momentum, in the opposite direction; here the momentum is constant.
 
     References
     ----------
@@ -358,7 +359,7 @@ class OneCycle(Curve):
             times, heights = [0.0, up, 2 * up, total - 1.0], [begin, most, begin, end]
         else:
             times, heights = [0.0, up, total - 1.0], [begin, most, end]
-        # Which way each time is on; times after the last belong to its end.
+        # Which phase each time is in; times after the last phase belong to its end.
         way = np.clip(np.searchsorted(times[1:], t, side="left"), 0, len(times) - 2)
         start, stop = np.array(times)[way], np.array(times)[way + 1]
         low, high = np.array(heights)[way], np.array(heights)[way + 1]

@@ -1,4 +1,4 @@
-"""Schedules that listen to the monitored value."""
+"""Schedules that depend on the monitored value."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from gdfast.schedules._base import Progress, Rates, Schedule
 
 
 class Adaptive(Schedule):
-    """Divided by 5 whenever the loss has not fallen by ``tol`` for more than ``n_iter_no_change`` epochs.
+    """Divide the learning rate by 5 if the loss has not improved for more than ``n_iter_no_change`` epochs.
 
-    Once the learning rate is at 1e-6 or below, the next such time ends training.
+    If the learning rate is already 1e-6 or below, training ends instead.
 
     Parameters
     ----------
     tol : float, default=1e-4
-        What counts as falling, not negative.
+        Smallest decrease that counts as an improvement, not negative.
     n_iter_no_change : int, default=10
-        Epochs to be patient.
+        Number of epochs without improvement that are tolerated.
 
     References
     ----------
@@ -50,7 +50,7 @@ class Adaptive(Schedule):
         return self._lr
 
     def epoch_ends(self, value: float) -> bool:
-        # Written so that a NaN is no improvement.
+        # This comparison makes a NaN no improvement.
         self._without = 0 if value <= self._best - self.tol else self._without + 1
         self._best = min(self._best, value)
         if self._without <= self.n_iter_no_change or self._lr is None:
@@ -63,27 +63,27 @@ class Adaptive(Schedule):
 
 
 class Plateau(Schedule):
-    """Times ``factor`` whenever the monitored value has been no better for more than ``patience`` epochs.
+    """Multiply the learning rate by ``factor`` after more than ``patience`` epochs without improvement.
 
     Parameters
     ----------
     mode : {"min", "max"}, default="min"
-        Whether less is better, as of a loss, or more, as of a score. Estimators monitor a loss and refuse
-        "max".
+        Whether lower values are better, as for a loss, or higher ones, as for a score. Estimators monitor a
+        loss and refuse "max".
     factor : float, default=0.1
-        Below 1.
+        Factor of the learning rate, below 1.
     patience : int, default=10
-        Epochs without anything better that are let pass; 0 lets none.
+        Number of epochs without improvement that are tolerated.
     threshold : float, default=1e-4
-        How much better is better.
+        Smallest change that counts as an improvement.
     threshold_mode : {"rel", "abs"}, default="rel"
-        Whether that is a part of the best value or a difference.
+        Whether ``threshold`` is relative to the best value or absolute.
     cooldown : int, default=0
-        Epochs after a change that do not count.
+        Number of epochs after a change in which none counts as without improvement.
     min_lr : float, default=0.0
-        The least learning rate.
+        Minimum learning rate.
     eps : float, default=1e-8
-        Changes that are no larger than this are not made.
+        Changes of the learning rate that are not larger than this are ignored.
 
     References
     ----------

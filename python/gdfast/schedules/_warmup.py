@@ -1,4 +1,4 @@
-"""A slow start in front of any schedule."""
+"""Warmup in front of any schedule."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from gdfast.schedules._curves import Constant
 
 
 class Warmup(Schedule):
-    """Times a factor that rises in a straight line from ``start_factor`` to 1, and is 1 from then on.
+    """Multiply a schedule by a factor that increases linearly from ``start_factor`` to 1, then stays 1.
 
-    The schedule behind it counts from the beginning of training, too.
+    The schedule itself also counts from the beginning of training.
 
     Parameters
     ----------
     schedule : Schedule, default=None
-        What the factor is applied to. None: the constant learning rate.
+        Schedule to multiply. None means a constant learning rate.
     total_iters : int, default=5
-        How many steps the rise takes.
+        Number of steps of the warmup.
     start_factor : float, default=1/3
-        The first step's factor, in (0, 1].
+        Factor of the first step, in (0, 1].
     per : {"step", "epoch"}, default="step"
-        What is counted.
+        Whether epochs or steps are counted.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Activations of the hidden layers: their names, and the one of each layer as the core takes it."""
+"""Activations of the hidden layers: their names, and the form in which the core takes them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WITH_PARAMETER = frozenset({"leaky_relu", "elu"})
 
 
 def of_layers(activation: Any, n_layers: int) -> Sequence[str]:
-    """The name of each hidden layer's activation; ValueError where they do not fit the layers."""
+    """The name of each hidden layer's activation; ValueError if they do not match the layers."""
     if isinstance(activation, str):
         return [activation] * n_layers
     names = list(activation) if isinstance(activation, Iterable) else [activation]
@@ -49,9 +49,9 @@ def of_layers(activation: Any, n_layers: int) -> Sequence[str]:
 
 
 def to_draw_for(activation: Any, n_hidden: int) -> Sequence[str]:
-    """The activations by which weights are drawn: for the output layer the last hidden one's.
+    """The activations for drawing the weights; the output layer has that of the last hidden layer.
 
-    That is scikit-learn's rule, whose output layer follows ``activation`` even where no layer is hidden.
+    As in scikit-learn, the output layer follows ``activation`` even if there are no hidden layers.
     """
     if isinstance(activation, str):
         return [activation] * (n_hidden + 1)
@@ -67,7 +67,7 @@ def with_parameters(names: Sequence[str], parameters: Mapping[str, float] | None
 
 
 def takes_any(activation: Any, parameters: Mapping[str, float]) -> bool:
-    """Whether one of the layers' activations has a parameter among these, or there are none."""
+    """Whether a layer's activation has one of these parameters, or ``parameters`` is empty."""
     if not parameters:
         return True
     names = [activation] if isinstance(activation, str) else activation
@@ -75,7 +75,7 @@ def takes_any(activation: Any, parameters: Mapping[str, float]) -> bool:
 
 
 def check_parameters(parameters: Mapping[Any, Any] | None) -> None:
-    """ValueError where a parameter is none, or is for an activation that has none."""
+    """ValueError if a parameter is invalid, or its activation has no parameter."""
     for name, value in (parameters or {}).items():
         if name not in WITH_PARAMETER:
             raise ValueError(

@@ -17,7 +17,7 @@ from gdfast.training.options import TrainingOptions
 from gdfast.training.outcome import Outcome
 from gdfast.training.state import TrainingState
 
-# Evaluations that make one iteration, between which everybody who watches is asked.
+# Evaluations in one iteration; listeners are called between iterations.
 EVALUATIONS = 100
 
 
@@ -29,14 +29,14 @@ def train_annealing(
     monitor: Monitor,
     listeners: Listeners,
 ) -> Outcome:
-    """Walk; the state's weights are the best seen, whoever looks at them.
+    """Train by simulated annealing; listeners always see the best weights so far.
 
     Parameters
     ----------
     energy : callable
-        What is to be made small, of the state's weights as they are.
+        The function to minimize, evaluated at the state's current weights.
     n_rows : int
-        The rows that one evaluation takes.
+        Number of rows of one evaluation.
     """
     weights, records = state.weights, state.records
 
@@ -63,7 +63,8 @@ def train_annealing(
         if options.verbose:
             print(f"Iteration {records.n_iter}, loss = {value:.8f}")
         monitor.epoch_ends(value)
-        # A walk that is still hot stands still for long, so only a validation set says when it is enough.
+        # At high temperature the best energy is constant for long, so only a validation set can stop the
+        # walk.
         is_flat = options.by_score and monitor.is_flat
         stops = is_flat
         if listeners.is_watched:
@@ -91,7 +92,7 @@ def train_annealing(
         )
         best, records.loss = found.x, found.energy
     except KeyboardInterrupt:
-        if not listeners.has_begun:  # nothing has been tried
+        if not listeners.has_begun:  # nothing has been evaluated
             raise
         return Outcome("interrupted")
     finally:
@@ -100,7 +101,7 @@ def train_annealing(
 
 
 def _probes(evaluations: int) -> int:
-    """What finding the first temperature takes, see `anneal`."""
+    """Number of evaluations for the initial temperature, see `anneal`."""
     return min(max(1, evaluations // 100), 200)
 
 
@@ -112,7 +113,7 @@ class Energy:
     rows : ndarray or None
         The rows of ``data`` to train on, None for all.
     score : callable or None
-        Outputs to a score; ValueError where they lie outside of its domain. None: the loss.
+        Maps outputs to a score; raises a ValueError for outputs outside of its domain. None uses the loss.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class Energy:
         self._half_decay = 0.5 * alpha / total
 
     def outputs(self) -> Array:
-        """Of the weights at hand; memory that the next call overwrites."""
+        """The outputs for the current weights; the next call overwrites them."""
         self._network.forward(self._state.weights, self._data.X, self._rows, self._outputs)
         return self._outputs
 
@@ -141,11 +142,11 @@ class Energy:
         outputs = self.outputs()
         if self._score is None:
             total = mean_loss(self._loss, self._y, outputs, self._weight)
-            if self._half_decay:  # or squares beyond all numbers would count, times zero
+            if self._half_decay:  # avoids 0 * inf for squares that overflow
                 coefs = self._state.weights.coefs
                 total += self._half_decay * sum(float(np.vdot(coef, coef)) for coef in coefs)
             return total
-        # Long jumps lead out of a metric's domain, to infinite predictions or, for a deviance, to zero.
+        # Long jumps may leave a metric's domain, with infinite predictions or, for a deviance, zero.
         try:
             score = self._score(outputs)
         except ValueError:

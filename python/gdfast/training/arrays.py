@@ -1,4 +1,4 @@
-"""Arrays as the core takes them, and what a user's arrays must be for that."""
+"""Conversion of arrays to the form that the core takes, and checks of a user's arrays."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ Array = NDArray[Any]
 
 
 def convert(array: Array, dtype: DTypeLike, name: str) -> Array:
-    """A C-contiguous, aligned array of ``dtype``, itself where it is one; ValueError where a value does not
-    fit."""
+    """A C-contiguous, aligned array of ``dtype``, copied if necessary; ValueError if a value overflows."""
     with np.errstate(over="ignore"):
         converted = np.require(array, dtype, ["C", "A"])
     narrowed = array.dtype != converted.dtype and not np.can_cast(array.dtype, converted.dtype, "safe")
@@ -25,21 +24,21 @@ def convert(array: Array, dtype: DTypeLike, name: str) -> Array:
 
 
 def weights_dtype(coefs: Sequence[Array], intercepts: Sequence[Array]) -> np.dtype[Any]:
-    """float32 where all weights are, else float64."""
+    """float32 if all weights are float32, else float64."""
     all_single = all(np.asarray(a).dtype == np.float32 for a in (*coefs, *intercepts))
     return np.dtype(np.float32 if all_single else np.float64)
 
 
 def as_weights(arrays: Sequence[Array], dtype: DTypeLike, *, writable: bool) -> list[Array]:
-    """The arrays as the core takes them; each is itself where it already is so."""
-    with np.errstate(over="ignore"):  # infinite weights are found by training
-        # Of subclasses, such as np.matrix, the plain array.
+    """The arrays in the form that the core takes, copied only if necessary."""
+    with np.errstate(over="ignore"):  # training detects infinite weights
+        # Subclasses, such as np.matrix, become plain arrays.
         plain = map(np.asarray, arrays)
         return [np.require(array, dtype, ["C", "A", "W"] if writable else ["C", "A"]) for array in plain]
 
 
 def array_list(arrays: Any, name: str) -> list[Array]:
-    """What a user may have edited or replaced, as a list of arrays of real numbers; ValueError names it."""
+    """An attribute that a user may have edited, as a list of real arrays; ValueError that names it."""
     if not isinstance(arrays, Sequence):
         raise ValueError(f"{name} must be a list of arrays, got {arrays!r}.")
     for i, array in enumerate(arrays):
@@ -52,7 +51,7 @@ def array_list(arrays: Any, name: str) -> list[Array]:
 def check_shapes(
     coefs: Sequence[Array], intercepts: Sequence[Array], expected: Sequence[tuple[int, int]], makers: str
 ) -> None:
-    """ValueError where the weights have other shapes than ``makers`` make."""
+    """ValueError if the shapes of the weights are not those that ``makers`` determine."""
     coef_shapes = [coef.shape for coef in coefs]
     intercept_shapes = [intercept.shape for intercept in intercepts]
     if coef_shapes != list(expected) or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
@@ -64,7 +63,7 @@ def check_shapes(
 
 
 def check_addressable(layer_units: Sequence[int], itemsize: int) -> None:
-    """ValueError where a network of these sizes cannot be addressed, let alone allocated."""
+    """ValueError if a network of these sizes is too large for the address space."""
     n_parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(layer_units))
     if n_parameters * itemsize > sys.maxsize:
         raise ValueError(
@@ -74,7 +73,7 @@ def check_addressable(layer_units: Sequence[int], itemsize: int) -> None:
 
 
 def check_mean_weight(weight: Array | None, name: str, where: str = "", hint: str = "") -> None:
-    """ValueError where the sum of these weights, in the dtype of training, is none to divide a mean by."""
+    """ValueError if the sum of these weights cannot be divided by in the dtype of training."""
     if weight is None:
         return
     limits = np.finfo(weight.dtype)

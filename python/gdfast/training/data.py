@@ -1,4 +1,4 @@
-"""What is trained on, in the form that the core takes."""
+"""The training data, in the form that the core takes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Data(NamedTuple):
         return dtype
 
     def targets_of(self, rows: Array | None) -> tuple[Array, Array | None]:
-        """Targets and weights of these rows, None for all."""
+        """Targets and weights of these rows; None means all."""
         if rows is None:
             return self.y, self.weight
         return self.y[rows], None if self.weight is None else self.weight[rows]
@@ -41,14 +41,14 @@ class Data(NamedTuple):
 
 @dataclass
 class Carried:
-    """States that training begins with and leaves behind: one array for each layer, or None for zeros."""
+    """Hidden states before and after training: one array for each layer, or None for zeros."""
 
     arrays: list[Array] | None
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """The steps of all sequences after one another: nothing is padded.
+    """Sequences, with the steps of all concatenated, without padding.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ class Sequences:
     starts : ndarray of shape (n_sequences + 1,), int64
         The first step of each sequence, and the end of the last one.
     ragged : bool
-        Whether they came as a list, so that results for each step go out as one.
+        Whether X was a list, so that results for each step are returned as a list.
     frame : DataFrame or None
-        One whose columns name the features.
+        A frame whose columns are the feature names.
     carried : Carried or None
-        What training goes on from; None where sequences begin anew in every epoch.
+        The states from which training continues; None if every epoch starts from zeros.
     """
 
     steps: Array
@@ -71,7 +71,7 @@ class Sequences:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The number of sequences and of features: what a matrix of samples would say."""
+        """The number of sequences and of features, like the shape of a matrix of samples."""
         return len(self.starts) - 1, self.steps.shape[1]
 
     @property
@@ -89,16 +89,16 @@ class Sequences:
         return replace(self, steps=convert(self.steps, dtype, "X"))
 
     def rows_of(self, numbers: Array) -> Array:
-        """The rows of ``steps`` that are these sequences."""
+        """The rows of ``steps`` that belong to these sequences."""
         return np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in numbers])
 
     def take(self, numbers: Array) -> Sequences:
-        """These sequences alone."""
+        """A subset of the sequences."""
         starts = np.concatenate([[0], np.cumsum(self.lengths[numbers])]).astype(np.int64)
         return Sequences(self.steps[self.rows_of(numbers)], starts, self.ragged)
 
     def split(self, values: Array) -> Any:
-        """Values for each step, by sequence: an array, or a list of arrays where X was a list."""
+        """Split values for each step by sequence: an array, or a list of arrays if X was a list."""
         if self.ragged:
             return np.split(values, self.starts[1:-1])
         return values.reshape(len(self), -1, *values.shape[1:])

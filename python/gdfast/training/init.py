@@ -1,4 +1,4 @@
-"""The weights that training begins with: drawn, or given."""
+"""The initial weights: drawn at random, or given by the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gdfast.training.arrays import Array, convert
 # Variance times fan-in (He, LeCun) or times the mean of both fans (Glorot).
 _SCALED = {"glorot": 1.0, "he": 2.0, "lecun": 1.0}
 _FORMS = ("normal", "uniform")
-# Their scale where none is given: standard deviation, bound, factor.
+# The default scale: standard deviation, bound, factor.
 _FREE = {"normal": 0.05, "uniform": 0.05, "orthogonal": 1.0}
 
 NAMES = frozenset(
@@ -25,7 +25,7 @@ NAMES = frozenset(
 
 
 def check(init: Any) -> None:
-    """ValueError where ``init`` is neither a name nor a name that takes a scale, with that."""
+    """ValueError if ``init`` is neither a name nor a pair of a name and its scale."""
     if isinstance(init, str):
         if init not in NAMES:
             raise ValueError(f"init must be one of {sorted(NAMES)}, got {init!r}.")
@@ -45,15 +45,15 @@ def draw(
     dtype: np.dtype[Any],
     random_state: np.random.RandomState,
 ) -> tuple[list[Array], list[Array]]:
-    """The weights and biases of each layer. By scikit-learn's rule biases are drawn, too; else they are zero.
+    """The weights and biases of each layer; biases are zero except with "sklearn".
 
     ``activations`` has one for each layer, the output layer included.
     """
     coefs, intercepts = [], []
     for (fan_in, fan_out), activation in zip(pairwise(layer_units), activations, strict=True):
         if init == "sklearn":
-            # Glorot and Bengio (2010), equation 16. Its bound is for tanh; scikit-learn has a narrower one
-            # for the logistic function.
+            # Glorot and Bengio (2010), equation 16, with its bound for tanh; scikit-learn uses a smaller
+            # bound for the logistic function.
             bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (fan_in + fan_out))
             coef = _uniform(bound, (fan_in, fan_out), dtype, random_state)
             intercept = random_state.uniform(-bound, bound, fan_out).astype(dtype, copy=False)
@@ -93,7 +93,7 @@ def _uniform(
 
 
 def _filled(shape: tuple[int, int], dtype: np.dtype[Any], draw: Callable[[tuple[int, int]], Array]) -> Array:
-    """A matrix drawn a million numbers at a time: between two pieces Ctrl-C can end it."""
+    """A matrix, drawn a million numbers at a time so that Ctrl-C can interrupt it."""
     matrix = np.empty(shape, dtype)
     rows = max(1, 10**6 // shape[1])
     for first in range(0, shape[0], rows):
@@ -106,12 +106,12 @@ def orthogonal(shape: tuple[int, int], random_state: np.random.RandomState) -> A
     """Orthonormal rows or columns, whichever are fewer (Saxe, McClelland and Ganguli, 2014)."""
     tall = random_state.normal(size=(max(shape), min(shape)))
     q, r = _qr(tall)
-    q *= np.sign(np.diag(r))  # or it would not be uniformly distributed (Mezzadri, 2007)
+    q *= np.sign(np.diag(r))  # makes the distribution uniform (Mezzadri, 2007)
     return np.asarray(q if shape[0] >= shape[1] else np.ascontiguousarray(q.T))
 
 
 def _qr(matrix: Array) -> tuple[Array, Array]:
-    """NumPy's, of a large matrix on a thread of its own: Ctrl-C ends the wait for it."""
+    """NumPy's ``qr``; for a large matrix in a separate thread, so that Ctrl-C can interrupt it."""
     if matrix.size < 10**5:
         return np.linalg.qr(matrix)
     found: Future[Any] = Future()
@@ -121,7 +121,7 @@ def _qr(matrix: Array) -> tuple[Array, Array]:
 
 
 def given(arrays: Sequence[Any], like: Sequence[Array], name: str) -> list[Array]:
-    """Copies of a user's arrays in the shapes and the dtype of ``like``; ValueError where they do not fit."""
+    """Copies of a user's arrays in the shapes and the dtype of ``like``; ValueError if they do not match."""
     found = [np.asarray(array) for array in arrays]
     shapes, expected = [array.shape for array in found], [array.shape for array in like]
     if shapes != expected:

@@ -28,10 +28,10 @@ def train_lbfgs(
     monitor: Monitor,
     listeners: Listeners,
 ) -> Outcome:
-    """Take iterations over all rows.
+    """Train by iterations over all rows.
 
-    The state's weights change when training ends, also by Ctrl-C with the last iterate that was accepted; and
-    at every iteration where somebody looks at them.
+    The state's weights are set at the end of training, after Ctrl-C to the last accepted iterate, and at
+    every iteration if there is a validation set or a listener.
     """
     objective = _Objective(network, loss, data, state, options)
     iterations = _Iterations(state, options, objective, monitor, listeners)
@@ -50,7 +50,7 @@ def train_lbfgs(
             raise
         outcome = Outcome("interrupted")
         result = iterations.accepted
-    except StopIteration:  # SciPy knows it from a callback, but not from an objective
+    except StopIteration:  # SciPy handles it in a callback, but not in an objective
         result = iterations.accepted
 
     diverged = not np.isfinite(result.x).all()
@@ -69,7 +69,7 @@ def train_lbfgs(
 
 
 class _Iterations:
-    """SciPy's iterations as epochs: what is validated, told and asked between two of them."""
+    """SciPy's iterations as epochs, with validation and calls of the listeners between them."""
 
     def __init__(
         self,
@@ -155,8 +155,8 @@ class _Objective:
             "intercept_grads": gradients[n_layers:],
             "n_threads": network.n_threads,
         }
-        # For several outputs scikit-learn's squared error is their mean, its gradient their sum's: its
-        # results come only from a line search over this very pair.
+        # For several outputs scikit-learn's squared error is the mean over them, but its gradient that of the
+        # sum. The line search gives scikit-learn's results only with the same pair.
         self._averaged_outputs = weights.coefs[-1].shape[1] if loss == "squared_error" else 1
         total_weight = len(data.y) if data.weight is None else float(data.weight.sum(dtype=np.float64))
         self._half_decay = 0.5 * alpha / total_weight
@@ -166,7 +166,7 @@ class _Objective:
         loss = _core.loss_and_grad(**self._arguments)
         if self._averaged_outputs > 1:
             penalty = 0.0
-            if self._half_decay:  # or squares beyond all numbers would count, times zero
+            if self._half_decay:  # avoids 0 * inf for squares that overflow
                 penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in self._coefs)
             loss = (loss - penalty) / self._averaged_outputs + penalty
         return loss, self._gradient.astype(np.float64)

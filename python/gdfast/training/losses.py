@@ -14,24 +14,24 @@ Loss: TypeAlias = str | tuple[str, Sequence[float]]
 
 
 def mean_loss(loss: Loss, y: Array, outputs: Array, sample_weight: Array | None) -> float:
-    """The mean loss of outputs, as the core takes y and gives outputs; NaN or infinite where they are.
+    """The mean loss, for y and outputs in the form of the core; NaN or infinite if outputs are.
 
-    Over several outputs it is the sum, but the mean for the squared error, as scikit-learn reports it.
+    It is the sum over several outputs, but for the squared error the mean, as in scikit-learn.
     """
     name, parameters = (loss, ()) if isinstance(loss, str) else loss
     if name.endswith("cross_entropy"):
-        # A probability of 0 or 1 is one that its dtype could not tell from that; as scikit-learn does.
+        # Probabilities are clipped by the machine epsilon, as in scikit-learn.
         margin = np.finfo(outputs.dtype).eps
         outputs = np.clip(outputs, margin, 1 - margin)
     if name == "poisson":
-        # The core knows the logarithm of what is too small for a number; here it is that of the smallest one.
+        # The core computes the logarithm even if the output underflows; here the output is clipped.
         outputs = np.maximum(outputs, np.finfo(outputs.dtype).tiny)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         losses = _LOSSES[name](y, outputs.astype(np.float64), *map(np.asarray, parameters))
         return float(np.average(losses, weights=sample_weight))
 
 
-# Each takes y and outputs of shape (n_samples, n_outputs) and gives a loss for every sample.
+# Each function takes y and outputs of shape (n_samples, n_outputs) and returns the loss of every sample.
 
 
 def _cross_entropy(y: Array, outputs: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What says whether training gets better: the training loss, or the score on a validation set."""
+"""Monitoring of improvement: by the training loss, or by the score on a validation set."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gdfast.training.weights import Weights
 
 
 class Validation:
-    """Samples that are not trained on.
+    """A validation set.
 
     Parameters
     ----------
     network : Network
     data : Data
     rows : ndarray of shape (n_rows,) or None
-        The rows of ``data`` that are meant, None for all.
+        The rows of ``data`` in the set, None for all.
     loss : str or tuple
-        By the core's name.
+        The core's name of the loss.
     n_outputs : int
     score : callable or None
-        Outputs, of shape (n_rows, n_outputs), to a score; None scores by minus the loss.
+        Maps outputs, of shape (n_rows, n_outputs), to a score; None scores by minus the loss.
 
     Attributes
     ----------
@@ -61,21 +61,21 @@ class Validation:
 
 
 class Monitor:
-    """Improvement, how long there has been none, the average of the weights, and those that scored best.
+    """Records improvement, averages the weights, and keeps the weights with the best score.
 
     Parameters
     ----------
     state : TrainingState
-        Its weights are those to begin with: they are the best until others score better.
+        Its weights are the initial ones: they are the best until others score better.
     options : TrainingOptions
     validation : Validation or None
     scored_by : object
-        What scores are scores of; those of another kind are forgotten.
+        Identifies the score (``scoring``); records of another score are discarded.
 
     Attributes
     ----------
     logs : dict of str to float
-        The last loss and score on the validation set, by the names that callbacks know.
+        The last loss and score on the validation set, as in ``logs`` of callbacks.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Monitor:
         self._options = options
         self.validation = validation
         self.logs: dict[str, float] = {}
-        # partial_fit, whose caller has the loop in hand, does not average.
+        # partial_fit does not average.
         self._averages = options.ema_decay > 0 and not options.single_epoch
         self._average: Weights | None = None
         self._epochs = 0
@@ -102,8 +102,7 @@ class Monitor:
             records.validation_scores, records.best_validation_score = [], -np.inf
             records.validation_loss_curve = []
         else:
-            # Scores on another set cannot be compared: the weights that were best there are what has to be
-            # beaten here.
+            # Scores on another set cannot be compared: the best weights so far are scored on this one.
             _, score = validation.measure(state)
             records.best_validation_score = score if score > -np.inf else -np.inf
         state.scored_by = scored_by
@@ -113,8 +112,10 @@ class Monitor:
         return self._state.records
 
     def epoch_ends(self, loss: float, *, diverged: bool = False) -> None:
-        """Take note of an epoch's training loss, and evaluate its weights; where it has ``diverged``, NaN is
-        recorded, for the weights at hand are those of the epoch before."""
+        """Record an epoch's training loss, and evaluate its weights.
+
+        If it has ``diverged``, NaN is recorded, because the current weights are those of the epoch before.
+        """
         records, tol = self._records, self._options.tol
         if self._averages and not diverged:
             self._add_to_average()
@@ -122,7 +123,7 @@ class Monitor:
         if self.validation is not None:
             improved = self._validate(diverged)
         if not self._options.by_score and self._options.solver != "lbfgs":
-            # Written so that a NaN is no improvement.
+            # This comparison makes a NaN no improvement.
             improved = loss <= records.best_loss - tol
             if loss < records.best_loss:
                 records.best_loss = loss
@@ -130,16 +131,16 @@ class Monitor:
 
     @property
     def is_flat(self) -> bool:
-        """Whether there has been no improvement for longer than is let pass."""
+        """Whether there has been no improvement for more than ``n_iter_no_change`` epochs."""
         return self._records.no_improvement_count > self._options.n_iter_no_change
 
     def record_divergence(self) -> None:
-        """Record NaN for weights that are no longer finite."""
+        """Record NaN for weights that are not finite."""
         if self.validation is not None:
             self._validate(diverged=True)
 
     def restore_best(self) -> None:
-        """Put the weights in place that stay: the best by score, or else the average."""
+        """Set the final weights: those with the best score, else the average, else the current ones."""
         stays = self._state.best_weights or self._average
         if stays is not None:
             self._state.weights.assign(stays)
@@ -156,7 +157,7 @@ class Monitor:
             mean += (1 - decay) * array
 
     def _validate(self, diverged: bool) -> bool:
-        """Evaluate the weights at hand, or in their place their average; whether the score has improved."""
+        """Evaluate the current weights, or their average if there is one; whether the score has improved."""
         if self._average is None or diverged:
             return self._evaluate(diverged)
         self._state.weights.swap(self._average)
@@ -174,7 +175,7 @@ class Monitor:
         self.logs = {"val_loss": loss, "val_score": score}
         if self._options.verbose:
             print(f"Validation score: {score:f}")
-        # Written so that neither NaN nor an error beyond all numbers is an improvement.
+        # This comparison makes neither a NaN nor an infinite error an improvement.
         improved = score > -np.inf and score >= records.best_validation_score + self._options.tol
         if score > records.best_validation_score:
             records.best_validation_score = score

@@ -1,4 +1,4 @@
-"""Networks as plain values: their functions, what makes them train, and their outputs."""
+"""Networks: their functions, trainers and outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GATES = {"elman": 1, "gru": 3, "lstm": 4}
 
 
 class Trainer(Protocol):
-    """The core's, or one that is called as it is."""
+    """The interface of the core's trainer."""
 
     @property
     def records(self) -> Any: ...
@@ -46,18 +46,18 @@ class Trainer(Protocol):
 
 
 class Network(ABC):
-    """What is between inputs and outputs, without its weights."""
+    """A network without its weights."""
 
     @abstractmethod
     def forward(self, weights: Weights, X: Any, rows: Array | None, out: Array) -> None:
-        """The outputs of these rows (None: all) into ``out``, of shape (n_rows, n_outputs)."""
+        """Write the outputs for these rows (None: all) to ``out``, of shape (n_rows, n_outputs)."""
 
     @abstractmethod
     def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
-        """A trainer of these very arrays; ``arguments`` are its batch size, rule and seed."""
+        """A trainer of these arrays, in place; ``arguments`` are its batch size, rule and seed."""
 
     def steps_per_batch(self, X: Any) -> int:
-        """How many updates a batch makes, at most."""
+        """Maximum number of updates of a batch."""
         return 1
 
 
@@ -68,15 +68,15 @@ class MLP(Network):
     Attributes
     ----------
     activations : sequence of str or (str, float)
-        One for each hidden layer, as the core takes it.
+        One for each hidden layer, in the form that the core takes.
     output : str
         The output layer's activation.
     n_threads : int
-        As the core takes it: at most so many, 0 to choose.
+        Maximum number of threads; 0 lets the core choose.
     dropout : list of float or None
         A rate for the inputs and one for each hidden layer.
     bn_momentum, bn_epsilon : float
-        Of batch normalisation, where the weights have what it keeps.
+        Arguments of batch normalisation, used if the weights have its arrays.
     """
 
     activations: Sequence[Activation]
@@ -87,7 +87,7 @@ class MLP(Network):
     bn_epsilon: float = 1e-5
 
     def arguments(self, weights: Weights) -> dict[str, Any]:
-        """What the core's forward pass takes, beside X."""
+        """The arguments of the core's forward pass, except X."""
         arguments: dict[str, Any] = {
             "coefs": weights.coefs,
             "intercepts": weights.intercepts,
@@ -120,7 +120,7 @@ class MLP(Network):
 
 @dataclass(frozen=True)
 class RNN(Network):
-    """Recurrent layers under a dense head.
+    """Recurrent layers followed by a dense output layer.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class RNN(Network):
     per_step : bool
         Whether there is an output for each step, or one for each sequence.
     tbptt : (int, int) or None
-        Steps between updates, and steps that a gradient reaches back.
+        Number of steps between updates, and number of steps that the gradient reaches back.
     output, n_threads
         As for `MLP`.
     """
@@ -140,11 +140,11 @@ class RNN(Network):
     n_threads: int
 
     def state_widths(self, weights: Weights) -> list[int]:
-        """Numbers in the state of a sequence, by layer: an LSTM has the hidden and the cell state."""
+        """Size of the state of a sequence in each layer; an LSTM has the hidden and the cell state."""
         return [np.shape(coef)[0] * (2 if self.cell == "lstm" else 1) for coef in weights.coefs[1:-1:2]]
 
     def run(self, weights: Weights, X: Sequences, states: list[Array]) -> Array:
-        """The outputs; ``states`` are where sequences begin, and then where they end."""
+        """The outputs; ``states`` are the initial states, and are overwritten with the final ones."""
         dtype = states[0].dtype
         return _core.sequence_forward(
             X.as_type(dtype).steps,
@@ -183,7 +183,7 @@ class RNN(Network):
 
 
 class SequenceTrainer:
-    """The core's trainer of sequences, called as the one of rows is; it goes on from carried states."""
+    """The core's trainer of sequences with the interface `Trainer`; it continues from carried states."""
 
     def __init__(self, core: Any, widths: list[int], dtype: np.dtype[Any]) -> None:
         self._core = core

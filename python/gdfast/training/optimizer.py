@@ -1,4 +1,4 @@
-"""What training carries on from one call to the next: the rule, its learning rate and its moments."""
+"""The optimizer of a training: the update rule, its learning rate and its moments."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _SCHEDULE = ("learning_rate_init", "power_t")
 
 
 class Optimizer:
-    """The update rule as it was when training began, its learning rate, and the core's trainer.
+    """The update rule, its learning rate, and the core's trainer.
 
-    It can be pickled and copied at any time: the moments go along, the compiled trainer is built anew.
+    Copies and pickles include the moments; the compiled trainer is created again.
 
     Parameters
     ----------
     rule : str
-        By the name that the core gives it.
+        The core's name of the rule.
     rule_params : dict
-        Its constants, by the core's names.
+        Its hyper-parameters, by the core's names.
     learning_rate_init : float
     schedule : {"constant", "invscaling", "adaptive"} or Schedule
-        One of scikit-learn's, as scikit-learn has it, or one of `gdfast.schedules`, which is used up.
+        One of scikit-learn's by name, or one of `gdfast.schedules`, whose state training changes.
     power_t : float
         Exponent of ``invscaling``.
 
     Attributes
     ----------
     learning_rate : float or ndarray
-        Of the coming epoch, or of each of its steps.
+        Learning rate of the coming epoch, or of each of its steps.
     seed : int
-        Of the random numbers that steps draw.
+        Seed of the random numbers in steps.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Optimizer:
         self.schedule = schedule
         self.power_t = power_t
         self.seed = 0
-        self._epochs = self._steps = 0  # gone by
+        self._epochs = self._steps = 0  # so far
         self._trainer: Trainer | None = None
         self._trains: tuple[Any, ...] = ()
         self._state: Any = None
@@ -71,17 +71,17 @@ class Optimizer:
         batch_size: int,
         n_samples: int,
     ) -> Trainer:
-        """A trainer of these very arrays that goes on where the last one was."""
+        """A trainer of these arrays that continues from the state of the last one."""
         arrays = list(weights)
         what = (network, loss, step)
         batch_rows = min(batch_size, n_samples)
         if self._trainer is not None:
             trained, built_for, built_rows = self._trains
             same_arrays = len(trained) == len(arrays) and all(map(_is, trained, arrays))
-            # A larger batch than there are rows is one batch, whatever its size.
+            # A batch size above the number of rows gives one batch, whatever its value.
             same_batches = built_rows == batch_rows or n_samples <= min(built_rows, batch_size)
             if same_arrays and same_batches and built_for == what:
-                self._trainer.load()  # somebody may have edited the arrays
+                self._trainer.load()  # the arrays may have been edited
                 return self._trainer
             self._state = self._trainer.state_dict()
 
@@ -96,16 +96,16 @@ class Optimizer:
         )
         self._trains = (arrays, what, batch_rows)
         if self._state is not None:
-            # The moments of another variant of the rule, or of layers that are now normalised, are of no use.
+            # Moments of another variant of the rule, or of layers that are now normalised, do not fit.
             if _is_alike(self._trainer.state_dict(), self._state):
                 self._trainer.load_state_dict(self._state)
             self._state = None
         return self._trainer
 
     def go_on_from(self, other: Optimizer) -> None:
-        """Take over the state of an optimizer of the same rule; of another one, nothing.
+        """Take over the state of another optimizer, if it has the same rule.
 
-        The learning rate goes on where it was, unless the arguments say another one.
+        The learning rate continues as well, unless the arguments have changed.
         """
         if other.rule != self.rule:
             return
@@ -118,11 +118,11 @@ class Optimizer:
             self.learning_rate = other.learning_rate
 
     def state_dict(self) -> Any:
-        """The step and the moments; None where there has been no step."""
+        """The step count and the moments; None before the first step."""
         return self._state if self._trainer is None else self._trainer.state_dict()
 
     def training_state_dict(self) -> dict[str, Any]:
-        """All that goes on: the step and the moments, the learning rate and its schedule, the seed."""
+        """The whole state: step count, moments, learning rate, schedule and seed."""
         rate = self.learning_rate
         return {
             "state": self.state_dict(),
@@ -134,7 +134,7 @@ class Optimizer:
         }
 
     def load_training_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where another optimizer of the same arguments was."""
+        """Load the state of another optimizer with the same arguments."""
         self._trainer, self._trains, self._state = None, (), state["state"]
         self.learning_rate, self.seed = state["learning_rate"], state["seed"]
         self._epochs, self._steps = state["epochs"], state["steps"]
@@ -142,7 +142,7 @@ class Optimizer:
             vars(self.schedule).update(state["schedule"])
 
     def is_finite(self) -> bool:
-        """Whether training can go on with these moments."""
+        """Whether the moments are finite, so that training can continue."""
         if self._trainer is not None:
             return self._trainer.state_is_finite
         state = self._state
@@ -152,7 +152,7 @@ class Optimizer:
 
     @property
     def epoch(self) -> int:
-        """The number of the latest epoch, from 0, in all that goes on from one call to the next."""
+        """The number of the latest epoch, from 0, counted over all calls that continue one another."""
         return self._epochs - 1
 
     def epoch_begins(self, epochs: int, steps: int, samples_seen: int) -> Rates:
@@ -171,18 +171,18 @@ class Optimizer:
         return self.learning_rate
 
     def epoch_ends(self, samples_seen: int, monitored: float) -> bool:
-        """Set the learning rate for the next epoch, and say whether the schedule wants to end training."""
+        """Set the learning rate for the next epoch; whether the schedule ends training."""
         if isinstance(self.schedule, Schedule):
             return self.schedule.epoch_ends(monitored)
         if self.schedule == "invscaling":
-            with np.errstate(over="ignore"):  # a rate of zero is what a huge power makes
+            with np.errstate(over="ignore"):  # a huge power gives a rate of zero
                 self.learning_rate = float(
                     self.learning_rate_init / np.float64(samples_seen + 1) ** self.power_t
                 )
         return False
 
     def stops_on_plateau(self, message: str, verbose: Any) -> bool:
-        """Whether training ends now that it no longer improves; else the learning rate has been cut."""
+        """Whether training ends when it no longer improves; if not, the learning rate is reduced."""
         if self.schedule != "adaptive":
             ending, stops = "Stopping.", True
         elif self.learning_rate <= 1e-6:
@@ -202,7 +202,7 @@ class Optimizer:
 
 
 def _is_alike(state: Any, other: Any) -> bool:
-    """Whether two states hold arrays of the same names, shapes and dtype."""
+    """Whether two states have arrays of the same names, shapes and dtypes."""
     kinds, others = (
         {name: [(array.shape, array.dtype) for array in arrays] for name, arrays in s["slots"].items()}
         for s in (state, other)

@@ -1,4 +1,4 @@
-"""What a step does beyond the plain one, and how long training goes on."""
+"""The options of a step, and of the whole training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from numbers import Integral
 from typing import Any
 
-# Rows to a batch where the user has not said how many.
+# Batch size for batch_size="auto".
 AUTO_BATCH_SIZE = 200
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a number may be: from ``least`` to ``most``, which ``closed`` includes, or one of ``others``."""
+    """The valid values of a number: an interval, ``closed`` on one side or both, or one of ``others``."""
 
     least: float
     most: float | None = None
@@ -22,7 +22,7 @@ class Limits:
     others: tuple[Any, ...] = ()
 
     def hold(self, number: float) -> bool:
-        """Whether a number lies within."""
+        """Whether a number is valid."""
         most = math.inf if self.most is None else self.most
         above = number >= self.least if self.closed in ("left", "both") else number > self.least
         return above and (number <= most if self.closed == "both" else number < most)
@@ -38,23 +38,25 @@ class Limits:
 
 
 def of_steps(default: Any, limits: Limits | None = None) -> Any:
-    """A field that an estimator takes as an argument by its name: this is all there is to declare. It has no
-    meaning without steps over batches."""
+    """A field that is an argument of the estimators, with the same name; no further declaration is needed.
+
+    It has no meaning without steps over batches.
+    """
     return field(default=default, metadata={"limits": limits, "of_steps": True})
 
 
 @dataclass(frozen=True)
 class StepOptions:
-    """The arguments of a step, by the names of the estimators' arguments.
+    """The options of a step, with the names of the estimators' arguments.
 
     Attributes
     ----------
     alpha, l1_ratio : float
         The penalty ``alpha ((1 - l1_ratio) / 2 sum w^2 + l1_ratio sum |w|)``.
     weight_decay : float
-        Decoupled: weights shrink by the learning rate times this.
+        Decoupled weight decay.
     clip_value, clip_norm, clip_layer_norm : float, "auto" (of clip_norm) or None
-        Limits of a gradient's components, of its norm, of each layer's norm.
+        Limits of the gradient's components, of its norm, and of each layer's norm.
     gradient_noise : float
         Variance of the noise of the first step.
     record_gradients : bool
@@ -71,7 +73,7 @@ class StepOptions:
     record_gradients: bool = of_steps(False)
 
     def core(self) -> dict[str, Any]:
-        """By the names under which the core reads them."""
+        """The options by the core's names."""
         arguments = asdict(self)
         arguments["records"] = arguments.pop("record_gradients")
         return arguments
@@ -79,7 +81,7 @@ class StepOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How training goes on.
+    """The options of the whole training.
 
     Attributes
     ----------
@@ -87,25 +89,24 @@ class TrainingOptions:
     max_iter : int
         Epochs, or iterations.
     tol : float
-        The least improvement; lbfgs: of the gradient.
+        Smallest improvement; for lbfgs, tolerance of the gradient.
     n_iter_no_change : float
-        Epochs without improvement that are let pass.
+        Number of epochs without improvement that are tolerated.
     by_score : bool
-        Whether the validation score decides that, or the training loss.
+        Whether improvement is that of the validation score, or of the training loss.
     batch_size : int
     shuffle : bool
     single_epoch : bool
-        Whether one epoch is all, whose end is no reason to warn.
+        Whether to train for a single epoch, without a warning at its end.
     backprop_depth : int, callable or None
-        Weight layers, from the output, that a gradient reaches; of each epoch.
+        Number of weight layers, from the output, that are backpropagated through, or a function of the epoch.
     max_fun : int
-        Evaluations of lbfgs.
+        Maximum number of evaluations of lbfgs.
     annealing : mapping
-        Arguments of the walk.
+        Arguments of `anneal`.
     verbose : bool
     ema_decay : float
-        The most of an exponential moving average of the weights that is left at an epoch's end; 0 averages
-        nothing.
+        Maximum decay of the exponential moving average of the weights; 0 means no average.
     """
 
     solver: str
@@ -124,7 +125,7 @@ class TrainingOptions:
     ema_decay: float = of_steps(0.0, Limits(0, 1))
 
     def depth_of_epoch(self, epoch: int, n_layers: int) -> int:
-        """How many weight layers, counted from the output, this epoch's gradients reach."""
+        """The number of weight layers, from the output, that are backpropagated through in this epoch."""
         if self.backprop_depth is None:
             return n_layers
         if not callable(self.backprop_depth):

@@ -1,4 +1,4 @@
-"""Which rows an epoch takes, in which order, and which are set aside."""
+"""The order of the training rows in an epoch, and the rows set aside for validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gdfast.training.arrays import Array
 
 
 def _shuffle(random_state: np.random.RandomState, rows: Array) -> None:
-    """What ``random_state.shuffle(rows)`` does, to the last bit of rows and random state, in less time."""
+    """The same as ``random_state.shuffle(rows)``, bit for bit in rows and random state, but faster."""
     bits = getattr(random_state, "_bit_generator", None)
     if bits is None or len(rows) > 2**32:
         random_state.shuffle(rows)
@@ -21,9 +21,9 @@ def _shuffle(random_state: np.random.RandomState, rows: Array) -> None:
 
 
 class RowOrder:
-    """The rows to train on, in a new order for every epoch, and the rows to validate with.
+    """The training rows, shuffled in every epoch, and the validation rows.
 
-    All is drawn as scikit-learn draws it. A copy goes on with the order where this one was.
+    Random numbers are drawn as in scikit-learn. A copy continues from the current order.
 
     Parameters
     ----------
@@ -35,41 +35,41 @@ class RowOrder:
         self.n_samples = n_samples
         self.validation: Array | None = None
         self._random_state = random_state
-        self._rows: Array | None = None  # the last order, None as long as it is 0, 1, 2...
+        self._rows: Array | None = None  # the last order, None while it is 0, 1, 2...
 
     @property
     def training(self) -> Array | None:
-        """The rows to train on, in any order; None where they are all."""
+        """The training rows, in any order; None for all rows."""
         return None if self.validation is None else self._rows
 
     def set_aside(self, training: Array, validation: Array) -> None:
-        """Train on these rows, and validate with those."""
+        """Set the training rows and the validation rows."""
         self._rows, self.validation = training, validation
 
     def of_next_epoch(self, shuffle: bool) -> Array | None:
-        """The rows to train on in their order; None where it is 0, 1, 2..."""
+        """The training rows in the order of the next epoch; None if it is 0, 1, 2..."""
         if not shuffle:
             return self.training
         if self._rows is None:
             self._rows = np.arange(self.n_samples, dtype=np.int64)
-        # Shuffling the last order in place draws and gives what shuffling a fresh one and then indexing
-        # with it would.
+        # Shuffling the last order in place gives the same result as indexing it with a shuffled arange, as
+        # scikit-learn does.
         _shuffle(self._random_state, self._rows)
         return self._rows
 
     def __len__(self) -> int:
-        """The number of rows to train on."""
+        """The number of training rows."""
         return self.n_samples if self.training is None else len(self.training)
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows in their order, as plain arrays. (The random state is another's to keep.)"""
+        """The rows in their order, as plain arrays, without the random state."""
         return {
             name: None if array is None else array.copy()
             for name, array in (("rows", self._rows), ("validation", self.validation))
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where another order of as many rows was."""
+        """Load the state of another order of as many rows."""
         self._rows, self.validation = (
             None if array is None else np.array(array) for array in (state["rows"], state["validation"])
         )

@@ -1,4 +1,4 @@
-"""How a training run has ended."""
+"""The outcome of a training run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Reason = Literal[
 
 @dataclass(frozen=True)
 class Outcome:
-    """Why training has ended.
+    """The reason why training ended.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Outcome:
         "max_iter"; "out_of_time"; "interrupted" by Ctrl-C; "diverged": the weights are not finite; "failed":
         SciPy's solver gave up.
     message, status
-        SciPy's own.
+        Message and status of SciPy.
     """
 
     reason: Reason

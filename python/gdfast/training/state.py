@@ -1,4 +1,4 @@
-"""Where training is: all that it needs to go on."""
+"""The state of training: everything needed to continue it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gdfast.training.weights import Weights
 
 
 class Records:
-    """What training has found so far; an attribute is there when it has been recorded.
+    """Records of training so far; an attribute exists once it has been recorded.
 
     Attributes
     ----------
     n_iter : int
         Epochs, or iterations, of the latest fit.
     t : int
-        Rows seen in all.
+        Number of rows seen.
     loss, best_loss : float
     loss_curve, learning_rate_curve : list of float
     gradient_records : dict of str to list
@@ -45,11 +45,11 @@ class Records:
         vars(self).update(known)
 
     def begin(self, *, by_score: bool, validates: bool) -> None:
-        """Begin the records that a fit adds to, where an earlier one has not begun them."""
+        """Create the records that a fit extends, unless an earlier fit has created them."""
         if not hasattr(self, "loss_curve"):
             self.loss_curve = []
             self.no_improvement_count = 0
-        if not hasattr(self, "learning_rate_curve"):  # scikit-learn has none to be set by hand
+        if not hasattr(self, "learning_rate_curve"):  # not an attribute of scikit-learn, so it may be missing
             self.learning_rate_curve = []
         if by_score:
             self.best_loss = None
@@ -64,8 +64,8 @@ class Records:
 class TrainingState:
     """Weights, optimizer, order of rows, random state and records of a training run.
 
-    A copy, or what is pickled, goes on as this one would. Weights are not pickled along: outside a run the
-    plain arrays of whoever holds the state are the one truth.
+    A copy or a pickle continues like the original. Pickles do not include the weights: outside a run the
+    arrays of the owner, such as ``coefs_``, are authoritative.
 
     Attributes
     ----------
@@ -73,12 +73,12 @@ class TrainingState:
     random_state : numpy.random.RandomState
     records : Records
     optimizer : Optimizer or None
-        Of stochastic solvers.
+        With stochastic solvers only.
     order : RowOrder or None
     best_weights : Weights or None
-        Those that scored best on a validation set.
+        The weights with the best score on a validation set.
     scored_by : object
-        What the recorded validation scores are scores of.
+        Identifies the score of the recorded validation scores.
     """
 
     weights: Weights
@@ -93,7 +93,7 @@ class TrainingState:
         return {**vars(self), "weights": Weights({}), "best_weights": None}
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it as plain arrays, numbers, strings, lists and dicts."""
+        """The whole state as plain arrays, numbers, strings, lists and dicts."""
         return {
             "weights": self.weights.copy().lists,
             "best_weights": None if self.best_weights is None else self.best_weights.copy().lists,
@@ -104,7 +104,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where another state was, of the same network, data and arguments."""
+        """Load the state of a training of the same network, data and arguments."""
         self.weights.assign(Weights(state["weights"]))
         best = state["best_weights"]
         self.best_weights = None if best is None else Weights(best).copy()
@@ -117,7 +117,7 @@ class TrainingState:
 
 
 def _plain(value: Any) -> Any:
-    """A copy of lists and dicts, to any depth."""
+    """A deep copy of lists and dicts."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

@@ -25,7 +25,7 @@ def train_stochastic(
     monitor: Monitor,
     listeners: Listeners,
 ) -> Outcome:
-    """Take epochs over the rows of the state's order; ValueError where samples' weights allow no step."""
+    """Train by epochs over the rows of the state's order; ValueError if the sample weights allow no step."""
     optimizer, order, records = state.optimizer, state.order, state.records
     assert optimizer is not None
     assert order is not None
@@ -46,7 +46,7 @@ def train_stochastic(
             if listeners.is_watched:
                 if listeners.epoch_begins(state, epoch, {"learning_rate": learning_rate}):
                     return Outcome("stopped")
-                current = trainer()  # somebody may have edited or replaced the weights
+                current = trainer()  # a listener may have edited or replaced the weights
             rows = order.of_next_epoch(options.shuffle)
             steps_before = current.step
             try:
@@ -92,7 +92,7 @@ def train_stochastic(
         if not optimizer.is_finite():
             state.optimizer = None
         return Outcome("interrupted")
-    state.optimizer = None  # its moments are lost, so that going on has to begin with new ones
+    state.optimizer = None  # its moments are not finite: further training starts with new ones
     return Outcome("diverged")
 
 

@@ -1,4 +1,4 @@
-"""Go on from a state."""
+"""Training from a state, by any solver."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def train(
     listeners: Listeners,
     energy: Energy | None = None,
 ) -> Outcome:
-    """Train in place, and say why training has ended.
+    """Train in place, and return the outcome.
 
     Parameters
     ----------
     network : Network
     loss : str or tuple
-        What is descended, by the core's name.
+        The core's name of the loss.
     data : Data
-        The rows of the state's order are trained on, by stochastic solvers; all, by lbfgs.
+        Stochastic solvers train on the rows of the state's order, lbfgs on all rows.
     state : TrainingState
     options : TrainingOptions
     monitor : Monitor
     listeners : Listeners
     energy : Energy or None
-        What annealing makes small.
+        The function that annealing minimizes.
 
     Raises
     ------
     ValueError
-        If the weights of the samples allow no step.
+        If the sample weights allow no step.
     KeyboardInterrupt
-        Before the first step; later Ctrl-C ends training as an outcome.
+        By Ctrl-C before the first step; later Ctrl-C ends training with an outcome.
     """
     if options.solver == "lbfgs":
         assert isinstance(network, MLP)

@@ -1,4 +1,4 @@
-"""All that training changes of a network, as lists of plain arrays."""
+"""The weights of a network, as lists of plain arrays."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ import numpy as np
 
 from gdfast.training.arrays import Array, array_list, as_weights, weights_dtype
 
-# The attributes under which an estimator has them. What batch normalisation keeps is a list for each of the
-# last four, with an array for each hidden layer.
+# The attributes of an estimator. The last four belong to batch normalisation: lists with an array for each
+# hidden layer.
 NORMS = ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_")
 NAMES = ("coefs_", "intercepts_", *NORMS)
 
 
 @dataclass
 class Weights:
-    """A list of arrays by each name of `NAMES` that there is: the last four with batch normalisation."""
+    """Lists of arrays by the names in `NAMES`; the last four only with batch normalisation."""
 
     lists: dict[str, list[Array]]
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any], dtype: np.dtype[Any] | None = None) -> Self:
-        """Of attributes that a user may have edited or replaced, in ``dtype`` or their own; ValueError names
-        what is no list of arrays. Lists and arrays are themselves where they can be."""
+        """The weights in attributes that a user may have edited or replaced, in ``dtype`` or their own dtype.
+
+        Lists and arrays are copied only if necessary. ValueError names an attribute that is not a list of
+        arrays.
+        """
         checked = {name: array_list(attributes.get(name), name) for name in NAMES[:2]}
         if any(name in attributes for name in NORMS):
             checked |= {name: array_list(attributes.get(name), name) for name in NORMS}
@@ -51,19 +54,18 @@ class Weights:
         return weights_dtype(self.coefs, self.intercepts)
 
     def norms(self) -> list[tuple[Array, ...]] | None:
-        """Gamma, beta, mean and variance of each hidden layer, as the core takes them; None where none is
-        normalised."""
+        """Gamma, beta, mean and variance of each hidden layer; None without batch normalisation."""
         if not any(name in self.lists for name in NORMS):
             return None
         return list(zip(*(self.lists[name] for name in NORMS), strict=True))
 
     def begin_norms(self, sizes: list[int]) -> None:
-        """Begin what batch normalisation keeps of hidden layers of these sizes."""
+        """Create the arrays of batch normalisation for hidden layers of these sizes."""
         for name, value in zip(NORMS, (1, 0, 0, 1), strict=True):
             self.lists[name] = [np.full(n, value, self.dtype) for n in sizes]
 
     def check_norms(self, sizes: list[int]) -> None:
-        """ValueError where what batch normalisation keeps is not for hidden layers of these sizes."""
+        """ValueError if the arrays of batch normalisation do not match hidden layers of these sizes."""
         for name in NORMS if any(name in self.lists for name in NORMS) else ():
             shapes = [array.shape for array in array_list(self.lists.get(name), name)]
             if shapes != [(n,) for n in sizes]:
@@ -80,7 +82,7 @@ class Weights:
         return Weights({name: [array.copy() for array in arrays] for name, arrays in self.lists.items()})
 
     def is_alike(self, other: Weights) -> bool:
-        """Whether the other has arrays of the same shapes and dtypes."""
+        """Whether ``other`` has arrays of the same shapes and dtypes."""
 
         def kinds(weights: Weights) -> dict[str, list[Any]]:
             return {name: [(a.shape, a.dtype) for a in arrays] for name, arrays in weights.lists.items()}
@@ -88,7 +90,7 @@ class Weights:
         return kinds(self) == kinds(other)
 
     def assign(self, other: Weights) -> None:
-        """Take the other's numbers where both are alike, and else its arrays."""
+        """Copy the values of ``other`` if its arrays are alike, else take its arrays."""
         if not self.is_alike(other):
             self.lists = dict(other.lists)
             return
@@ -96,14 +98,14 @@ class Weights:
             np.copyto(target, source)
 
     def swap(self, other: Weights) -> None:
-        """Exchange numbers with weights that are alike."""
+        """Exchange values with weights that are alike."""
         for a, b in zip(self, other, strict=True):
             a[...], b[...] = b.copy(), a.copy()
 
     def is_finite(self) -> bool:
         return all(bool(np.isfinite(array).all()) for array in self)
 
-    # For solvers that see one vector.
+    # For solvers that take one vector.
 
     def as_vector(self, dtype: Any = None) -> Array:
         return np.concatenate([array.ravel() for array in self], dtype=dtype)
