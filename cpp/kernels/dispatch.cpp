@@ -1,4 +1,4 @@
-// Compiled for the baseline: nothing here may need what it tests for.
+// Compiled for the baseline: this file must run on a CPU without the features that it tests for.
 #include "kernels/dispatch.h"
 
 #include <chrono>
@@ -20,7 +20,7 @@ struct Isa {
 bool always() { return true; }
 
 #if defined(GDFAST_X86_KERNELS)
-// The compiler's test asks the CPU for the features and XCR0 for the operating system's support of the
+// __builtin_cpu_supports reads the features of the CPU, and from XCR0 whether the operating system saves the
 // registers.
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() {

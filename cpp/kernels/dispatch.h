@@ -15,7 +15,7 @@ const KernelTable<T>& kernels();
 const char* active_isa();
 // The compiled ISAs that this CPU and operating system can run, the best one first.
 std::vector<std::string> available_isas();
-// Follows GDFAST_ISA where it is set. Throws std::runtime_error where that names no ISA that can run here.
+// Chooses the ISA named by GDFAST_ISA, or the best one. Throws std::runtime_error if it cannot run here.
 void choose_isa();
 
 // Floating-point operations per second of one core: independent fused multiply-adds in registers.

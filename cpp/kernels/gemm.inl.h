@@ -1,8 +1,9 @@
 // The three matrix products of a training step, on panels, and the column sums that go with them.
 //
-// A tile is a few rows by one or two vectors of columns, held in registers while the loop runs over what is
-// summed. The number of rows is a template parameter, so that a remainder costs what it is worth; rows are
-// divided evenly, for a lone last row would wait for its own multiply-adds.
+// A tile is a few rows by one or two vectors of columns, held in registers while the loop runs over the
+// summed dimension. The number of rows is a template parameter, so that a smaller last tile costs no more
+// than its rows. Rows are divided evenly: a tile of one row would be bound by the latency of its
+// multiply-adds.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -76,7 +77,7 @@ inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int
         }
 }
 
-// `tiles` tiles of R rows each, from `row` on.
+// Computes `tiles` tiles of R rows each, starting at `row`.
 template <class T, int R, int NV, bool kPlain>
 void product_tiles(const Product<T>& p, int64_t row, int64_t tiles) {
     for (; tiles > 0; --tiles, row += R) product_tile<T, R, NV, kPlain>(p, row);
@@ -119,8 +120,8 @@ void outer_tiles(const Outer<T>& o, int64_t first, int64_t tiles) {
     for (; tiles > 0; --tiles, first += R) outer_tile<T, R, NV>(o, first);
 }
 
-// Tables of tiles by their number of rows, filled by recursion: the standard library stays outside (see
-// docs/architecture.md on ISA files).
+// Tables of tiles by their number of rows, filled by recursion: ISA files do not use the standard library
+// (see docs/architecture.md).
 template <class Argument>
 struct TileTable {
     void (*tiles[kNarrowTileRows + 1])(const Argument&, int64_t first, int64_t count);
@@ -156,7 +157,7 @@ constexpr TileTable<Argument> filled() {
     return t;
 }
 
-// Covers `rows` rows with as few, and as even, tiles of at most `most` rows as there can be.
+// Covers `rows` rows with the fewest tiles of at most `most` rows, as even in height as possible.
 template <class Argument>
 inline void in_tiles(const TileTable<Argument>& table, const Argument& argument, int64_t rows, int64_t most) {
     if (rows == 0) return;
@@ -181,7 +182,7 @@ void outer(const Outer<T>& o) {
     in_tiles(fills ? wide : narrow, o, o.height, fills ? kTileRows : kNarrowTileRows);
 }
 
-// Lane by lane over the inputs, then the lanes' tree, then the bias.
+// Sums lane by lane over the inputs, then over the lanes as a tree, then adds the bias.
 template <class T, int N>
 void dots_columns(const Dots<T>& d, int first) {
     using V = Vec<T>;
@@ -192,7 +193,7 @@ void dots_columns(const Dots<T>& d, int first) {
         const T* a = d.a + i * P;
         const T* w = d.w + first * P;
         for (int64_t k = 0; k < d.depth; k += P) {
-            // Padding of the weights is zero, but of activations it may be NaN where they overflow.
+            // The padding of weights is zero, but the padding of activations may be NaN after an overflow.
             const int64_t left = d.depth - k;
             const V x0 = left >= L ? load(a) : load_part(a, static_cast<int>(left));
             const V x1 = left >= P  ? load(a + L)
@@ -220,7 +221,7 @@ void dots(const Dots<T>& d) {
     if (d.columns - n == 1) dots_columns<T, 1>(d, n);
 }
 
-// Four interleaved partial sums, so that additions need not wait for one another.
+// Four interleaved partial sums hide the latency of an addition.
 template <class T>
 void column_sums(int64_t rows, const T* b, T* g, bool accumulate) {
     using V = Vec<T>;

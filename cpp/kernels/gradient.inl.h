@@ -1,4 +1,4 @@
-// What may be done to a gradient between its sum and the rule.
+// Operations on a gradient before the optimizer rule: norms, penalties, clipping, scaling.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -7,8 +7,8 @@
 namespace gdfast {
 namespace {
 
-// Sums in double and in eight interleaved parts, on every instruction set: the square of what explodes must
-// not overflow.
+// Sums in double and in eight interleaved parts, on every instruction set: the squares of exploding gradients
+// must not overflow.
 template <class T, class Term>
 double sum_terms(int64_t n, Term term) {
     double part[8] = {};
@@ -24,8 +24,8 @@ double sum_squares(int64_t n, const T* x) {
     return sum_terms<T>(n, [=](int64_t i) { return static_cast<double>(x[i]) * static_cast<double>(x[i]); });
 }
 
-// The root of the sum of squares, also of doubles whose squares overflow: these count in units of the
-// largest.
+// The square root of the sum of squares. Where the sum overflows, the elements are divided by the largest
+// magnitude first.
 template <class T>
 double norm(int64_t n, const T* x) {
     constexpr double infinity = __builtin_huge_val();
@@ -56,7 +56,7 @@ double sum_squared_differences(int64_t n, const T* x, const T* y) {
     });
 }
 
-// Whole vectors: panels are made of them.
+// n is a multiple of the vector length, as in panels.
 template <class T, class Change>
 void change(int64_t n, T* x, Change change) {
     for (int64_t i = 0; i < n; i += Simd<T>::lanes) store(x + i, change(i, load(x + i)));

@@ -1,4 +1,4 @@
-// What one isa_*.cpp hands to the dispatcher.
+// The tables that one isa_*.cpp exports to the dispatcher.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -8,7 +8,7 @@ namespace gdfast {
 struct IsaTables {
     const KernelTable<float>* f32;
     const KernelTable<double>* f64;
-    double (*fma_burst)(int64_t repeats);  // returns the operations done
+    double (*fma_burst)(int64_t repeats);  // returns the number of operations
 };
 
 extern const IsaTables kGenericTables, kAvx2Tables, kAvx512Tables;

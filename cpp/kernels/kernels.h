@@ -7,18 +7,16 @@
 //   weights W             (in, out)  ->  ceil(out / P) panels of (in rounded up to P, P)
 //   weights transposed    (out, in)  ->  ceil(in / P) panels of (out rounded up to P, P)
 //
-// so that every inner loop walks memory in steps known to the compiler, whatever the size of a layer, and the
-// block of P x P weights that one gradient tile updates is contiguous in both orientations.
+// Every inner loop then has strides known at compile time, whatever the size of a layer, and the block of
+// P x P weights that one gradient tile updates is contiguous in both orientations.
 //
 // The order of every sum is fixed by the shapes alone, so that tile sizes, threads and chunks of rows cannot
 // change a bit of any result:
-//   over a layer's inputs    from the bias, one fused product after another in the order of the inputs, or of
-//                            a sparse row's entries; in a
-//   narrow
-//                            layer (see Spec) lane by lane, then the lanes by a tree, then the bias
-//   over a batch             products row after row; a bias's gradient in four interleaved sums to a block of
-//   rows,
-//                            block after block
+//   over a layer's inputs    starts from the bias and adds one fused product after another, in the order of
+//                            the inputs or of a sparse row's entries
+//   the same, narrow layer   adds lane by lane, then the lanes as a tree, then the bias (see Spec)
+//   over a batch             adds products row after row; the gradient of a bias has four interleaved sums in
+//                            each block of rows, and the blocks are added in order
 #pragma once
 
 #include <cstddef>
@@ -46,7 +44,7 @@ enum class Activation : int {
 };
 constexpr int kActivations = static_cast<int>(Activation::hard_tanh) + 1;
 
-// Whether an activation's derivative is computed from its argument; from its value, where not.
+// Whether the derivative of an activation is computed from its pre-activation; otherwise from its output.
 constexpr bool derivative_from_sum(Activation a) {
     return a == Activation::gelu || a == Activation::gelu_tanh || a == Activation::silu ||
            a == Activation::mish;
@@ -66,10 +64,10 @@ enum class Loss : int {
 };
 constexpr int kLosses = static_cast<int>(Loss::quantile) + 1;
 
-// What a sum starts from.
+// The initial value of a sum.
 enum class Start : int { zero, bias, output };
-// What happens to a finished sum before it is stored; other activations are a pass of their own over the
-// panel, which is still in the first cache.
+// The operation on a finished sum before it is stored. Other activations are a separate pass over the panel,
+// which is still in the L1 cache.
 enum class Epilogue : int { none, relu, relu_derivative };
 
 // One panel of outputs for a range of rows: c = epilogue(start + a . b)
@@ -100,7 +98,8 @@ struct Outer {
     bool accumulate;
 };
 
-// A narrow layer's outputs, whose weights are kept transposed only: c[i, n] = bias[n] + a[i, :] . w[n, :]
+// The outputs of a narrow layer, whose weights are stored transposed only:
+// c[i, n] = bias[n] + a[i, :] . w[n, :]
 template <class T>
 struct Dots {
     const T* a;  // inputs, in panels
@@ -113,7 +112,7 @@ struct Dots {
     int columns;
 };
 
-// Sparse rows: row i has the entries start[i] .. start[i + 1], in any order, several to a column perhaps.
+// Sparse rows (CSR): row i has the entries start[i] .. start[i + 1], in any order; duplicates are allowed.
 template <class T>
 struct SparseRows {
     int64_t count;
@@ -122,7 +121,7 @@ struct SparseRows {
     const T* value;
 };
 
-// Product from the bias, and Dots, for sparse rows.
+// Product with Start::bias, and Dots, for sparse rows.
 template <class T>
 struct SparseProduct {
     SparseRows<T> rows;
@@ -143,16 +142,16 @@ struct SparseDots {
     int columns;
 };
 
-// An entry of a batch's sparse rows, among those of its panel of inputs.
+// An entry of a batch's sparse rows, in the list of its panel of inputs.
 template <class T>
 struct BlockEntry {
-    int64_t row_offset;  // of its row's deltas, from the batch's first row's
+    int64_t row_offset;  // from the deltas of the batch's first row to those of the entry's row
     int32_t input;       // within the panel
     T value;
 };
 
 // Outer for sparse inputs: one block of a weight gradient, from the entries of one panel in the order of
-// their rows. In a narrow layer g is transposed, (columns, P).
+// their rows. g is transposed, (columns, P), in a narrow layer.
 template <class T>
 struct SparseOuter {
     const BlockEntry<T>* entries;
@@ -162,7 +161,8 @@ struct SparseOuter {
     int height, columns;
 };
 
-// The loss of a batch's rows. In: the output layer's sums. Out: their deltas, and each row's loss.
+// The loss of a batch's rows. In: the pre-activations of the output layer. Out: their deltas, and each row's
+// loss.
 template <class T>
 struct LossRows {
     T* z;  // (rows, columns) in panels
@@ -176,43 +176,44 @@ struct LossRows {
     int64_t rows, columns;
 };
 
-// Recurrent cells, and one step of one panel of units in all their gates. Gates lie in panels of their own,
-// so that those of one unit share a lane:
-//   elman  a                       gru  n, r, z, and the hidden state's part of n
+// Recurrent cells. One step covers one panel of units in all their gates. Each gate has its own panels, so
+// that the gates of one unit share a lane:
+//   elman  a                       gru  n, r, z, and the hidden-to-hidden part of n
 //   lstm   i, f, g, o, tanh c
 enum class Cell : int { elman_tanh, elman_relu, gru, lstm };
 constexpr int kCells = static_cast<int>(Cell::lstm) + 1, kMostGates = 5;
 
-// In: every gate's sums, the last state. Out: the gates, as the way back needs them, and the new state.
+// In: the pre-activations of every gate, the previous state. Out: the gates, as the backward pass needs them,
+// and the new state.
 template <class T>
 struct CellForward {
     T* gate[kMostGates];  // (rows, P) each
-    const T* h;           // (rows, P), the last state
+    const T* h;           // (rows, P), the previous state
     T* c;                 // (rows, P), of an lstm, in place
     T* h_next;            // (rows, P)
-    T* h_above;           // the same for the layer above, or null
-    T* c_before;          // where c is kept as it was, or null
+    T* output;            // a copy of h_next for the next layer or the head, or null
+    T* c_prev;            // a copy of c before the step, or null
     int64_t n;            // rows * P
 };
 
-// In: d loss / d h, from above and from the step after this one, and d loss / d c. Out: the gates' deltas,
-// and what reaches the step before this one past the product with the weights (of a gru and an lstm).
+// In: d loss / d h, from the layer's output and from the next step, and d loss / d c. Out: the gates' deltas,
+// and the gradient that reaches the previous step without the product with the weights (gru and lstm).
 template <class T>
 struct CellBackward {
     const T* gate[kMostGates];
     T* delta[kMostGates];  // may be the gates' own memory
-    const T* above;        // or null
+    const T* d_output;     // or null
     T *dh, *dc;            // in place
     const T *h, *c;        // the state before the step
     int64_t n;
 };
 
-// What random numbers are a function of, beside their place; random.inl.h has the generator.
+// The key of a counter-based generator: a random number is a function of key and counter (random.inl.h).
 struct RandomKey {
     uint32_t first, second;
 };
 
-// One panel of a layer's values for some rows, of which every element is dropped with the same probability.
+// Dropout of one panel of a layer's outputs for some rows; every element has the same probability.
 template <class T>
 struct Dropout {
     const T* a;  // (rows, P)
@@ -253,20 +254,20 @@ struct KernelTable {
 
     // a = f(z) over n contiguous elements, or in place.
     void (*activate[kActivations])(int64_t n, const T* z, T* a, T parameter);
-    // delta *= f'(z), computed from the stored f(z), or z (derivative_from_sum)
-    void (*differentiate[kActivations])(int64_t n, const T* kept, T* delta, T parameter);
+    // delta *= f'(z), computed from the stored f(z), or from z (derivative_from_sum)
+    void (*differentiate[kActivations])(int64_t n, const T* stored, T* delta, T parameter);
     void (*exponential)(int64_t n, T* z);
     void (*softmax)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
-    // The first output, and what each further one adds to the one before: its softplus.
+    // The first output is the first quantile; each further one adds its softplus to the quantile before.
     void (*quantiles)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
     void (*loss[kLosses])(const LossRows<T>&);
 
-    // w and the rule's own arrays of state in place. Returns the sum of w's squares as they were before.
+    // Updates w and the rule's state arrays in place. Returns the sum of squares of w before the update.
     T (*update[kRules])(int64_t n, T* w, const T* g, T* const* states, const RuleStep<T>&);
 
-    // On gradients, before the rule.
+    // Operations on gradients, before the rule.
     double (*sum_squares)(int64_t n, const T* x);
-    double (*norm)(int64_t n, const T* x);  // the sum's root, where only the sum overflows, too
+    double (*norm)(int64_t n, const T* x);  // sqrt(sum_squares), finite even where only the sum overflows
     double (*sum_magnitudes)(int64_t n, const T* x);
     double (*sum_squared_differences)(int64_t n, const T* x, const T* y);
     void (*penalize)(int64_t n, const T* w, T* g, T l2, T l1);  // g += l2 w + l1 sign(w)
@@ -274,10 +275,10 @@ struct KernelTable {
     void (*scale)(int64_t n, T* x, T factor);
     void (*add_noise)(int64_t n, int64_t first, RandomKey key, T sigma, T* g);
 
-    // Batch normalisation of one panel, see normalize.inl.h.
+    // Batch normalisation of one panel (normalize.inl.h).
     void (*normalize)(int64_t rows, const T* z, const T* center, const T* scale, const T* shift, T* y);
-    void (*normalize_back)(int64_t rows, const T* z, const T* center, const T* scale, const T* slope,
-                           const T* shift, T* delta);
+    void (*normalize_backward)(int64_t rows, const T* z, const T* center, const T* scale, const T* factor,
+                               const T* shift, T* delta);
     void (*column_products)(int64_t rows, const T* a, const T* b, const T* center, T* sums, bool accumulate);
 
     RandomKey (*derive_key)(RandomKey key, uint32_t x0, uint32_t x1);
@@ -287,7 +288,7 @@ struct KernelTable {
     void (*cell_forward[kCells])(const CellForward<T>&);
     void (*cell_backward[kCells])(const CellBackward<T>&);
 
-    // One P x P block from one orientation to the other.
+    // Transposes one P x P block.
     void (*transpose)(const T* block, T* transposed);
     // Rows of a row-major matrix into panels; order may be null (0, 1, ...).
     void (*gather)(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const int64_t* order,

@@ -1,10 +1,12 @@
-// Output functions and losses, row by row. A loss turns the output layer's sums into its deltas where they
-// lie. For four pairs of output and loss (softmax and cross-entropy, logistic and binary cross-entropy,
-// identity and half the squared error, exp and Poisson deviance) that is prediction - target, because the
-// output function is the inverse of the loss's canonical link. Padding is left zero.
+// Output functions and losses, row by row. A loss replaces the pre-activations of the output layer by their
+// deltas, in place. For four pairs of output and loss (softmax and cross-entropy, logistic and binary
+// cross-entropy, identity and half the squared error, exp and Poisson deviance) the delta is
+// prediction - target, because the output function is the inverse of the loss's canonical link. Padding is
+// set to zero.
 //
-// Far out a loss and its deltas keep their limits: infinite is what overflows itself, not what an
-// intermediate does, so that differences that are then scaled down are taken of halves. NaN passes through.
+// Losses and deltas keep their limits for large arguments: a result is infinite only if it overflows
+// itself, not if an intermediate does. Differences that are scaled down afterwards are therefore taken of
+// halves. NaN propagates.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -13,7 +15,7 @@
 namespace gdfast {
 namespace {
 
-// Probabilities are kept this far from 0 and 1 before their logarithm is taken, as scikit-learn does.
+// Probabilities are clipped to [kClip, 1 - kClip] before their logarithm is taken, as in scikit-learn.
 template <class T>
 constexpr T kClip = sizeof(T) == 4 ? T(1.1920929e-07) : T(2.220446049250313e-16);
 
@@ -31,30 +33,30 @@ inline void for_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Body&& b
         for (int j = 0; j < P && first + j < columns; j += L) body(row + j, columns - first - j);
 }
 
-// What is taken off a row's sums before exp: finite, for infinity less itself would be NaN.
+// The value that is subtracted from a row before exp: finite, because infinity - infinity is NaN.
 template <class T>
-inline T finite_top(T largest) {
-    return largest < kMost<T> ? largest : kMost<T>;
+inline T finite_max(T largest) {
+    return largest < kMaxFinite<T> ? largest : kMaxFinite<T>;
 }
 
-// exp of a sum less its row's top. Only an infinite sum is above that; it counts as something beside which
-// the others are nothing.
+// exp(z - the row's finite maximum). Only an infinite z is above that maximum; its exp is exp(kAbove), beside
+// which the other terms vanish.
 template <class T>
 constexpr T kAbove = sizeof(T) == 4 ? 80 : 700;
 template <class T>
-inline Vec<T> exp_below_top(Vec<T> z) {
+inline Vec<T> shifted_exp(Vec<T> z) {
     return exp_within<T>(clamp<T>(ExpConstants<T>::lowest, z, kAbove<T>));
 }
 
-// 1 / the sum of a row's exp; NaN if that holds exp(kAbove) twice, for infinite sums have no way to share.
+// 1 / the sum of a row's exp; NaN if the sum has exp(kAbove) twice: softmax of two infinities is undefined.
 template <class T>
 inline T one_over(T total) {
-    constexpr T twice = sizeof(T) == 4 ? T(8e34) : T(1.5e304);  // between that and once
+    constexpr T twice = sizeof(T) == 4 ? T(8e34) : T(1.5e304);  // between exp(kAbove) and twice that
     return total < twice ? T(1) / total : T(__builtin_nan(""));
 }
 
-// One row's probabilities: vector by vector to `use` (pointer, first column, probabilities), which stores
-// them.
+// Passes one row's probabilities, vector by vector, to `use` (pointer, first column, probabilities), which
+// stores them.
 template <class T, class Use>
 inline void softmax_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Use&& use) {
     using V = Vec<T>;
@@ -62,9 +64,9 @@ inline void softmax_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Use&
     V high = none, sum{};
     for_row<T>(i, columns, z, z_stride,
                [&](T* p, int64_t n) { high = max(high, lanes_below<T>(n) ? load(p) : none); });
-    const V top = broadcast(finite_top<T>(max_lanes<T>(high)));
+    const V row_max = broadcast(finite_max<T>(max_lanes<T>(high)));
     for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t n) {
-        const V e = lanes_below<T>(n) ? exp_below_top<T>(load(p) - top) : V{};
+        const V e = lanes_below<T>(n) ? shifted_exp<T>(load(p) - row_max) : V{};
         store(p, e);
         sum += e;
     });
@@ -72,7 +74,7 @@ inline void softmax_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Use&
     for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t n) { use(p, columns - n, load(p) * scale); });
 }
 
-// The same where a row is one panel: it never leaves the registers.
+// The same for a row of one panel, which stays in registers.
 template <class T, class Use>
 inline void softmax_panel(int64_t rows, int64_t columns, T* z, Use&& use) {
     using V = Vec<T>;
@@ -82,9 +84,9 @@ inline void softmax_panel(int64_t rows, int64_t columns, T* z, Use&& use) {
     for (int64_t i = 0; i < rows; ++i) {
         T* p = z + i * P;
         const V z0 = real_0 ? load(p) : none, z1 = real_1 ? load(p + L) : none;
-        const V top = broadcast(finite_top<T>(max_lanes<T>(max(z0, z1))));
-        const V e0 = real_0 ? exp_below_top<T>(z0 - top) : V{},
-                e1 = real_1 ? exp_below_top<T>(z1 - top) : V{};
+        const V row_max = broadcast(finite_max<T>(max_lanes<T>(max(z0, z1))));
+        const V e0 = real_0 ? shifted_exp<T>(z0 - row_max) : V{},
+                e1 = real_1 ? shifted_exp<T>(z1 - row_max) : V{};
         const V scale = broadcast(one_over<T>(sum_lanes<T>(e0 + e1)));
         use(i, p, e0 * scale, e1 * scale);
     }
@@ -104,33 +106,33 @@ void softmax(int64_t rows, int64_t columns, T* z, int64_t z_stride) {
         softmax_row<T>(i, columns, z, z_stride, [](T* p, int64_t, V probability) { store(p, probability); });
 }
 
-// Against (1 - smoothing) one-hot + smoothing / columns; the loss from the sums themselves, for every
-// output's logarithm counts.
+// Cross-entropy with label smoothing: the target is (1 - smoothing) one-hot + smoothing / columns. The loss
+// is computed from the pre-activations, because the logarithm of every probability enters.
 template <class T>
 void smoothed_cross_entropy(const LossRows<T>& l) {
     using V = Vec<T>;
     constexpr int P = kPanel<T>;
-    const T smoothing = l.parameters[0], even = smoothing / static_cast<T>(l.columns);
+    const T smoothing = l.parameters[0], uniform = smoothing / static_cast<T>(l.columns);
     const Int<T> index = lane_numbers<T>();
     const V none = broadcast(T(-__builtin_huge_val()));
-    const V hit_target = broadcast(T(1) - smoothing), even_target = broadcast(even);
-    const V half = broadcast(T(0.5)), twice_even = even_target + even_target;
+    const V hit_target = broadcast(T(1) - smoothing), uniform_target = broadcast(uniform);
+    const V half = broadcast(T(0.5)), twice_uniform = uniform_target + uniform_target;
     for (int64_t i = 0; i < l.rows; ++i) {
         const T weight = l.weight ? l.weight[i] : T(1);
         const V factor = broadcast(weight * l.scale);
-        const T hit_sum = l.z[l.label[i] / P * l.z_stride + i * P + l.label[i] % P];
+        const T hit_z = l.z[l.label[i] / P * l.z_stride + i * P + l.label[i] % P];
         V high = none;
         for_row<T>(i, l.columns, l.z, l.z_stride,
                    [&](T* p, int64_t n) { high = max(high, lanes_below<T>(n) ? load(p) : none); });
-        const T largest = max_lanes<T>(high), top = finite_top<T>(largest);
-        const V half_top = half * broadcast(top);
-        const auto half_below = [&](V z) { return min(V{}, fma(half, z, -half_top)); };
+        const T largest = max_lanes<T>(high), row_max = finite_max<T>(largest);
+        const V half_max = half * broadcast(row_max);
+        const auto half_shifted = [&](V z) { return min(V{}, fma(half, z, -half_max)); };
         V below{}, sum{};
         for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
             const Int<T> real = lanes_below<T>(n);
             const V z = load(p);
-            const V e = real ? exp_below_top<T>(z - broadcast(top)) : V{};
-            below = fma(twice_even, real ? half_below(z) : V{}, below);
+            const V e = real ? shifted_exp<T>(z - broadcast(row_max)) : V{};
+            below = fma(twice_uniform, real ? half_shifted(z) : V{}, below);
             sum += e;
             store(p, e);
         });
@@ -138,12 +140,12 @@ void smoothed_cross_entropy(const LossRows<T>& l) {
         const V scale = broadcast(one_over<T>(total));
         for_row<T>(i, l.columns, l.z, l.z_stride, [&](T* p, int64_t n) {
             const int64_t hit = l.label[i] - (l.columns - n);
-            const V target = even_target + (index == whole<T>(hit) ? hit_target : V{});
+            const V target = uniform_target + (index == whole<T>(hit) ? hit_target : V{});
             store(p, lanes_below<T>(n) ? (load(p) * scale - target) * factor : V{});
         });
-        T missed = T(-2) * (T(1) - smoothing) * half_below(broadcast(hit_sum))[0] - sum_lanes<T>(below);
+        T missed = T(-2) * (T(1) - smoothing) * half_shifted(broadcast(hit_z))[0] - sum_lanes<T>(below);
         T log_total = log<T>(broadcast(total))[0];
-        if (largest > kMost<T>) {  // all others are infinitely far below it
+        if (largest > kMaxFinite<T>) {  // all other terms are infinitely smaller
             log_total = T(0) * one_over<T>(total);
             if (missed > 0) missed = largest;
         }
@@ -185,8 +187,8 @@ void cross_entropy(const LossRows<T>& l) {
         for (i = 0; i < l.rows; ++i) l.row_loss[i] *= l.weight[i];
 }
 
-// The losses that add up over outputs. Piece has predict(z), loss(z, prediction, target) and slope, the
-// loss's derivative by the sum, on vectors.
+// Losses that are sums over outputs. Piece has predict(z), loss(z, prediction, target) and
+// derivative(prediction, target), the derivative of the loss by z, on vectors.
 template <class T, class Piece>
 void separable_loss(const LossRows<T>& l) {
     using V = Vec<T>;
@@ -201,7 +203,7 @@ void separable_loss(const LossRows<T>& l) {
             const V z = load(p), prediction = piece.predict(z);
             const Int<T> real = lanes_below<T>(n);
             sum += real ? piece.loss(z, prediction, y) : V{};
-            store(p, real ? piece.slope(prediction, y) * factor : V{});
+            store(p, real ? piece.derivative(prediction, y) * factor : V{});
         });
         l.row_loss[i] = weight * sum_lanes<T>(sum);
     }
@@ -210,7 +212,7 @@ void separable_loss(const LossRows<T>& l) {
 template <class T>
 struct Canonical {
     explicit Canonical(const T*) {}
-    Vec<T> slope(Vec<T> p, Vec<T> y) const { return p - y; }
+    Vec<T> derivative(Vec<T> p, Vec<T> y) const { return p - y; }
 };
 
 template <class T>
@@ -225,14 +227,13 @@ struct BinaryCrossEntropy : Canonical<T> {
     using Canonical<T>::Canonical;
     Vec<T> predict(Vec<T> z) const { return logistic<T>(z); }
     Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const {
-        const Vec<T> one = broadcast(T(1)), kept = clip_probability<T>(p);
-        return -(y * log<T>(kept) + (one - y) * log<T>(one - kept));
+        const Vec<T> one = broadcast(T(1)), clipped = clip_probability<T>(p);
+        return -(y * log<T>(clipped) + (one - y) * log<T>(one - clipped));
     }
 };
 
-// Half the Poisson deviance, y log(y / p) - y + p, where 0 log 0 = 0. The logarithm of p is z, also where p
-// is too small for a number. Where p is infinite, z counts as the least that makes it so: y z must stay
-// finite.
+// Half the Poisson deviance, y log(y / p) - y + p, where 0 log 0 = 0. log p is z, also where p underflows.
+// z is clamped to `overflow`, the least z with an infinite p, so that y z stays finite.
 template <class T>
 struct Poisson : Canonical<T> {
     static constexpr T overflow = sizeof(T) == 4 ? T(89) : T(710);
@@ -249,9 +250,9 @@ struct AbsoluteError {
     explicit AbsoluteError(const T*) {}
     Vec<T> predict(Vec<T> z) const { return z; }
     Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const { return magnitude<T>(p - y); }
-    Vec<T> slope(Vec<T> p, Vec<T> y) const {
+    Vec<T> derivative(Vec<T> p, Vec<T> y) const {
         const Vec<T> one = broadcast(T(1)), d = p - y;
-        return d > Vec<T>{} ? one : d < Vec<T>{} ? -one : d;  // 0 at 0, NaN where there is no knowing
+        return d > Vec<T>{} ? one : d < Vec<T>{} ? -one : d;  // 0 at 0; NaN propagates
     }
 };
 
@@ -261,11 +262,11 @@ struct Huber {
     const Vec<T> delta;
     explicit Huber(const T* parameters) : delta(broadcast(parameters[0])) {}
     Vec<T> predict(Vec<T> z) const { return z; }
-    Vec<T> slope(Vec<T> p, Vec<T> y) const { return max(-delta, min(delta, p - y)); }
+    Vec<T> derivative(Vec<T> p, Vec<T> y) const { return max(-delta, min(delta, p - y)); }
     Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const {
         const Vec<T> half = broadcast(T(0.5)), half_d = magnitude<T>(fma(half, p, -half * y));
-        const Vec<T> kept = min(delta, half_d + half_d);
-        return (kept + kept) * fma(broadcast(T(-0.25)), kept, half_d);
+        const Vec<T> clipped = min(delta, half_d + half_d);
+        return (clipped + clipped) * fma(broadcast(T(-0.25)), clipped, half_d);
     }
 };
 
@@ -283,10 +284,10 @@ void quantiles(int64_t rows, int64_t columns, T* z, int64_t z_stride) {
     }
 }
 
-// Pinball loss of several quantiles of one target (Koenker and Bassett, 1978). They cannot cross: z[0] is the
-// first, and each further one adds softplus(z[j]) to the one before. Parameters: the levels tau, then their
-// sums from the end, tau[j] + ... + tau[columns - 1]. With c quantiles at or below the target the derivative
-// by quantile j, summed from the end, is (columns - max(j, c)) minus the latter.
+// Pinball loss of several quantiles of one target (Koenker and Bassett, 1978). The quantiles cannot cross:
+// z[0] is the first, and each further one adds softplus(z[j]) to the one before. Parameters: the levels
+// tau, then their sums from the end, tau[j] + ... + tau[columns - 1]. With c quantiles at or below the
+// target, the derivative of the loss by increment j is columns - max(j, c) minus the sum from tau[j] on.
 template <class T>
 void quantile_loss(const LossRows<T>& l) {
     using V = Vec<T>;
@@ -313,7 +314,7 @@ void quantile_loss(const LossRows<T>& l) {
             const int real = static_cast<int>(n < L ? n : L);
             const V at = lanes + broadcast(static_cast<T>(j));
             const V by_quantile = columns - max(at, broadcast(below)) - load_part(level_sum + j, real);
-            // d softplus(z) / dz, computed from softplus(z); of the first quantile, 1.
+            // d softplus(z) / dz, computed from softplus(z); 1 for the first quantile.
             const V by_sum = at > V{} ? -expm1_negative<T>(-load(p)) : one;
             store(p, lanes_below<T>(n) ? by_quantile * by_sum * factor : V{});
         });

@@ -1,5 +1,5 @@
-// exp, log, tanh, the logistic function and their kin on vectors. The largest errors, in units of the last
-// place, are tested and written down in docs/performance.md. NaN passes through all of them.
+// exp, log, tanh, the logistic function and related functions on vectors. Their largest errors, in units in
+// the last place, are tested and documented in docs/performance.md. NaN propagates.
 #pragma once
 
 #include "kernels/simd.h"
@@ -15,10 +15,10 @@ struct ExpConstants<float> {
     static constexpr int degree = 4;
     static constexpr float c[degree + 1] = {0.5f, 0.16666576989698775f, 0.041666554617204574f,
                                             0.008363179052722578f, 0.0013926183587713553f};
-    // ln 2 in two parts, the first with so few bits that its product with a whole exponent is exact.
+    // ln 2 in two parts, the first with so few bits that its product with an integer exponent is exact.
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     static constexpr float log2e = 1.44269504088896341f;
-    // e^lowest is 2^-127 by its exponent, which makes power_of_two zero; 2^127.
+    // e^lowest has the exponent -127, for which power_of_two gives zero; e^highest has the exponent 127.
     static constexpr float lowest = -88.0f, highest = 88.02969f;
 };
 template <>
@@ -58,12 +58,13 @@ inline ExpParts<T> exp_parts(Vec<T> x) {
     Vec<T> q = broadcast(C::c[C::degree]);
 #pragma GCC unroll 16
     for (int i = C::degree - 1; i >= 0; --i) q = fma(q, r, broadcast(C::c[i]));
-    // The low bits of `shifted` are the whole number itself, for the magic's own are zero.
+    // The low bits of `shifted` are the integer itself, because those of `magic` are zero.
     const Int<T> n = (Int<T>)shifted - (Int<T>)magic;
     return {n, fma(q * r, r, r)};
 }
 
-// Over the whole range: 0 below, infinity above; two factors, so that neither overflows on its own.
+// exp over the whole range: 0 below, infinity above. 2^n is split into two factors, so that neither
+// overflows.
 template <class T>
 inline Vec<T> exp(Vec<T> x) {
     using C = ExpConstants<T>;
@@ -75,14 +76,14 @@ inline Vec<T> exp(Vec<T> x) {
 }
 
 template <class T>
-constexpr T kMost = sizeof(T) == 4 ? T(__FLT_MAX__) : T(__DBL_MAX__);
+constexpr T kMaxFinite = sizeof(T) == 4 ? T(__FLT_MAX__) : T(__DBL_MAX__);
 
 template <class T>
 inline Vec<T> clamp(T low, Vec<T> x, T high) {
     return min(broadcast(high), max(broadcast(low), x));
 }
 
-// For arguments within [lowest, highest]: 0 at the lower end, the largest power of two at the upper one.
+// exp for arguments within [lowest, highest]: 0 at the lower end, the largest power of two at the upper end.
 template <class T>
 inline Vec<T> exp_within(Vec<T> x) {
     const ExpParts<T> e = exp_parts<T>(x);
@@ -90,19 +91,19 @@ inline Vec<T> exp_within(Vec<T> x) {
     return fma(scale, e.p, scale);
 }
 
-// For arguments that are never large: what lies beyond both ends counts as the end.
+// exp of the argument clamped to [lowest, highest].
 template <class T>
 inline Vec<T> exp_saturating(Vec<T> x) {
     return exp_within<T>(clamp<T>(ExpConstants<T>::lowest, x, ExpConstants<T>::highest));
 }
 
-// For arguments that are never positive.
+// exp for arguments that are never positive.
 template <class T>
 inline Vec<T> exp_negative(Vec<T> x) {
     return exp_within<T>(max(broadcast(ExpConstants<T>::lowest), x));
 }
 
-// For arguments within the bounds; beyond them the function is 0, a denormal number being none, and 1.
+// The bounds of logistic_within. The function is 0 below them, denormals being flushed, and 1 above.
 template <class T>
 struct LogisticBounds {
     static constexpr T low = -ExpConstants<T>::highest, high = -ExpConstants<T>::lowest;
@@ -123,13 +124,13 @@ inline Vec<T> magnitude(Vec<T> x) {
     return (Vec<T>)((Int<T>)x & ~(Int<T>)broadcast(T(-0.0)));
 }
 
-// tanh |x| = e / (e + 2) with e = exp(2 |x|) - 1, which keeps its relative accuracy down to zero.
+// tanh |x| = e / (e + 2) with e = exp(2 |x|) - 1, accurate in relative terms down to zero.
 template <class T>
 inline Vec<T> tanh(Vec<T> x) {
     const Int<T> sign_bit = (Int<T>)broadcast(T(-0.0));
     const Int<T> sign = (Int<T>)x & sign_bit;
     const Vec<T> size = magnitude<T>(x);
-    const Vec<T> twice = min(broadcast(T(sizeof(T) == 4 ? 40 : 80)), size + size);  // 1 from there on
+    const Vec<T> twice = min(broadcast(T(sizeof(T) == 4 ? 40 : 80)), size + size);  // tanh is 1 from there on
     const ExpParts<T> e = exp_parts<T>(twice);
     const Vec<T> scale = power_of_two<T>(e.n);
     const Vec<T> expm1 = fma(scale, e.p, scale - broadcast(T(1)));
@@ -149,7 +150,7 @@ inline Vec<T> log(Vec<T> x) {
     const Vec<T> f = m - broadcast(T(1));
     const Vec<T> s = f / (f + broadcast(T(2)));
     const Vec<T> z = s * s;
-    constexpr int terms = sizeof(T) == 4 ? 4 : 10;  // z < 0.0295: the next term is under half a unit
+    constexpr int terms = sizeof(T) == 4 ? 4 : 10;  // z < 0.0295: the next term is under half an ulp
     Vec<T> r = broadcast(T(1) / T(2 * terms + 1));
 #pragma GCC unroll 16
     for (int i = terms - 1; i >= 1; --i) r = fma(r, z, broadcast(T(1) / T(2 * i + 1)));
@@ -157,10 +158,10 @@ inline Vec<T> log(Vec<T> x) {
     const Vec<T> twice_s = s + s;
     const Vec<T> tail = fma(twice_s * z, r, whole * broadcast(C::ln2_low));
     const Vec<T> result = fma(whole, broadcast(C::ln2_high), twice_s + tail);
-    return x < broadcast(T(__builtin_huge_val())) ? result : x;  // infinity and NaN are their own
+    return x < broadcast(T(__builtin_huge_val())) ? result : x;  // log(infinity) is infinity, log(NaN) is NaN
 }
 
-// e^x - 1 for x <= 0, which keeps its relative accuracy down to zero.
+// e^x - 1 for x <= 0, accurate in relative terms down to zero.
 template <class T>
 inline Vec<T> expm1_negative(Vec<T> x) {
     const ExpParts<T> e = exp_parts<T>(max(broadcast(ExpConstants<T>::lowest), x));
@@ -174,7 +175,7 @@ inline Vec<T> softplus(Vec<T> x) {
     const Vec<T> u = exp_negative<T>(-magnitude<T>(x));
     const Vec<T> s = u / (u + broadcast(T(2)));
     const Vec<T> z = s * s;
-    constexpr int terms = sizeof(T) == 4 ? 7 : 16;  // z <= 1/9: the next term is under half a unit
+    constexpr int terms = sizeof(T) == 4 ? 7 : 16;  // z <= 1/9: the next term is under half an ulp
     Vec<T> r = broadcast(T(1) / T(2 * terms + 1));
 #pragma GCC unroll 16
     for (int i = terms - 1; i >= 1; --i) r = fma(r, z, broadcast(T(1) / T(2 * i + 1)));
@@ -183,8 +184,8 @@ inline Vec<T> softplus(Vec<T> x) {
 }
 
 // The normal distribution's lower tail is e^(-y^2 / 2) g(y) with g(y) = erfcx(y / sqrt(2)) / 2, and g is
-// smooth in t = (y - k) / (y + k), which takes [0, inf) to [-1, 1): coefficients interpolate it at Chebyshev
-// nodes (Shepherd and Laframboise, 1981).
+// smooth in t = (y - k) / (y + k), which maps [0, inf) to [-1, 1): the coefficients interpolate g at
+// Chebyshev nodes (Shepherd and Laframboise, 1981).
 template <class T>
 struct NormalTail;
 template <>
@@ -210,11 +211,11 @@ struct NormalTail<double> {
         2.6192875820173715e-11};
 };
 
-// The standard normal distribution function, and its density, for arguments within [-end, end]; there both
+// The standard normal distribution function and its density, for arguments within [-end, end]. At -end both
 // are denormal numbers, which count as zero.
 template <class T>
 struct Normal {
-    Vec<T> below, density;
+    Vec<T> cdf, density;
 };
 template <class T>
 inline Normal<T> normal(Vec<T> x) {

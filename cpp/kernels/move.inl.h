@@ -1,4 +1,4 @@
-// Data on the move: rows into panels, blocks of weights from one orientation to the other.
+// Copies: rows into panels, and blocks of weights into their transposed form.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -18,7 +18,7 @@ template <class T>
 void gather(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const int64_t* order, T* panels,
             int64_t stride) {
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
-    constexpr int64_t ahead = 4;  // rows in random order: no prefetcher of the CPU's sees them coming
+    constexpr int64_t ahead = 4;  // the CPU does not prefetch rows in random order
     for (int64_t i = 0; i < rows; ++i) {
         if (order && i + ahead < rows) {
             const T* next = x + order[i + ahead] * x_stride;

@@ -1,6 +1,6 @@
 // Batch normalisation over panels (Ioffe and Szegedy, "Batch normalization: accelerating deep network
-// training by reducing internal covariate shift", 2015). The centre is always taken off first: sums far from
-// zero lose nothing.
+// training by reducing internal covariate shift", 2015). The mean is always subtracted first, so that
+// pre-activations far from zero lose no precision.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -9,7 +9,7 @@
 namespace gdfast {
 namespace {
 
-// y = (z - center) scale + shift, column by column of a panel; y may be z.
+// y = (z - center) scale + shift, for each column of a panel; y may be z.
 template <class T>
 void normalize(int64_t rows, const T* z, const T* center, const T* scale, const T* shift, T* y) {
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
@@ -19,13 +19,13 @@ void normalize(int64_t rows, const T* z, const T* center, const T* scale, const 
     }
 }
 
-// delta = delta scale + (z - center) slope + shift
+// delta = delta scale + (z - center) factor + shift
 template <class T>
-void normalize_back(int64_t rows, const T* z, const T* center, const T* scale, const T* slope, const T* shift,
-                    T* delta) {
+void normalize_backward(int64_t rows, const T* z, const T* center, const T* scale, const T* factor,
+                        const T* shift, T* delta) {
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
     for (int j = 0; j < P; j += L) {
-        const Vec<T> c = load(center + j), s = load(scale + j), k = load(slope + j), b = load(shift + j);
+        const Vec<T> c = load(center + j), s = load(scale + j), k = load(factor + j), b = load(shift + j);
         for (int64_t i = 0; i < rows; ++i) {
             T* d = delta + i * P + j;
             store(d, fma(load(d), s, fma(load(z + i * P + j) - c, k, b)));
@@ -33,8 +33,8 @@ void normalize_back(int64_t rows, const T* z, const T* center, const T* scale, c
     }
 }
 
-// sums (+)= over rows of a (b - center); a null: of (b - center)^2. Four interleaved sums hide the latency of
-// one.
+// sums (+)= the sum over rows of a (b - center), or of (b - center)^2 if a is null. Four interleaved sums
+// hide the latency of a multiply-add.
 template <class T>
 void column_products(int64_t rows, const T* a, const T* b, const T* center, T* sums, bool accumulate) {
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;

@@ -1,5 +1,5 @@
-// Random numbers that are a function of a key and a place, so that neither threads nor resuming change them:
-// Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
+// A counter-based random number generator: neither threads nor resuming change its numbers. Threefry-2x32
+// with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
 #pragma once
 
 #include "kernels/kernels.h"
@@ -8,8 +8,8 @@
 namespace gdfast {
 namespace {
 
-// x0 and x1 hold the counter, and then the random words; Word is an unsigned number of 32 bits or a vector of
-// them.
+// x0 and x1 hold the counter on entry and the random words on return. Word is a 32-bit unsigned integer or a
+// vector of them.
 template <class Word>
 inline void threefry(RandomKey key, Word& x0, Word& x1) {
     constexpr int rotations[8] = {13, 15, 26, 6, 17, 29, 16, 24};
@@ -29,7 +29,7 @@ inline void threefry(RandomKey key, Word& x0, Word& x1) {
     }
 }
 
-// A key of its own for each place: a layer, a step.
+// A separate key for each step and layer.
 inline RandomKey derive_key(RandomKey key, uint32_t x0, uint32_t x1) {
     threefry(key, x0, x1);
     return {x0, x1};
@@ -43,9 +43,9 @@ inline Words counters(uint32_t first) {
     return w;
 }
 
-// out = a where it is kept, times `factor`, and zero elsewhere. Element (row, column) draws word row % 2 of
-// counter (row / 2, column), and is dropped where that is below `threshold`. `a` holds rows first_row .. of
-// the panel that begins with column `column`.
+// out = a times `factor`, or zero where the element is dropped. Element (row, column) draws word row % 2 of
+// counter (row / 2, column), and is dropped if that is below `threshold`. `a` holds the rows from first_row
+// on of the panel that begins at column `column`.
 template <class T>
 void drop(const Dropout<T>& d) {
     constexpr int P = kPanel<T>;
@@ -70,9 +70,9 @@ void drop(const Dropout<T>& d) {
     }
 }
 
-// The normal variate whose two-sided tail has the probability v, by Giles's approximation of the inverse
-// error function
-// ("Approximating the erfinv function", GPU Computing Gems, 2012, table 5): good to single precision.
+// The normal variate whose two-sided tail has the probability v. It uses Giles's approximation of the
+// inverse error function ("Approximating the erfinv function", GPU Computing Gems, 2012, table 5), which is
+// accurate to single precision.
 template <class T>
 inline Vec<T> normal_from_tail(Vec<T> v) {
     const Vec<T> two = broadcast(T(2)), three = broadcast(T(3)), five = broadcast(T(5));
@@ -93,7 +93,7 @@ inline Vec<T> normal_from_tail(Vec<T> v) {
     return broadcast(T(1.41421356237309505)) * (broadcast(T(1)) - v) * (w < five ? p : q);
 }
 
-// g += sigma N(0, 1), for elements first .. first + n of all parameters; whole panels' rows.
+// g += sigma N(0, 1), for elements first .. first + n of all parameters. n and first are multiples of P.
 template <class T>
 void add_noise(int64_t n, int64_t first, RandomKey key, T sigma, T* g) {
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
@@ -107,7 +107,7 @@ void add_noise(int64_t n, int64_t first, RandomKey key, T sigma, T* g) {
         __builtin_memcpy(words, &x0, sizeof x0);
         __builtin_memcpy(words + kWords, &x1, sizeof x1);
         for (int j = 0; j < P; ++j) {
-            // 31 bits make the tail, in (0, 1), and one the sign.
+            // 31 bits give the tail, in (0, 1), and one bit gives the sign.
             const int32_t bits = static_cast<int32_t>(words[j] >> 1);
             tail[j] = (static_cast<T>(bits) + T(0.5)) * T(4.656612873077393e-10);
             sign[j] = words[j] & 1 ? sigma : -sigma;

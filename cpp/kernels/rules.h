@@ -1,11 +1,11 @@
-// The optimizer rules' kernels, one row each: the enum, the tables of functions and the names of the arrays
-// of state are all made from these rows, so none can lack what another has.
+// The kernels of the optimizer rules, one row each. The enum, the function tables and the names of the state
+// arrays are generated from these rows, so that they cannot disagree.
 #pragma once
 
 namespace gdfast {
 
-// What a hyper-parameter only scales is no kernel of its own (AdamW is adam with `keep`).
-//   row(kernel, its Move in rules.inl.h, {its arrays of state, each as large as the parameters})
+// Variants that differ in scalars only share a kernel (AdamW is adam with `weight_factor`).
+//   row(kernel, its class in rules.inl.h, {its state arrays, each as large as the parameters})
 // clang-format off
 #define GDFAST_RULES(row)                                                              \
     row(sgd, Sgd, {})                                                                  \
@@ -33,7 +33,7 @@ enum class Rule : int { GDFAST_RULES(GDFAST_RULE_ENTRY) };
 constexpr int kRules = GDFAST_RULES(GDFAST_RULE_COUNT);
 #undef GDFAST_RULE_COUNT
 
-constexpr int kMostStates = 3;  // arrays of state that a rule may have
+constexpr int kMostStates = 3;  // state arrays of a rule, at most
 
 struct StateNames {
     const char* name[kMostStates];  // null where there are fewer
@@ -48,16 +48,16 @@ constexpr int states_of(Rule rule) {
     return count;
 }
 
-// The scalars of one optimizer step; what each rule does with them stands in rules.inl.h.
+// The scalars of one optimizer step; rules.inl.h defines their use in each rule.
 template <class T>
 struct RuleStep {
     T decay;                     // gradient += decay * weight (L2)
-    T keep;                      // the weight's factor before it moves (decoupled decay), or 1
-    T step;                      // factor of the final move
+    T weight_factor;             // factor of the weight before the update (decoupled decay), or 1
+    T step;                      // factor of the update
     T momentum;                  // SGD, RMSprop
-    T gradient_scale;            // SGD: the gradient's factor inside the velocity. NAdam: its own step
-    T beta_1, one_minus_beta_1;  // averages of gradients
-    T beta_2, one_minus_beta_2;  // averages of their squares
+    T gradient_scale;            // SGD: the gradient's factor in the velocity. NAdam: the gradient's step
+    T beta_1, one_minus_beta_1;  // moving averages of gradients
+    T beta_2, one_minus_beta_2;  // moving averages of their squares
     T v_scale, eps_inside, eps_outside;  // denominator sqrt(v * v_scale + eps_inside) + eps_outside
     T first_size, least_size, most_size, shrink, grow;  // Rprop
 };

@@ -1,6 +1,6 @@
-// The optimizer rules, each written once: what becomes of one vector of weights, given its gradient and its
-// state. RuleStep's scalars tell the published variants of one rule apart (training/rule.cpp says how). Each
-// has its row in rules.h.
+// The optimizer rules: each maps a vector of weights, its gradient and its state to the updated weights and
+// state. The scalars of RuleStep select between published variants of a rule (training/rule.cpp). Each rule
+// has a row in rules.h.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -10,7 +10,7 @@
 namespace gdfast {
 namespace {
 
-// -1, 0 or 1; NaN is its own, so that it is not lost.
+// -1, 0 or 1; NaN propagates.
 template <class T>
 inline Vec<T> sign(Vec<T> x) {
     const Vec<T> zero{}, one = broadcast(T(1));
@@ -18,7 +18,7 @@ inline Vec<T> sign(Vec<T> x) {
     return x < zero ? -one : x == x ? above : x;
 }
 
-// What the root of a mean square is divided by in nearly all of them.
+// The denominator of nearly all rules: the root of a mean square, with epsilon.
 template <class T>
 struct Root {
     Vec<T> scale, inside, outside;
@@ -30,14 +30,14 @@ struct Root {
 // The moving averages of gradients and of their squares.
 template <class T>
 struct Moments {
-    Vec<T> beta_1, rest_1, beta_2, rest_2;
+    Vec<T> beta_1, one_minus_beta_1, beta_2, one_minus_beta_2;
     explicit Moments(const RuleStep<T>& r)
         : beta_1(broadcast(r.beta_1)),
-          rest_1(broadcast(r.one_minus_beta_1)),
+          one_minus_beta_1(broadcast(r.one_minus_beta_1)),
           beta_2(broadcast(r.beta_2)),
-          rest_2(broadcast(r.one_minus_beta_2)) {}
-    Vec<T> first(Vec<T> m, Vec<T> g) const { return fma(beta_1, m, rest_1 * g); }
-    Vec<T> second(Vec<T> v, Vec<T> g) const { return fma(beta_2, v, rest_2 * (g * g)); }
+          one_minus_beta_2(broadcast(r.one_minus_beta_2)) {}
+    Vec<T> first(Vec<T> m, Vec<T> g) const { return fma(beta_1, m, one_minus_beta_1 * g); }
+    Vec<T> second(Vec<T> v, Vec<T> g) const { return fma(beta_2, v, one_minus_beta_2 * (g * g)); }
 };
 
 template <class T>
@@ -88,31 +88,31 @@ struct Adagrad {
     }
 };
 
-template <class T, bool centered, bool momentum>
+template <class T, bool kCentered, bool kMomentum>
 struct AnyRmsprop {
-    static constexpr int states = 1 + centered + momentum;
-    Vec<T> step, share, rest, roll;
+    static constexpr int states = 1 + kCentered + kMomentum;
+    Vec<T> step, beta_2, one_minus_beta_2, momentum;
     Root<T> root;
     explicit AnyRmsprop(const RuleStep<T>& r)
         : step(broadcast(r.step)),
-          share(broadcast(r.beta_2)),
-          rest(broadcast(r.one_minus_beta_2)),
-          roll(broadcast(r.momentum)),
+          beta_2(broadcast(r.beta_2)),
+          one_minus_beta_2(broadcast(r.one_minus_beta_2)),
+          momentum(broadcast(r.momentum)),
           root(r) {}
     Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>* state) const {
         Vec<T>& v = state[0];
-        v = fma(share, v, rest * (g * g));
-        Vec<T> spread = v;
-        if (centered) {
+        v = fma(beta_2, v, one_minus_beta_2 * (g * g));
+        Vec<T> variance = v;
+        if (kCentered) {
             Vec<T>& mean = state[1];
-            mean = fma(share, mean, rest * g);
-            // A variance, which rounding must not make negative.
-            spread = max(Vec<T>{}, fma(-mean, mean, v));
+            mean = fma(beta_2, mean, one_minus_beta_2 * g);
+            // Rounding must not make the variance negative.
+            variance = max(Vec<T>{}, fma(-mean, mean, v));
         }
-        Vec<T> move = g / root(spread);
-        if (momentum) {
+        Vec<T> move = g / root(variance);
+        if (kMomentum) {
             Vec<T>& velocity = state[states - 1];
-            velocity = fma(roll, velocity, move);
+            velocity = fma(momentum, velocity, move);
             move = velocity;
         }
         return fma(step, move, w);
@@ -131,17 +131,17 @@ using RmspropCenteredMomentum = AnyRmsprop<T, true, true>;
 template <class T>
 struct Adadelta {
     static constexpr int states = 2;
-    Vec<T> step, share, rest, inside;
+    Vec<T> step, beta_2, one_minus_beta_2, inside;
     explicit Adadelta(const RuleStep<T>& r)
         : step(broadcast(r.step)),
-          share(broadcast(r.beta_2)),
-          rest(broadcast(r.one_minus_beta_2)),
+          beta_2(broadcast(r.beta_2)),
+          one_minus_beta_2(broadcast(r.one_minus_beta_2)),
           inside(broadcast(r.eps_inside)) {}
     Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>* state) const {
         Vec<T>&v = state[0], &moved = state[1];
-        v = fma(share, v, rest * (g * g));
+        v = fma(beta_2, v, one_minus_beta_2 * (g * g));
         const Vec<T> move = sqrt(moved + inside) / sqrt(v + inside) * g;
-        moved = fma(share, moved, rest * (move * move));
+        moved = fma(beta_2, moved, one_minus_beta_2 * (move * move));
         return fma(step, move, w);
     }
 };
@@ -217,12 +217,12 @@ struct Lion {
     Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>* state) const {
         Vec<T>& m = state[0];
         const Vec<T> direction = sign<T>(moments.first(m, g));
-        m = fma(moments.beta_2, m, moments.rest_2 * g);
+        m = fma(moments.beta_2, m, moments.one_minus_beta_2 * g);
         return fma(step, direction, w);
     }
 };
 
-// Signs are compared, never multiplied gradients, which may vanish. A step size of 0 has not begun.
+// The signs are multiplied, not the gradients, whose product may underflow. A step size of 0 is not set yet.
 template <class T>
 struct Rprop {
     static constexpr int states = 2;
@@ -236,11 +236,11 @@ struct Rprop {
     Vec<T> operator()(Vec<T> g, Vec<T> w, Vec<T>* state) const {
         Vec<T>&prev = state[0], &step_size = state[1];
         const Vec<T> zero{}, one = broadcast(T(1));
-        const Vec<T> turn = sign<T>(g) * sign<T>(prev);
-        const Vec<T> factor = turn > zero ? grow : turn < zero ? shrink : one;
+        const Vec<T> sign_product = sign<T>(g) * sign<T>(prev);
+        const Vec<T> factor = sign_product > zero ? grow : sign_product < zero ? shrink : one;
         step_size = step_size == zero ? first : step_size;
         step_size = min(max(step_size * factor, least), most);
-        prev = turn < zero ? zero : g;
+        prev = sign_product < zero ? zero : g;
         return fma(-sign<T>(prev), step_size, w);
     }
 };

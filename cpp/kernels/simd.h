@@ -1,9 +1,9 @@
-// The vector type of each ISA: the only file with intrinsics. Included by isa_*.cpp alone, which define
-// GDFAST_VECTOR_BYTES; everything here has internal linkage, so that no copy compiled for one ISA can reach
-// callers of another.
+// The vector type of each ISA: the only file with intrinsics. It is included by isa_*.cpp only, which
+// define GDFAST_VECTOR_BYTES. Everything here has internal linkage, so that no copy compiled for one ISA
+// can be linked to callers of another.
 //
-// Arithmetic and comparisons are the compiler's own on vector types. What it has no portable word for (fused
-// multiply-add, square root, partial loads) is a function with one body per ISA.
+// Arithmetic and comparisons use the compiler's vector types. Operations without portable syntax (fused
+// multiply-add, square root, partial loads) are functions with one body per ISA.
 #pragma once
 
 #include <cmath>
@@ -34,7 +34,7 @@ struct Simd<float> {
     using I = IntF;
     static constexpr int lanes = GDFAST_VECTOR_BYTES / 4;
     static constexpr int mantissa_bits = 23, exponent_bias = 127;
-    static constexpr float round_magic = 12582912.0f;  // 1.5 * 2^23: adding it leaves no fraction
+    static constexpr float round_magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
 };
 
 template <>
@@ -51,8 +51,8 @@ using Vec = typename Simd<T>::V;
 template <class T>
 using Int = typename Simd<T>::I;
 
-// Two vectors side by side: a tile of 6 x 2 of them, or 14 x 2 where there are 32 registers, leaves just room
-// for the operands.
+// A panel is two vectors wide. A tile of 6 x 2 vectors (14 x 2 with 32 registers) leaves just enough
+// registers for the operands.
 template <class T>
 constexpr int kPanel = 2 * Simd<T>::lanes;
 #if defined(__AVX512F__)
@@ -116,7 +116,7 @@ inline VecD load_part(const double* p, int n) { return (VecD)_mm256_maskload_pd(
 inline void store_part(float* p, VecF v, int n) { _mm256_maskstore_ps(p, first_lanes(p, n), (__m256)v); }
 inline void store_part(double* p, VecD v, int n) { _mm256_maskstore_pd(p, first_lanes(p, n), (__m256d)v); }
 
-#else  // any CPU: no fused multiply-add, the compiler's vectors only
+#else  // any CPU: the compiler's vector types only, no fused multiply-add
 
 inline VecF broadcast(float x) { return x - VecF{}; }
 inline VecD broadcast(double x) { return x - VecD{}; }
@@ -149,7 +149,7 @@ inline void store_part(double* p, VecD v, int n) { memcpy(p, &v, sizeof(double) 
 
 #endif
 
-// One lane, rounded as a vector is.
+// fma of one element, with the rounding of the vector fma.
 #if defined(__AVX2__)
 inline float fma_lane(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 inline double fma_lane(double a, double b, double c) { return __builtin_fma(a, b, c); }
@@ -158,7 +158,7 @@ inline float fma_lane(float a, float b, float c) { return a * b + c; }
 inline double fma_lane(double a, double b, double c) { return a * b + c; }
 #endif
 
-// Sums and maxima across lanes, always by the same tree: upper half onto lower half.
+// Sum and maximum over lanes, always as the same tree: upper half onto lower half.
 #if (defined(__AVX512F__) && GDFAST_VECTOR_BYTES == 64) || (defined(__AVX2__) && GDFAST_VECTOR_BYTES == 32)
 
 inline __m128 halves(VecF v, __m128 (*join)(__m128, __m128)) {
@@ -219,7 +219,7 @@ inline T max_lanes(Vec<T> v) {
 
 #endif
 
-// A whole number in every lane, and 0, 1, 2, ... in the lanes.
+// An integer in every lane, and 0, 1, 2, ... in the lanes.
 template <class T>
 inline Int<T> whole(int64_t n) {
     using Element = decltype(Int<T>{}[0] + 0);
@@ -238,7 +238,7 @@ inline Int<T> lanes_below(int64_t n) {
     return lane_numbers<T>() < whole<T>(n < Simd<T>::lanes ? n : Simd<T>::lanes);
 }
 
-// 2^n for whole n within the exponent's range.
+// 2^n for integer n within the range of the exponent.
 template <class T>
 inline Vec<T> power_of_two(Int<T> n) {
     return (Vec<T>)((n + Simd<T>::exponent_bias) << Simd<T>::mantissa_bits);
@@ -246,7 +246,7 @@ inline Vec<T> power_of_two(Int<T> n) {
 
 #if defined(__AVX2__)
 
-// Eight by eight floats, four by four doubles: rows `from` apart become columns, rows `to` apart.
+// Transposes 8 x 8 floats or 4 x 4 doubles: rows are `from` apart in a and `to` apart in b.
 inline void transpose_square(const float* a, int64_t from, float* b, int64_t to) {
     __m256 r[8], t[8];
     for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(a + i * from);

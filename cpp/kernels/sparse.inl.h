@@ -1,6 +1,6 @@
-// The first layer on sparse rows: what it costs are the stored entries, however many inputs there are. The
-// sums go over the entries in the order in which they are stored, so that sorted ones give the bits of dense
-// rows.
+// The first layer on sparse rows: its cost is proportional to the stored entries, however many inputs there
+// are. Sums run over the entries in the order in which they are stored, so that sorted entries give the
+// same bits as dense rows.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -46,7 +46,7 @@ void sparse_product(const SparseProduct<T>& p) {
         sparse_product_columns<T, 1, kPlain>(p);
 }
 
-// Lane by lane, the tree and the bias as dots() has them.
+// The same order of summation as dots(): lane by lane, the tree, the bias.
 template <class T>
 void sparse_dots(const SparseDots<T>& d) {
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
@@ -107,7 +107,7 @@ void sparse_outer_narrow(const SparseOuter<T>& o) {
     }
 }
 
-// What drop() draws for the elements (row, column[0]), (row, column[1]), ...
+// The same mask as drop() for the elements (row, column[0]), (row, column[1]), ...
 template <class T>
 void drop_entries(const EntryDropout<T>& d) {
     alignas(64) uint32_t words[kWords];

@@ -1,5 +1,5 @@
 // Assembles one ISA's tables from the kernels, which are written once. An isa_*.cpp defines GDFAST_TABLE (the
-// name its tables go by) and GDFAST_VECTOR_BYTES, and includes this.
+// name of its tables) and GDFAST_VECTOR_BYTES, and includes this file.
 #pragma once
 
 #include "kernels/activation.inl.h"
@@ -111,7 +111,7 @@ constexpr Filled<T> make_table() {
     t.scale = scale<T>;
     t.add_noise = add_noise<T>;
     t.normalize = normalize<T>;
-    t.normalize_back = normalize_back<T>;
+    t.normalize_backward = normalize_backward<T>;
     t.column_products = column_products<T>;
     t.derive_key = derive_key;
     t.drop = drop<T>;
@@ -141,7 +141,7 @@ constexpr KernelTable<T> full_table() {
 constexpr KernelTable<float> table_f32 = full_table<float>();
 constexpr KernelTable<double> table_f64 = full_table<double>();
 
-// Enough independent chains to hide the latency of a fused multiply-add; returns operations done.
+// Has enough independent chains to hide the latency of a fused multiply-add. Returns the operations.
 double fma_burst(int64_t repeats) {
     constexpr int chains = 12;
     VecF acc[chains];

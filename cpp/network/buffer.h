@@ -1,4 +1,4 @@
-// Zeroed memory that begins on a cache line.
+// Zeroed memory, aligned to a cache line.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@
 
 namespace gdfast {
 
-// a * b, or an error that names the cause: sizes come from the user.
+// a * b, checked for overflow because sizes come from the user. Throws std::length_error.
 inline int64_t checked_product(int64_t a, int64_t b) {
     int64_t result;
     if (__builtin_mul_overflow(a, b, &result) || result > std::numeric_limits<int64_t>::max() / 64)
@@ -26,7 +26,7 @@ inline int64_t checked_product(int64_t a, int64_t b) {
     return result;
 }
 
-// a / b rounded up, for any sizes: a + b - 1 could be too large a number.
+// a / b rounded up, for any sizes: a + b - 1 could overflow.
 inline int64_t divided_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 template <class T>
@@ -42,7 +42,7 @@ public:
         data_ = static_cast<T*>(std::aligned_alloc(line, bytes));
         if (!data_) throw std::bad_alloc();
 #if defined(__linux__)
-        // Panels of wide layers are far apart: fewer, larger pages keep the address translation cached.
+        // Panels of wide layers are far apart: huge pages need fewer entries of the TLB.
         if (line == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);
 #endif
         try {
@@ -65,7 +65,7 @@ public:
     int64_t size() const { return size_; }
 
 private:
-    // Piece by piece: the pages of a large one take seconds to come.
+    // Zeroes piece by piece with stop points between: the page faults of a large buffer take seconds.
     void zero(size_t bytes) {
         constexpr size_t piece = size_t{1} << 25;
         for (size_t done = 0; done < bytes; done += piece) {

@@ -11,7 +11,7 @@ namespace gdfast {
 
 enum class Denormals { keep, flush };
 
-// Until it is destroyed; then the thread is as it was before.
+// Sets the mode of this thread; the destructor restores the mode before.
 class DenormalMode {
 public:
 #if defined(__x86_64__)

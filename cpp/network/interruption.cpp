@@ -6,32 +6,32 @@ namespace gdfast {
 
 namespace {
 
-constexpr auto kBetweenQuestions = std::chrono::milliseconds(20);
+constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
-thread_local Interruption* present_interruption = nullptr;
+thread_local Interruption* current_interruption = nullptr;
 
 }  // namespace
 
-Interruption::Interruption(std::function<bool()> asked)
-    : asked_(std::move(asked)),
-      outer_(present_interruption),
-      next_(std::chrono::steady_clock::now() + kBetweenQuestions) {
-    present_interruption = this;
+Interruption::Interruption(std::function<bool()> stop_requested)
+    : stop_requested_(std::move(stop_requested)),
+      outer_(current_interruption),
+      next_(std::chrono::steady_clock::now() + kPollInterval) {
+    current_interruption = this;
 }
 
-Interruption::~Interruption() { present_interruption = outer_; }
+Interruption::~Interruption() { current_interruption = outer_; }
 
-Interruption* Interruption::present() { return present_interruption; }
+Interruption* Interruption::current() { return current_interruption; }
 
-void Interruption::ask() {
+void Interruption::poll() {
     if (requested() || std::chrono::steady_clock::now() < next_) return;
     const DenormalMode as_the_caller(Denormals::keep);
-    if (asked_()) requested_.store(true, std::memory_order_relaxed);
-    next_ = std::chrono::steady_clock::now() + kBetweenQuestions;
+    if (stop_requested_()) requested_.store(true, std::memory_order_relaxed);
+    next_ = std::chrono::steady_clock::now() + kPollInterval;
 }
 
 void stop_point() {
-    if (present_interruption && present_interruption->look(0)) throw Interrupted();
+    if (current_interruption && current_interruption->check(0)) throw Interrupted();
 }
 
 }  // namespace gdfast

@@ -1,4 +1,4 @@
-// How a long call learns that it is to stop: Ctrl-C, as a rule.
+// How a long call is stopped, usually by Ctrl-C.
 #pragma once
 
 #include <atomic>
@@ -14,50 +14,52 @@ struct Interrupted : std::exception {
     const char* what() const noexcept override { return "interrupted"; }
 };
 
-// While it lives, what its thread does can be stopped. (One inside another takes its place for a while.)
+// While an instance exists, the work of its thread can be stopped. A nested instance replaces the outer one
+// until it is destroyed.
 class Interruption {
 public:
-    // `asked` says whether to stop. It is called on this thread only, every 20 ms at most.
-    explicit Interruption(std::function<bool()> asked);
+    // `stop_requested` returns whether to stop. It is called on this thread only, every 20 ms at most.
+    explicit Interruption(std::function<bool()> stop_requested);
     ~Interruption();
     Interruption(const Interruption&) = delete;
     Interruption& operator=(const Interruption&) = delete;
 
-    // The calling thread's, or null.
-    static Interruption* present();
+    // The Interruption of the calling thread, or null.
+    static Interruption* current();
 
-    // Never falls back to false.
+    // Once true, it stays true.
     bool requested() const { return requested_.load(std::memory_order_relaxed); }
-    // Whether to stop; thread 0, which must be the one that made this, asks now and then.
-    bool look(int thread) {
-        if (thread == 0) ask();
+    // Whether to stop. Thread 0, which must be the thread of the constructor, polls `stop_requested`,
+    // every 20 ms at most.
+    bool check(int thread) {
+        if (thread == 0) poll();
         return requested();
     }
 
 private:
-    void ask();
+    void poll();
 
-    std::function<bool()> asked_;
+    std::function<bool()> stop_requested_;
     Interruption* const outer_;
     std::chrono::steady_clock::time_point next_;
     std::atomic<bool> requested_{false};
 };
 
-// Throws Interrupted where the calling thread's work is to stop: for work outside of parallel regions that
-// can be given up at any point.
+// Throws Interrupted if the calling thread's work is to stop. It is for work outside of parallel regions
+// that can be abandoned at any point.
 void stop_point();
 
-// For a unit of work so long that it has to look about within: every million multiply-adds.
+// Checks for interruption within a long unit of work, every million multiply-adds.
 class StopCheck {
 public:
     StopCheck(Interruption* interruption, int thread) : interruption_(interruption), thread_(thread) {}
-    // After so many more multiply-adds: whether to stop.
+    // Counts `work` more multiply-adds and returns whether to stop.
     bool after(int64_t work) {
         if (!interruption_) return false;
         work_ += work;
         if (work_ < (1 << 20)) return interruption_->requested();
         work_ = 0;
-        return interruption_->look(thread_);
+        return interruption_->check(thread_);
     }
 
 private:

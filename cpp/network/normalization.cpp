@@ -11,7 +11,7 @@ struct Scaled {
     double mean, deviation;
 };
 
-// Of one column of a panel, in units of its largest number.
+// The mean and standard deviation of one column of a panel, computed in units of its largest magnitude.
 template <class T>
 Scaled scaled_moments(const RowPanels<T>& z, int64_t j, int column, int P, int64_t rows) {
     const auto mean_of = [&](auto term) {
@@ -33,7 +33,7 @@ Scaled scaled_moments(const RowPanels<T>& z, int64_t j, int column, int P, int64
 
 template <class T>
 void find_moments(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Moments<T>& moments,
-                  const NormOptions& options, size_t i, int64_t j, int64_t rows, bool learn) {
+                  const NormOptions& options, size_t i, int64_t j, int64_t rows, bool update_running) {
     const KernelTable<T>& table = kernels<T>();
     const Layer& l = spec.layers[i];
     const int P = spec.panel;
@@ -44,11 +44,11 @@ void find_moments(const Spec& spec, const Parameters<T>& parameters, Workspace<T
     });
     const T n = static_cast<T>(rows);
     for (int c = 0; c < P; ++c) center[c] /= n;
-    in_blocks<T>({0, rows}, [&](Range block) {  // of the squares of what is left, for now
+    in_blocks<T>({0, rows}, [&](Range block) {  // `scale` holds the sums of squared differences for now
         table.column_products(block.count(), nullptr, work.raw[i].at(block.first, j), center, scale,
                               block.first > 0);
     });
-    const T unbiased = n / std::max(n - 1, T(1)), part = static_cast<T>(options.momentum);
+    const T unbiased = n / std::max(n - 1, T(1)), momentum = static_cast<T>(options.momentum);
     for (int c = 0; c < P; ++c) {
         const int64_t column = j * P + c;
         T variance = scale[c] / n;
@@ -62,10 +62,10 @@ void find_moments(const Spec& spec, const Parameters<T>& parameters, Workspace<T
         moments.inverse.data()[column] = inverse;
         scale[c] = parameters.gamma(l)[column] * inverse;
         norm.shift.data()[column] = parameters.beta(l)[column];
-        if (!learn) continue;
+        if (!update_running) continue;
         T &mean = moments.mean.data()[column], &running = moments.variance.data()[column];
-        mean += part * (center[c] - mean);
-        running += part * (variance * unbiased - running);
+        mean += momentum * (center[c] - mean);
+        running += momentum * (variance * unbiased - running);
     }
 }
 
@@ -87,10 +87,10 @@ void find_norm_gradients(const Spec& spec, Workspace<T>& work, const Moments<T>&
         const int64_t column = j * P + c;
         const T inverse = moments.inverse.data()[column], scale = norm.scale.data()[column];
         gamma_gradient[c] *= inverse;
-        norm.slope.data()[column] = -scale * inverse * (gamma_gradient[c] / n);
+        norm.factor.data()[column] = -scale * inverse * (gamma_gradient[c] / n);
         norm.offset.data()[column] = -scale * (beta_gradient[c] / n);
     }
-    // Padding of parameters stays zero.
+    // The padding of parameters stays zero.
     for (int64_t c = std::max<int64_t>(0, spec.layers[i].out - j * P); c < P; ++c)
         gamma_gradient[c] = beta_gradient[c] = 0;
 }

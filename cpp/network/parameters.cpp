@@ -10,9 +10,9 @@ namespace gdfast {
 
 namespace {
 
-// Calls visit(plain row-major pointer, panel pointer, how many) for every run that is contiguous in both, and
-// begin_block() before those of some rows: as many as stay near in the caches while all panels take their
-// part.
+// Calls visit(plain row-major pointer, panel pointer, count) for every run that is contiguous in both, and
+// begin_block() before the runs of each block of rows. A block is small enough to stay in the caches while
+// all panels read or write it.
 template <class Plain, class T, class Visit, class Begin>
 void for_runs(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visit visit, Begin begin_block) {
     constexpr int64_t rows = 64;
@@ -57,8 +57,8 @@ void for_weights(const Spec& spec, const Layer& l, Plain* plain, T* panels, Visi
 template <class T>
 void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to) {
     constexpr int64_t piece = int64_t{1} << 20;
-    for (int64_t e = 0; e < spec.parameters;
-         e += piece) {  // a run that diverged leaves NaN in the padding, too
+    // Zeroes the padding too: a run that diverged leaves NaN there.
+    for (int64_t e = 0; e < spec.parameters; e += piece) {
         stop_point();
         std::fill_n(to + e, std::min(piece, spec.parameters - e), T(0));
     }
@@ -90,7 +90,7 @@ void unpack(const Spec& spec, const T* from, const PlainArrays<T>& to) {
 
 template <class T>
 bool all_finite(const T* values, int64_t n) {
-    // Zero times anything finite is zero, times infinity or NaN it is NaN: a sum that the compiler can split.
+    // x * 0 is zero for finite x and NaN otherwise. Sixteen independent sums can be vectorised.
     T sums[16] = {};
     int64_t i = 0;
     for (; i + 16 <= n; i += 16)
@@ -105,7 +105,7 @@ void Parameters<T>::load(const ConstPlainArrays<T>& arrays) {
     if (transposed.size() == 0) return;
     const KernelTable<T>& table = kernels<T>();
     const int P = spec_.panel;
-    // Whole blocks: padding is copied with the rest.
+    // Transposes whole blocks, padding included.
     for (size_t i = 1; i < spec_.layers.size(); ++i) {
         const Layer& l = spec_.layers[i];
         if (l.narrow) continue;

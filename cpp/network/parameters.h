@@ -1,4 +1,4 @@
-// A network's weights in panels, and the way between panels and plain row-major arrays.
+// A network's weights in panels, and the conversion between panels and plain row-major arrays.
 #pragma once
 
 #include <vector>
@@ -7,10 +7,9 @@
 
 namespace gdfast {
 
-// The caller's arrays: coefs[i] is (in, out) row-major, intercepts[i] is (out,). The one truth outside of
-// fit.
-// A normalised layer has gammas[i] and betas[i], and means[i] and variances[i], (out,), too; the others' are
-// null.
+// The caller's arrays, which hold the parameters outside of fit: coefs[i] is (in, out) row-major,
+// intercepts[i] is (out,). A normalised layer also has gammas[i], betas[i], means[i] and variances[i],
+// (out,); these are null for the other layers.
 template <class T>
 struct PlainArrays {
     std::vector<T*> coefs, intercepts, gammas, betas, means, variances;
@@ -28,8 +27,8 @@ struct ConstPlainArrays {
           variances(a.variances.begin(), a.variances.end()) {}
 };
 
-// One array of Spec::parameters elements from or to plain arrays: weights, or a slot of an optimizer's state.
-// (On the way in there are points to stop at.)
+// Copies an array of Spec::parameters elements from or to plain arrays: the weights, or one array of an
+// optimizer's state. pack() can be interrupted (stop_point).
 template <class T>
 void pack(const Spec& spec, const ConstPlainArrays<T>& from, T* to);
 template <class T>
@@ -40,7 +39,7 @@ bool all_finite(const T* values, int64_t n);
 template <class T>
 class Parameters {
 public:
-    // With the transposed copies that a backward pass needs, or without.
+    // `training`: with the transposed copies that the backward pass needs.
     Parameters(const Spec& spec, bool training)
         : values(spec.parameters), transposed(training ? spec.transposed : 0), spec_(spec) {}
 

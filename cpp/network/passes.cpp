@@ -6,12 +6,12 @@ namespace gdfast {
 
 namespace {
 
-// What is summed is taken in slices of this many, so that a slice of a weight panel stays in the first cache
-// while all rows of the block pass by it.
+// The summed dimension is divided into slices of this many bytes of a column, so that a slice of a weight
+// panel stays in the L1 cache while it is multiplied with all rows of the block.
 constexpr int64_t kSliceBytes = 16 * 1024;
 
-// c = a . panels for every panel of outputs: a (rows, depth), c (rows, columns) and activated have panels as
-// far apart.
+// c = a . panels for every panel of outputs. a (rows, depth), c (rows, columns) and activated have panels
+// the same distance apart.
 template <class T, class PanelOf, class Finish>
 void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t columns, PanelOf panel_of,
               Finish finish, StopCheck& check) {
@@ -44,7 +44,7 @@ void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t 
     }
 }
 
-// Drops out values, or the deltas that come back to them, of one panel.
+// Applies dropout to one panel of outputs, or to their deltas.
 template <class T>
 void drop(const Workspace<T>& work, size_t layer, Range rows, int64_t j, const T* a, T* out) {
     const DropoutRate& d = work.dropout[layer];
@@ -53,8 +53,8 @@ void drop(const Workspace<T>& work, size_t layer, Range rows, int64_t j, const T
                 static_cast<T>(1 / (1 - d.rate))});
 }
 
-// A panel of hidden layer i's sums (normalised, where they are) that lies where the derivative will look for
-// it: activated, dropped out, and handed on as values.
+// Activation and dropout of one panel of hidden layer i. In: the pre-activations (normalised, in a normalised
+// layer), in for_derivative(i). Out: the inputs of layer i + 1.
 template <class T>
 void activate(const Layer& l, const Workspace<T>& work, size_t i, Range rows, int64_t j) {
     const KernelTable<T>& table = kernels<T>();
@@ -75,16 +75,16 @@ void normalize(const Workspace<T>& work, size_t i, Range rows, int64_t j, const 
                     norm.shift.data() + column, work.for_derivative(i).at(rows.first, j));
 }
 
-// The deltas of layer i's normalised sums become those of its sums.
+// Replaces the deltas of layer i's normalised pre-activations by those of its pre-activations.
 template <class T>
-void normalize_back(const Workspace<T>& work, size_t i, int64_t panels, Range rows) {
+void normalize_backward(const Workspace<T>& work, size_t i, int64_t panels, Range rows) {
     const KernelTable<T>& table = kernels<T>();
     const Norm<T>& norm = work.norms[i];
     for (int64_t j = 0; j < panels; ++j) {
         const int64_t column = j * table.panel;
-        table.normalize_back(rows.count(), work.raw[i].at(rows.first, j), norm.center.data() + column,
-                             norm.scale.data() + column, norm.slope.data() + column,
-                             norm.offset.data() + column, work.deltas[i].at(rows.first, j));
+        table.normalize_backward(rows.count(), work.raw[i].at(rows.first, j), norm.center.data() + column,
+                                 norm.scale.data() + column, norm.factor.data() + column,
+                                 norm.offset.data() + column, work.deltas[i].at(rows.first, j));
     }
 }
 
@@ -95,7 +95,7 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
              StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
-    const bool sparse = work.sparse.in_use();  // where entries have been dropped out on their way here
+    const bool sparse = work.sparse.in_use();  // sparse entries have had dropout in SparseInputs::gather
     if (layers.first == 0 && layers.count() > 0 && work.dropout[0].rate > 0 && !sparse)
         for (int64_t j = 0; j < spec.layers[0].in_panels; ++j) {
             T* inputs = work.activations[0].at(rows.first, j);
@@ -103,18 +103,18 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         }
     for (size_t i = static_cast<size_t>(layers.first); i < static_cast<size_t>(layers.last); ++i) {
         const Layer& l = spec.layers[i];
-        // The batch's moments are known by now.
+        // The moments of the batch are known now.
         if (i > 0 && work.raw[i - 1].stride)
             for (int64_t j = 0; j < l.in_panels; ++j) {
                 normalize(work, i - 1, rows, j, work.raw[i - 1].at(rows.first, j));
                 activate(spec.layers[i - 1], work, i - 1, rows, j);
             }
         const bool hidden = i + 1 < spec.layers.size();
-        const bool waits = work.raw[i].stride;  // for the moments
+        const bool waits = work.raw[i].stride;  // for the batch's moments
         const bool fused = hidden && !l.normalized && l.activation.kind == Activation::relu;
         const bool finished = !hidden || (fused && !(work.dropout[i + 1].rate > 0));
         const RowPanels<T>& inputs = work.activations[i];
-        const RowPanels<T>& sums = work.sums(i);
+        const RowPanels<T>& pre_activations = work.pre_activations(i);
         const auto finish = [&](int64_t j, const T* panel) {
             if (waits || finished) return;
             if (l.normalized) normalize(work, i, rows, j, panel);
@@ -122,7 +122,7 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         };
         const Epilogue epilogue = fused ? Epilogue::relu : Epilogue::none;
         if (l.narrow) {
-            T* c = sums.at(rows.first);
+            T* c = pre_activations.at(rows.first);
             const T *w = parameters.transposed_panel(l, 0), *bias = parameters.bias(l);
             const int64_t stride = l.transposed_panel(P);
             const int columns = static_cast<int>(l.out);
@@ -139,7 +139,7 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         }
         if (i == 0 && sparse) {
             for (int64_t j = 0; j < l.out_panels; ++j) {
-                T* c = sums.at(rows.first, j);
+                T* c = pre_activations.at(rows.first, j);
                 const int columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
                 table.sparse_product({work.sparse.rows(rows), parameters.weight_panel(l, j), P, c,
                                       parameters.bias(l) + j * P, columns, epilogue});
@@ -151,7 +151,7 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         Product<T> p{};
         p.a = inputs.at(rows.first);
         p.a_stride = inputs.stride;
-        p.c = sums.at(rows.first);
+        p.c = pre_activations.at(rows.first);
         p.bias = parameters.bias(l);
         p.start = Start::bias;
         p.rows = rows.count();
@@ -167,11 +167,11 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const size_t top = static_cast<size_t>(from);
-    if (work.raw[top].stride) normalize_back(work, top, spec.layers[top].out_panels, rows);
+    if (work.raw[top].stride) normalize_backward(work, top, spec.layers[top].out_panels, rows);
     for (size_t i = static_cast<size_t>(from); i > static_cast<size_t>(to); --i) {
         const Layer& l = spec.layers[i];
-        const ActivationFunction& below = spec.layers[i - 1].activation;
-        const auto differentiate = table.differentiate[static_cast<int>(below.kind)];
+        const ActivationFunction& activation = spec.layers[i - 1].activation;
+        const auto differentiate = table.differentiate[static_cast<int>(activation.kind)];
         const int64_t stride = work.deltas[i].stride;
         const T* kept = work.for_derivative(i - 1).at(rows.first);
         Product<T> p{};
@@ -181,7 +181,7 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
         p.activated = kept;
         p.start = Start::zero;
         p.rows = rows.count();
-        const bool fused = below.kind == Activation::relu;
+        const bool fused = activation.kind == Activation::relu;
         p.epilogue = fused ? Epilogue::relu_derivative : Epilogue::none;
         multiply(
             table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
@@ -189,7 +189,7 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
                 if (work.dropout[i].rate > 0) drop(work, i, rows, j, panel, panel);
                 if (!fused)
                     differentiate(rows.count() * P, kept + j * stride, panel,
-                                  static_cast<T>(below.parameter));
+                                  static_cast<T>(activation.parameter));
             },
             check);
     }

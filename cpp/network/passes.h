@@ -1,4 +1,4 @@
-// Forward and backward over some rows of a batch: what one thread does alone.
+// The forward and backward passes over some rows of a batch, on one thread.
 #pragma once
 
 #include "network/interruption.h"
@@ -8,22 +8,23 @@
 
 namespace gdfast {
 
-// Activations of the values up to the inputs of each of these layers, and their sums (the last layer's are in
-// deltas.back()), for these rows of one block. In training a normalised layer must be the last of a call: its
-// sums become values when the next call begins, by the moments of the whole batch (normalization.h). Where
-// `check` says to stop, this and backward() leave anything.
+// Computes the inputs and the pre-activations of `layers` (those of the last layer are in deltas.back()),
+// for rows of one block. In training a normalised layer must be the last one of a call: the next call
+// normalises its pre-activations by the moments of the whole batch (normalization.h). If `check` stops this
+// or backward(), the results are undefined.
 template <class T>
 void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, Range layers,
              StopCheck& check);
 
-// Deltas of layers to .. from - 1; those of layer `from` are there. A layer that is normalised, `from` and
-// `to` excepted, must not be among them: of `from`, and of `to` when it is taken up again, the deltas are
-// those of its normalised sums, of which the whole batch's have to be known first.
+// Computes the deltas of layers to .. from - 1 from those of layer `from`. No layer between `to` and `from`
+// may be normalised. If `to` is normalised, its deltas are those of its normalised pre-activations. If
+// `from` is normalised, its deltas are such too: the call first takes them through the normalisation, which
+// needs the gradients over the whole batch (find_norm_gradients).
 template <class T>
 void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, int from,
               int to, StopCheck& check);
 
-// Share `part` of `parts` of n things, contiguous.
+// Part `part` of `parts` contiguous parts of 0 .. n.
 inline Range share(int64_t n, int64_t part, int64_t parts) {
     return {n * part / parts, n * (part + 1) / parts};
 }

@@ -13,10 +13,10 @@ namespace gdfast {
 
 namespace {
 
-// Fewer rows than this do not pay for packing the weights into panels.
+// With fewer rows than this, packing the weights into panels costs more than it saves.
 constexpr int64_t kPlainRows = 16;
 
-// Rows order[0 .. count) (order null: first, first + 1, ...) become the workspace's inputs.
+// Copies rows order[0 .. count) (order null: first, first + 1, ...) to the workspace's inputs.
 template <class T>
 void take_rows(const Rows<T>& rows, const int64_t* order, int64_t first, int64_t count, Workspace<T>& work) {
     if (work.sparse.in_use()) {
@@ -32,11 +32,11 @@ void finish(const Spec& spec, Output output, Workspace<T>& work, int64_t count, 
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     const int64_t columns = spec.outputs();
-    const RowPanels<T>& sums = work.deltas.back();
-    if (output == Output::softmax) table.softmax(count, columns, sums.at(0), sums.stride);
-    if (output == Output::quantiles) table.quantiles(count, columns, sums.at(0), sums.stride);
+    const RowPanels<T>& z = work.deltas.back();
+    if (output == Output::softmax) table.softmax(count, columns, z.at(0), z.stride);
+    if (output == Output::quantiles) table.quantiles(count, columns, z.at(0), z.stride);
     for (int64_t j = 0; j * P < columns; ++j) {
-        T* panel = sums.at(0, j);
+        T* panel = z.at(0, j);
         if (output == Output::logistic)
             table.activate[static_cast<int>(Activation::logistic)](count * P, panel, panel, 0);
         if (output == Output::exp) table.exponential(count * P, panel);
@@ -53,7 +53,7 @@ void forward_plain_sparse(const Layer& l, const ConstPlainArrays<T>& arrays, con
     const SparseRows<T> rows = work.sparse.rows({0, count});
     for (int64_t j = 0; j < l.out_panels; ++j) {
         const T *w = arrays.coefs[0] + j * P, *bias = arrays.intercepts[0] + j * P;
-        T* c = work.sums(0).at(0, j);
+        T* c = work.pre_activations(0).at(0, j);
         const int columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
         if (l.narrow)
             table.sparse_dots({rows, w, P * l.out, 1, l.out, bias, c, columns});
@@ -63,7 +63,7 @@ void forward_plain_sparse(const Layer& l, const ConstPlainArrays<T>& arrays, con
     }
 }
 
-// The same sums in the same order as forward(), the weights read where the caller keeps them.
+// The same sums in the same order as forward(), with the weights read from the caller's arrays.
 template <class T>
 void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspace<T>& work, int64_t count) {
     const KernelTable<T>& table = kernels<T>();
@@ -152,7 +152,7 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
         use_running_moments(spec, arrays, norm_epsilon, work.back());
     }
     std::atomic<bool> all{true};
-    Interruption* const interruption = Interruption::present();
+    Interruption* const interruption = Interruption::current();
     in_parallel(threads, units, [&](int64_t unit, int thread) {
         Workspace<T>& mine = work[static_cast<size_t>(thread)];
         const Range unit_rows = share(count, unit, units);

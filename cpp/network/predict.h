@@ -6,10 +6,10 @@
 
 namespace gdfast {
 
-// out (count, outputs) row-major = output(network(rows order[0 .. count))), order null: all rows as they are.
-// Returns false, and leaves anything in `out`, where `check_finite` is asked for and dense rows hold NaN or
-// infinity: that is looked at when a block of rows is on its way to the caches anyway. An Interruption, too,
-// leaves anything in `out`.
+// out (count, outputs) row-major = output(network(rows order[0 .. count))); order null: rows 0, 1, ...
+// Returns false if `check_finite` and dense rows have NaN or infinity: the check reads each block of rows
+// just before the forward pass, when it has to be loaded anyway. `out` is undefined then, and after an
+// Interruption.
 template <class T>
 bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
              int64_t count, Output output, double norm_epsilon, bool check_finite, T* out, int thread_limit);

@@ -19,7 +19,8 @@ std::vector<Layer> matrices_of(Cell cell, int64_t inputs, const std::vector<int6
         matrices.push_back(layer);
     };
     for (const int64_t units : hidden) {
-        // A gru's n comes first: its sum over the inputs is a gate of its own, r and z are shared.
+        // The n of a gru comes first: its input-to-hidden part is stored separately. r and z accumulate both
+        // parts.
         add(inputs, units, gates, cell == Cell::gru ? 2 : 0);
         add(units, units, gates, 0);
         inputs = units;
@@ -28,7 +29,7 @@ std::vector<Layer> matrices_of(Cell cell, int64_t inputs, const std::vector<int6
     return matrices;
 }
 
-// c (rows, P) = start + a . panel, in slices of depth that leave the panel's in the first cache.
+// c (rows, P) = start + a . panel, in slices of depth, so that each slice of the panel stays in the L1 cache.
 template <class T>
 void multiply_panel(const KernelTable<T>& table, Product<T> p, int64_t depth) {
     constexpr int64_t slice_bytes = 16 * 1024;
@@ -54,7 +55,8 @@ Product<T> product_of(const T* a, int64_t a_stride, int64_t rows, int panel) {
     return p;
 }
 
-// Runs of rows, as long as can be, that hold the sequences `rows_at(step)` of steps first .. last.
+// Calls body(Range) for the longest contiguous runs of rows that hold the sequences `rows_at(step)` of the
+// steps `over`.
 template <class RowsAt, class Body>
 void for_runs(const Steps& steps, Range over, RowsAt rows_at, Body body) {
     Range run{0, 0};
@@ -88,26 +90,26 @@ RecurrentWorkspace<T>::RecurrentWorkspace(const RecurrentSpec& spec, int64_t seq
                                           int64_t terms, bool training, bool in_place)
     : training(training) {
     const int P = spec.matrices.panel;
-    const int64_t rows = checked_product(slots, sequences), kept = training ? rows : 0;
+    const int64_t rows = checked_product(slots, sequences), stored = training ? rows : 0;
     const auto panels = [&](int64_t rows, int64_t n) { return RowPanels<T>(rows, n, P); };
     for (size_t l = 0; l < spec.layers(); ++l) {
         const int64_t units = spec.unit_panels(l);
         const bool lstm = spec.cell == Cell::lstm, last = l + 1 == spec.layers();
         RecurrentLayer<T> layer;
-        layer.gates = panels(rows, spec.kept() * units);
+        layer.gates = panels(rows, spec.stored_gates() * units);
         for (auto& state : layer.state) state = StatePanels<T>(sequences, units, P);
         if (lstm) layer.cell = StatePanels<T>(sequences, units, P);
         layer.bias = Buffer<T>(spec.deltas() * units * P);
         if (training) {
-            if (lstm) layer.c = panels(kept, units);
-            if (!in_place) layer.own_deltas = panels(kept, spec.deltas() * units);
+            if (lstm) layer.c = panels(stored, units);
+            if (!in_place) layer.own_deltas = panels(stored, spec.deltas() * units);
             layer.deltas = (in_place ? layer.gates : layer.own_deltas).from_panel(0);
-            layer.above = panels(last ? terms : kept, units);
+            layer.d_output = panels(last ? terms : stored, units);
             layer.d_state = StatePanels<T>(sequences, units, P);
             if (lstm) layer.d_cell = StatePanels<T>(sequences, units, P);
         }
         inputs.push_back(panels(rows, spec.input_to_hidden(l).in_panels));
-        inputs.push_back(panels(kept, units));
+        inputs.push_back(panels(stored, units));
         deltas.push_back(layer.deltas.from_panel(0));
         deltas.push_back(layer.deltas.from_panel(spec.first_hidden_to_hidden() * units));
         layers.push_back(std::move(layer));
@@ -162,7 +164,7 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
         const bool last = l + 1 == spec.layers();
         const int64_t units = spec.unit_panels(l);
 
-        // The inputs are known for all steps at once.
+        // The input-to-hidden products need no state: they are computed for all steps at once.
         for_runs(steps, block, active, [&](Range run) {
             in_blocks<T>(run, [&](Range part) {
                 if (check.after(part.count() * input.in * input.out)) return;
@@ -201,13 +203,14 @@ void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, R
                             multiply_panel(table, p, hidden.in);
                         }
                         CellForward<T> step{};
-                        for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
+                        for (int g = 0; g < spec.stored_gates(); ++g)
+                            step.gate[g] = layer.gates.at(r, g * units + u);
                         step.h = state.at(s, u);
                         step.h_next = next.at(s, u);
-                        if (!last) step.h_above = work.inputs[2 * l + 2].at(r, u);
-                        if (term) step.h_above = work.inputs.back().at(head_r, u);
+                        if (!last) step.output = work.inputs[2 * l + 2].at(r, u);
+                        if (term) step.output = work.inputs.back().at(head_r, u);
                         if (lstm) step.c = layer.cell.at(s, u);
-                        if (lstm && work.training) step.c_before = layer.c.at(r, u);
+                        if (lstm && work.training) step.c_prev = layer.c.at(r, u);
                         if (work.training) std::copy_n(step.h, count * P, work.inputs[2 * l + 1].at(r, u));
                         step.n = count * P;
                         cell(step);
@@ -243,7 +246,7 @@ void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, R
         product_of<T>(work.deltas.back().at(rows.first), work.deltas.back().stride, rows.count(), P);
     for (int64_t j = 0; j < head.in_panels; ++j) {
         p.b = parameters.transposed_panel(head, j);
-        p.c = work.layers.back().above.at(rows.first, j);
+        p.c = work.layers.back().d_output.at(rows.first, j);
         p.columns = static_cast<int>(std::min<int64_t>(P, head.in - j * P));
         p.start = Start::zero;
         multiply_panel(kernels<T>(), p, head.out);
@@ -252,13 +255,13 @@ void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, R
 
 template <class T>
 void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                    const Steps& steps, const WayBack& back, Range group, StopCheck& check) {
+                    const Steps& steps, const BackwardWindow& back, Range group, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const auto cell = table.cell_backward[static_cast<int>(spec.cell)];
     const int P = spec.matrices.panel;
     const bool lstm = spec.cell == Cell::lstm;
     const int64_t first = back.first(steps), last_step = back.loss.last;
-    const auto flowing = [&](int64_t t) { return back.flowing(steps, t, group); };
+    const auto with_gradient = [&](int64_t t) { return back.with_gradient(steps, t, group); };
 
     for (size_t l = spec.layers(); l-- > 0;) {
         RecurrentLayer<T>& layer = work.layers[l];
@@ -271,7 +274,7 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
             if (lstm) std::fill_n(layer.d_cell.at(group.first, u), group.count() * P, T(0));
         }
         for (int64_t t = last_step - 1; t >= first; --t) {
-            const Range sequences = flowing(t);
+            const Range sequences = with_gradient(t);
             if (check.after(sequences.count() * hidden.in * hidden.out)) return;
             const bool term = top && t >= back.loss.first;
             const int64_t row = steps.row(t) + sequences.first;
@@ -281,11 +284,12 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
                     const int64_t s = r - steps.row(t);
                     for (int64_t u = 0; u < units; ++u) {
                         CellBackward<T> step{};
-                        for (int g = 0; g < spec.kept(); ++g) step.gate[g] = layer.gates.at(r, g * units + u);
+                        for (int g = 0; g < spec.stored_gates(); ++g)
+                            step.gate[g] = layer.gates.at(r, g * units + u);
                         for (int g = 0; g < spec.deltas(); ++g)
                             step.delta[g] = layer.deltas.at(r, g * units + u);
-                        if (!top) step.above = layer.above.at(r, u);
-                        if (term) step.above = layer.above.at(head_r, u);
+                        if (!top) step.d_output = layer.d_output.at(r, u);
+                        if (term) step.d_output = layer.d_output.at(head_r, u);
                         step.dh = layer.d_state.at(s, u);
                         step.h = work.inputs[2 * l + 1].at(r, u);
                         if (lstm) step.dc = layer.d_cell.at(s, u);
@@ -300,38 +304,38 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
                         p.b = parameters.transposed_panel(hidden, u);
                         p.c = layer.d_state.at(s, u);
                         p.columns = static_cast<int>(std::min<int64_t>(P, hidden.in - u * P));
-                        // A gru's state also reaches the next one past the product.
+                        // The state of a gru also enters h directly.
                         p.start = spec.cell == Cell::gru ? Start::output : Start::zero;
                         multiply_panel(table, p, depth);
                     }
                 });
         }
         if (l > 0)
-            for_runs(steps, {first, last_step}, flowing, [&](Range run) {
+            for_runs(steps, {first, last_step}, with_gradient, [&](Range run) {
                 in_blocks<T>(run, [&](Range part) {
                     if (check.after(part.count() * input.in * input.out)) return;
-                    const RowPanels<T>&deltas = work.deltas[2 * l], &above = work.layers[l - 1].above;
+                    const RowPanels<T>&deltas = work.deltas[2 * l], &d_output = work.layers[l - 1].d_output;
                     Product<T> p = product_of<T>(deltas.at(part.first), deltas.stride, part.count(), P);
                     for (int64_t j = 0; j < input.in_panels; ++j) {
                         p.b = parameters.transposed_panel(input, j);
-                        p.c = above.at(part.first, j);
+                        p.c = d_output.at(part.first, j);
                         p.columns = static_cast<int>(std::min<int64_t>(P, input.in - j * P));
                         p.start = Start::zero;
                         multiply_panel(table, p, depth);
                     }
                 });
             });
-        // What else there is memory for must not count. (Zero times what another batch has left might be
-        // NaN.)
+        // The remaining rows in memory must not contribute to the weight gradients. Their inputs are
+        // cleared too: zero times the values of another batch might be NaN.
         const int64_t oldest = std::max<int64_t>(0, last_step - steps.slots);
         for (int64_t t = oldest; t < (steps.ragged() ? last_step : first); ++t) {
-            const Range kept = steps.active(t, group);
-            const Range sequences = t < first ? Range{group.first, group.first} : flowing(t);
+            const Range active = steps.active(t, group);
+            const Range sequences = t < first ? Range{group.first, group.first} : with_gradient(t);
             const int64_t row = steps.row(t);
             clear(layer.deltas, spec.deltas() * units, row + group.first, sequences.first - group.first, P);
             clear(layer.deltas, spec.deltas() * units, row + sequences.last, group.last - sequences.last, P);
-            clear(work.inputs[2 * l], input.in_panels, row + kept.last, group.last - kept.last, P);
-            clear(work.inputs[2 * l + 1], units, row + kept.last, group.last - kept.last, P);
+            clear(work.inputs[2 * l], input.in_panels, row + active.last, group.last - active.last, P);
+            clear(work.inputs[2 * l + 1], units, row + active.last, group.last - active.last, P);
         }
     }
 }
@@ -343,7 +347,7 @@ void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, 
     template void head_forward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range);  \
     template void head_backward(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&, Range); \
     template void backward_steps(const RecurrentSpec&, const Parameters<T>&, RecurrentWorkspace<T>&,        \
-                                 const Steps&, const WayBack&, Range, StopCheck&);
+                                 const Steps&, const BackwardWindow&, Range, StopCheck&);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)
 

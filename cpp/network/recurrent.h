@@ -1,4 +1,4 @@
-// Recurrent layers over time: what one thread does alone with its sequences, step after step and back.
+// The forward and backward passes through time of some sequences, on one thread.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 
 namespace gdfast {
 
-// A stack of recurrent layers under a dense head. Of layer l, matrix 2 l is input-to-hidden, matrix 2 l + 1
-// hidden-to-hidden; the last matrix is the head.
+// A stack of recurrent layers and a dense head. Matrix 2 l has the input-to-hidden weights of layer l, matrix
+// 2 l + 1 its hidden-to-hidden weights; the last matrix is the head.
 struct RecurrentSpec {
     Cell cell;
     std::vector<int64_t> hidden;  // units of each layer
@@ -24,18 +24,19 @@ struct RecurrentSpec {
     const Layer& hidden_to_hidden(size_t l) const { return matrices.layers[2 * l + 1]; }
     const Layer& head() const { return matrices.layers.back(); }
     int64_t unit_panels(size_t l) const { return hidden_to_hidden(l).in_panels; }
-    // Units that a layer's state has: an lstm's is h, then c.
+    // The size of a layer's state: h, and c after it in an lstm.
     int64_t state_units(size_t l) const { return hidden[l] * (cell == Cell::lstm ? 2 : 1); }
 
-    // Gates of each matrix; gates kept in memory (see CellForward), and where, of those, the ones begin that
-    // the hidden-to-hidden product contributes to. The input-to-hidden one contributes to the first ones.
+    // The gates of each matrix, the gates stored in memory (see CellForward), the gates with deltas, and
+    // the first stored gate that the hidden-to-hidden product contributes to. The input-to-hidden product
+    // contributes to the gates from 0 on.
     int gates() const { return hidden_to_hidden(0).gates; }
-    int kept() const { return cell == Cell::lstm ? 5 : cell == Cell::gru ? 4 : 1; }
+    int stored_gates() const { return cell == Cell::lstm ? 5 : cell == Cell::gru ? 4 : 1; }
     int deltas() const { return cell == Cell::lstm || cell == Cell::gru ? 4 : 1; }
     int first_hidden_to_hidden() const { return cell == Cell::gru ? 1 : 0; }
 };
 
-// A panelled matrix without blocks: the state of a whole batch, which stays near while steps go by.
+// A matrix in panels, not divided into blocks of rows: the state of a whole batch, which every step reuses.
 template <class T>
 struct StatePanels {
     StatePanels() = default;
@@ -50,36 +51,37 @@ struct StatePanels {
 
 template <class T>
 struct RecurrentLayer {
-    RowPanels<T> gates;       // see CellForward
-    RowPanels<T> c;           // an lstm's, before each step
-    RowPanels<T> own_deltas;  // where they cannot take the gates' place
-    RowPanels<T> deltas;      // of all gates
-    RowPanels<T> above;       // d loss / d h, from the layer above; of the last layer, by row of the head
+    RowPanels<T> gates;             // see CellForward
+    RowPanels<T> c;                 // c of an lstm before each step
+    RowPanels<T> own_deltas;        // if deltas cannot overwrite the gates
+    RowPanels<T> deltas;            // of all gates
+    RowPanels<T> d_output;          // d loss / d output; in the last layer, by row of the head
     StatePanels<T> state[2], cell;  // h before even and odd steps, and c
     StatePanels<T> d_state, d_cell;
-    Buffer<T> bias;  // of the kept gates: both matrices' in one where both contribute
+    Buffer<T> bias;  // of the stored gates: the sum of both matrices' biases where both contribute
 };
 
-// What a batch of sequences leaves in memory.
+// The memory of a batch of sequences: states, gates, deltas, inputs and targets.
 template <class T>
 class RecurrentWorkspace {
 public:
-    // For batches of `sequences` with memory for `slots` steps, `terms` rows of which go through the head at
-    // once. Deltas may take the gates' place where no step goes back twice; they are for training only.
+    // For batches of `sequences` with memory for `slots` steps, of which `terms` rows go through the head
+    // at once. `in_place`: deltas overwrite the gates, which is allowed if the backward pass visits no step
+    // twice. Deltas exist in training only.
     RecurrentWorkspace(const RecurrentSpec& spec, int64_t sequences, int64_t slots, int64_t terms,
                        bool training, bool in_place);
 
-    // To be called when weights have changed.
+    // Must be called after a change of the weights.
     void prepare(const RecurrentSpec& spec, const Parameters<T>& parameters);
 
     std::vector<RecurrentLayer<T>> layers;
-    // By matrix: what it is multiplied with (a layer's last state, of its second one), and the deltas of the
-    // gates that it contributes to; first, of the head's deltas, its sums.
+    // For each matrix, its inputs (the previous state, for hidden-to-hidden weights) and the deltas of the
+    // gates that it contributes to. The deltas of the head hold its pre-activations first.
     std::vector<RowPanels<T>> inputs, deltas;
     RowPanels<T> target;
     Buffer<int32_t> label;
     Buffer<T> weight, row_loss;
-    Buffer<int64_t> rows;  // (sequences): row numbers, a group's are its own
+    Buffer<int64_t> rows;  // (sequences): row numbers; each group uses its own part
     bool training;
 };
 
@@ -87,16 +89,16 @@ public:
 template <class T>
 using Fetch = std::function<void(int64_t, Range, T*, int64_t)>;
 
-// Takes sequences `group` through steps `block`. What the head is to read at steps `terms` goes to its
-// inputs: step t's to rows (t - terms.first) * sequences + s. Where `check` says to stop, this and
-// backward_steps() leave anything.
+// The forward pass of the sequences `group` through the steps `block`. The outputs of the last layer at the
+// steps `terms` are written to the head's inputs, step t and sequence s to row
+// (t - terms.first) * sequences + s. If `check` stops this or backward_steps(), the results are undefined.
 template <class T>
 void forward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
                    const Steps& steps, Range block, Range terms, Range group, const Fetch<T>& fetch,
                    StopCheck& check);
 
-// The head's sums for some rows of its inputs, all in one block; and from its deltas d loss / d h of the last
-// layer.
+// head_forward() computes the head's pre-activations for rows of its inputs, all in one block.
+// head_backward() computes d loss / d h of the last layer from the head's deltas.
 template <class T>
 void head_forward(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
                   Range rows);
@@ -104,10 +106,10 @@ template <class T>
 void head_backward(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
                    Range rows);
 
-// All gates' deltas of sequences `group`, from the last layer's d loss / d h. Rows of the steps in memory
-// through which nothing flows get deltas of zero.
+// Computes the deltas of all gates of the sequences `group` from d loss / d h of the last layer. Rows in
+// memory without a gradient get deltas of zero.
 template <class T>
 void backward_steps(const RecurrentSpec& spec, const Parameters<T>& parameters, RecurrentWorkspace<T>& work,
-                    const Steps& steps, const WayBack& back, Range group, StopCheck& check);
+                    const Steps& steps, const BackwardWindow& back, Range group, StopCheck& check);
 
 }  // namespace gdfast

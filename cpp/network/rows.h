@@ -1,4 +1,4 @@
-// Where rows come from: a caller's matrix, dense or sparse, never copied whole.
+// The caller's matrix of samples, dense or sparse. It is read row by row and never copied as a whole.
 #pragma once
 
 #include <algorithm>
@@ -11,16 +11,16 @@ template <class T>
 struct Rows {
     int64_t rows = 0, columns = 0;
     const T* dense = nullptr;  // (rows, columns) row-major, or:
-    const T* data = nullptr;   // CSR, of so many entries:
+    const T* data = nullptr;   // CSR, with `stored` entries:
     int64_t stored = 0;
     const int32_t *indices32 = nullptr, *indptr32 = nullptr;
     const int64_t *indices64 = nullptr, *indptr64 = nullptr;
 
     bool sparse() const { return indptr32 || indptr64; }
 
-    // Of a sparse matrix: the number of a row's entries, and copies of `n` of them. The caller's threads may
-    // change its arrays meanwhile: what is read then is anything, but from within them, and so are the
-    // columns.
+    // The number of entries of a sparse row, and copies of `n` of them. Another thread of the caller may
+    // change the arrays meanwhile: the values read are undefined then, but no read is out of bounds and
+    // every column is valid.
     int64_t entries(int64_t row) const {
         return std::max<int64_t>(0, first_entry(row + 1) - first_entry(row));
     }
@@ -33,7 +33,7 @@ struct Rows {
         std::copy_n(data + first, n, to_values);
     }
 
-    // Dense rows order[0 .. count) (order null: first, first + 1, ...) into panels `stride` apart.
+    // Copies dense rows order[0 .. count) (order null: first, first + 1, ...) into panels `stride` apart.
     void gather(int64_t count, const int64_t* order, int64_t first, T* panels, int64_t stride) const {
         kernels<T>().gather(count, columns, order ? dense : dense + first * columns, columns, order, panels,
                             stride);

@@ -10,22 +10,21 @@ namespace gdfast {
 
 namespace {
 
-// Sequences, and steps, that go together: enough rows for the weights that pass by, few enough for the
-// caches.
+// The sequences and steps of one batch: enough rows to reuse the weights, few enough to fit the caches.
 constexpr int64_t kMostSequences = 32, kMostSteps = 32;
 
-// The head's rows, finished, to rows[i] of out.
+// Applies the output function to rows of the head and copies row i of them to row to[i] of `out`.
 template <class T>
 void finish_rows(const RecurrentSpec& spec, Output output, RecurrentWorkspace<T>& work, Range rows,
                  const int64_t* to, T* out) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.matrices.panel;
     const int64_t columns = spec.head().out, count = rows.count();
-    const RowPanels<T>& sums = work.deltas.back();
-    if (output == Output::softmax) table.softmax(count, columns, sums.at(rows.first), sums.stride);
-    if (output == Output::quantiles) table.quantiles(count, columns, sums.at(rows.first), sums.stride);
+    const RowPanels<T>& z = work.deltas.back();
+    if (output == Output::softmax) table.softmax(count, columns, z.at(rows.first), z.stride);
+    if (output == Output::quantiles) table.quantiles(count, columns, z.at(rows.first), z.stride);
     for (int64_t j = 0; j * P < columns; ++j) {
-        T* panel = sums.at(rows.first, j);
+        T* panel = z.at(rows.first, j);
         if (output == Output::logistic)
             table.activate[static_cast<int>(Activation::logistic)](count * P, panel, panel, 0);
         if (output == Output::exp) table.exponential(count * P, panel);
@@ -44,9 +43,9 @@ void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arr
     Parameters<T> parameters(spec.matrices, false);
     parameters.load(arrays);
     const int64_t longest = sequences.longest(), most_steps = std::min(kMostSteps, longest);
-    const double work_in_all = spec.matrices.work_per_row() * static_cast<double>(sequences.x.rows);
-    const int threads = threads_for(work_in_all, sequences.count, thread_limit);
-    // Shares that are as even as can be, none larger than there is memory for.
+    const double total_work = spec.matrices.work_per_row() * static_cast<double>(sequences.x.rows);
+    const int threads = threads_for(total_work, sequences.count, thread_limit);
+    // Shares as even as possible, none larger than the workspace.
     const int64_t least = (sequences.count + kMostSequences - 1) / kMostSequences;
     const int64_t units = std::min({sequences.count, kMostUnits, (least + threads - 1) / threads * threads});
     const int64_t most_sequences = std::min(kMostSequences, sequences.count);
@@ -56,7 +55,7 @@ void predict_sequences(const RecurrentSpec& spec, const ConstPlainArrays<T>& arr
                           false, false);
         work.back().prepare(spec, parameters);
     }
-    Interruption* const interruption = Interruption::present();
+    Interruption* const interruption = Interruption::current();
     in_parallel(threads, units, [&](int64_t unit, int thread) {
         StopCheck check(interruption, thread);
         RecurrentWorkspace<T>& mine = work[static_cast<size_t>(thread)];

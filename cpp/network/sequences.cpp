@@ -6,7 +6,7 @@ namespace gdfast {
 
 namespace {
 
-// Calls copy(plain, panel, count) for each piece of the state of sequence s: h, then an lstm's c.
+// Calls copy(plain, panel, count) for each piece of the state of sequence s: h, then c of an lstm.
 template <class T, class Copy>
 void for_state(const RecurrentLayer<T>& layer, const StatePanels<T>& h, int64_t units, int64_t s, T* plain,
                Copy copy) {
@@ -50,7 +50,7 @@ void SequenceBatch<T>::take(const Sequences<T>& all, int64_t first, int64_t coun
                             bool end_together) {
     number_.clear();
     for (int64_t i = first; i < std::min(first + count, all.count); ++i) number_.push_back(all.number(i));
-    // By insertion: equals keep their order, nothing is allocated, and where all are equal it takes no time.
+    // Insertion sort: it is stable, allocates nothing, and is linear if all lengths are equal.
     const auto longer = [&](int64_t a, int64_t b) { return all.length(a) > all.length(b); };
     for (auto next = number_.begin(); next != number_.end(); ++next)
         if (next != number_.begin() && longer(*next, *(next - 1)))
@@ -67,7 +67,7 @@ void SequenceBatch<T>::take(const Sequences<T>& all, int64_t first, int64_t coun
 template <class T>
 Fetch<T> SequenceBatch<T>::fetch(const Rows<T>& x, int64_t* scratch) const {
     return [this, &x, scratch](int64_t step, Range sequences, T* panels, int64_t stride) {
-        // Each sequence is read from a place of its own: too many for the processor to see them coming.
+        // Each sequence is a separate stream of reads: too many for the hardware prefetcher.
         constexpr int64_t ahead = 2, line = 64 / sizeof(T);
         for (int64_t s = sequences.first; s < sequences.last; ++s) {
             scratch[s] = row(s, step);
@@ -87,7 +87,7 @@ void SequenceBatch<T>::begin(const RecurrentSpec& spec, const std::vector<T*>& s
             std::fill_n(panels->memory.data(), panels->memory.size(), T(0));
         if (states.empty()) continue;
         for (int64_t s = 0; s < steps.sequences; ++s)
-            for (const StatePanels<T>& h : layer.state)  // its first step may be an even or an odd one
+            for (const StatePanels<T>& h : layer.state)  // the first step of a sequence may be even or odd
                 for_state(layer, h, spec.hidden[l], s, states[l] + number(s) * spec.state_units(l),
                           [](const T* plain, T* panel, int64_t n) { std::copy_n(plain, n, panel); });
     }

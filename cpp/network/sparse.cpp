@@ -8,7 +8,7 @@ namespace gdfast {
 
 namespace {
 
-// The most entries of `window` rows that follow one another.
+// The largest number of entries of `window` consecutive rows.
 template <class T>
 int64_t most_entries(const Rows<T>& x, const int64_t* order, int64_t count, int64_t window) {
     const auto entries = [&](int64_t i) { return x.entries(order ? order[i] : i); };
@@ -21,7 +21,7 @@ int64_t most_entries(const Rows<T>& x, const int64_t* order, int64_t count, int6
     return most;
 }
 
-// Only ever grows: an epoch like the last one allocates nothing.
+// Never shrinks the buffer: an epoch of the same size as the last one allocates nothing.
 template <class T>
 void grow(Buffer<T>& buffer, int64_t size) {
     if (buffer.size() >= size) return;
@@ -49,7 +49,7 @@ void SparseInputs<T>::begin(const Rows<T>& x, const int64_t* order, int64_t firs
     count_ = count;
     int64_t* start = start_.data();
     start[0] = 0;
-    for (int64_t i = 0; i < count; ++i)  // no more than there is room for, whatever x has become meanwhile
+    for (int64_t i = 0; i < count; ++i)  // within the buffer, even if the caller changes x meanwhile
         start[i + 1] = std::min(start[i] + x.entries(order ? order[i] : first + i), column_.size());
 }
 
@@ -67,7 +67,7 @@ void SparseInputs<T>::gather(const Rows<T>& x, const int64_t* order, int64_t fir
     }
 }
 
-// Counting sort. Each part reads all entries and keeps its own, so that none waits for another's counts.
+// Counting sort. Each part reads all entries and stores those of its panels, so that parts are independent.
 template <class T>
 void SparseInputs<T>::sort(const RowPanels<T>& deltas, int64_t part, int64_t parts) const {
     const int P = kernels<T>().panel, shift = __builtin_ctz(static_cast<unsigned>(P));

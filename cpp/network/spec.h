@@ -1,4 +1,4 @@
-// What a network is, before it has weights: its layers' sizes and functions, and where each lies in panels.
+// The structure of a network: the sizes and activations of its layers, and their offsets in panels.
 #pragma once
 
 #include <algorithm>
@@ -16,21 +16,21 @@ struct ActivationFunction {
 
 struct Layer {
     int64_t in, out;
-    ActivationFunction activation;  // of a hidden layer; the last layer's is that of the loss or the output
-    // Derived by Spec: panels and offsets into one array of parameters (in elements).
+    ActivationFunction activation;  // of a hidden layer; the loss or the output defines the last one's
+    // Computed by Spec: panels, and offsets (in elements) into one array of parameters.
     int64_t in_panels, out_panels;
     int64_t bias, weights, transposed;
-    bool narrow;          // so few outputs that the weights are kept transposed only, see Spec
-    bool normalized;      // over the batch, between sums and activation
-    int64_t gamma, beta;  // offsets of the normalised sums' factors and summands, where there are any
-    // Of a recurrent cell's matrix: its outputs are the gates side by side, in panels each gate for itself,
-    // the first panels being those of gate `first_gate`.
+    bool narrow;          // so few outputs that the weights are stored transposed only, see Spec
+    bool normalized;      // batch normalisation between pre-activation and activation
+    int64_t gamma, beta;  // offsets, in a normalised layer
+    // For a matrix of a recurrent cell: its outputs are the gates side by side. In panels each gate is padded
+    // separately, and the first panels are those of gate `first_gate`.
     int gates = 1, first_gate = 0;
 
     int64_t elements(int panel) const { return in_panels * out_panels * panel * panel; }
     int64_t weight_panel(int panel) const { return in_panels * panel * panel; }  // elements in one panel of W
     int64_t gate_panels() const { return out_panels / gates; }
-    // The first of the outputs that panel j holds, and how many it holds.
+    // The first output of panel j, and its number of outputs.
     int64_t column(int64_t j, int panel) const {
         return (first_gate + j / gate_panels()) % gates * (out / gates) + j % gate_panels() * panel;
     }
@@ -40,14 +40,14 @@ struct Layer {
     int64_t transposed_panel(int panel) const { return out_panels * panel * panel; }
 };
 
-// In a narrow layer the outputs would fill a fraction of a vector. There the inputs are the columns: the
-// transposed weights are the ones that are trained, the backward pass reads them as they are, and the forward
-// pass takes dot products.
+// A narrow layer has outputs that would fill only a fraction of a vector. Its columns are the inputs: the
+// transposed weights are trained, the backward pass reads them directly, and the forward pass computes dot
+// products.
 struct Spec {
     std::vector<Layer> layers;
     int panel;
     int64_t parameters = 0;  // elements of all weights and biases in panels
-    int64_t transposed = 0;  // elements of the second copies of weights that the backward pass reads
+    int64_t transposed = 0;  // elements of the transposed copies of weights for the backward pass
 
     // A chain of dense layers.
     Spec(const std::vector<int64_t>& units, const std::vector<ActivationFunction>& activations, int panel,
@@ -58,14 +58,14 @@ struct Spec {
             layer.in = units[i];
             layer.out = units[i + 1];
             layer.activation = i < activations.size() ? activations[i] : ActivationFunction{};
-            // (Each of its panels is a strip of its own, see Tiling: not for a million inputs.)
+            // Each panel of a narrow layer is a strip (see Tiling): a million inputs would be too many.
             layer.narrow = layer.out <= lanes / 2 && layer.in > panel && panels(layer.in) < (1 << 16);
             layer.normalized = i < normalized.size() && normalized[i];
             place(layer);
         }
     }
 
-    // Matrices that somebody else connects; of each, in, out, gates and first_gate are given.
+    // Matrices that the caller connects; each has in, out, gates and first_gate set.
     Spec(const std::vector<Layer>& matrices, int panel) : panel(panel) {
         for (const Layer& matrix : matrices) place(matrix);
     }
@@ -73,7 +73,7 @@ struct Spec {
     int64_t inputs() const { return layers.front().in; }
     int64_t outputs() const { return layers.back().out; }
 
-    // Multiply-adds of one row, forward only.
+    // Multiply-adds of the forward pass of one row.
     double work_per_row() const {
         double work = 0;
         for (const Layer& l : layers) work += static_cast<double>(l.in) * static_cast<double>(l.out);
@@ -96,7 +96,7 @@ private:
             layer.transposed = layer.weights;
         } else {
             layer.transposed = transposed;
-            if (!layers.empty()) transposed += elements;  // nothing flows back into the data
+            if (!layers.empty()) transposed += elements;  // the first layer needs no deltas of its inputs
         }
         if (layer.normalized) {
             layer.gamma = parameters;

@@ -1,4 +1,4 @@
-// Where the steps of a batch of sequences lie in memory, and which sequences have which.
+// The layout of the steps of a batch of sequences in memory, and the sequences that have each step.
 #pragma once
 
 #include <algorithm>
@@ -7,27 +7,27 @@
 
 namespace gdfast {
 
-// Sequences stand in the order of their lengths, the longest first: whatever the step, those that have it lie
-// side by side, and nothing is ever padded. They begin together, or end together: then a sequence's step is
-// counted from the beginning of the longest one.
+// Sequences are sorted by length, the longest first: at any step, the sequences that have it are
+// contiguous, and no padding is needed. Sequences begin together or end together; if they end together,
+// steps are counted from the beginning of the longest sequence.
 struct Steps {
     int64_t sequences;       // in the batch
-    int64_t slots;           // steps that there is memory for; step t is kept until step t + slots
+    int64_t slots;           // steps in memory; step t is overwritten by step t + slots
     int64_t last;            // steps of the longest sequence
-    const int64_t* lengths;  // (sequences), falling
+    const int64_t* lengths;  // (sequences), descending
     bool end_together;
 
-    // A matrix of slots * sequences rows has step after step, a row for each sequence.
+    // The first row of a step in a matrix of slots * sequences rows.
     int64_t row(int64_t step) const { return step % slots * sequences; }
     bool ragged() const { return lengths[sequences - 1] != lengths[0]; }
 
-    // How many sequences are longer than this.
+    // The number of sequences longer than `length`.
     int64_t longer_than(int64_t length) const {
         if (length < lengths[sequences - 1]) return sequences;
         return std::partition_point(lengths, lengths + sequences, [=](int64_t l) { return l > length; }) -
                lengths;
     }
-    // Of sequences `group`, those that have this step.
+    // The sequences of `group` that have this step.
     Range active(int64_t step, Range group) const {
         return cut({0, longer_than(end_together ? last - 1 - step : step)}, group);
     }
@@ -37,15 +37,15 @@ struct Steps {
     }
 };
 
-// The steps that go back together after an update's loss is known.
-struct WayBack {
-    Range loss;     // steps whose loss enters
-    int64_t reach;  // how many steps back, of each sequence from its last one that enters
+// The steps of one backward pass of (truncated) backpropagation through time.
+struct BackwardWindow {
+    Range loss;     // steps whose loss is included
+    int64_t reach;  // number of steps back, for each sequence from its last step in `loss`
 
-    // Of sequences `group`, those through which something flows back at this step.
-    Range flowing(const Steps& steps, int64_t step, Range group) const {
+    // The sequences of `group` that have a gradient at this step.
+    Range with_gradient(const Steps& steps, int64_t step, Range group) const {
         if (steps.end_together) return steps.active(step, group);
-        // One that has ended before goes back further.
+        // A sequence that has ended earlier goes back to an earlier step.
         const int64_t ended = loss.last > step + reach ? steps.longer_than(step + reach) : 0;
         return Steps::cut({ended, steps.longer_than(std::max(step, loss.first))}, group);
     }
@@ -55,7 +55,7 @@ struct WayBack {
     }
 };
 
-// Calls body(a, b, count) for each part of the rows from a and from b on that lies in one block of either.
+// Calls body(a, b, count) for each part of the rows starting at a and at b that lies in one block of both.
 template <class T, class Body>
 void in_blocks_of_both(int64_t a, int64_t b, int64_t count, Body&& body) {
     constexpr int64_t size = kRowBlock<T>;

@@ -39,12 +39,12 @@ inline void pause() {
 #endif
 }
 
-// The one place that starts threads: calls body(thread, threads) on up to `threads` of them at once, of which
-// the calling one is thread 0.
+// The only function that starts threads. Calls body(thread, threads) on up to `threads` threads at once; the
+// calling thread is thread 0.
 #if defined(GDFAST_STD_THREADS)
 constexpr bool kHasThreads = true;
-// For ThreadSanitizer, to which the runtimes of OpenMP are opaque: it does not see that a region begins after
-// what comes before it and ends before what comes after, and would report all that the threads hand over.
+// For ThreadSanitizer, which does not see the synchronisation within the OpenMP runtimes, at the begin and
+// end of a region, and would report all data that threads share.
 constexpr const char* kThreading = "std::thread, for ThreadSanitizer";
 int most_threads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 template <class Body>
@@ -75,8 +75,8 @@ void region(int, const Body& body) {
 }
 #endif
 
-// libgomp's threads do not survive a fork: in a child whose parent had opened a region, the next one would
-// wait for them for ever. Such a child works on one thread.
+// libgomp's threads do not survive a fork: in a child whose parent has opened a parallel region, the next
+// region would wait for them forever. Such a child runs on one thread.
 std::atomic<bool> opened_region{false}, lost_threads{false};
 
 void watch_forks() {
@@ -90,20 +90,21 @@ void watch_forks() {
 
 bool alone() { return !kHasThreads || lost_threads; }
 
-// What GDFAST_FORCE_THREADS asks for, or 0.
+// The value of GDFAST_FORCE_THREADS, or 0.
 int forced_threads() {
     const char* text = std::getenv("GDFAST_FORCE_THREADS");
     return text ? std::clamp(std::atoi(text), 0, 1024) : 0;
 }
 
-// One thread's share of the present phase, in one word, so that taking a unit is one exchange that fails when
-// anything has changed: the phase's number, the next unit, and the end of the share.
+// One thread's share of the current phase: the number of the phase, the next unit and the end of the share.
+// They are packed into one word, so that taking a unit is one compare-and-swap that fails if any of them
+// has changed.
 class alignas(64) Share {
 public:
     void offer(uint32_t phase, int64_t first, int64_t last) {
         word_.store(word(phase, first, last), std::memory_order_release);
     }
-    // The next unit, or -1 where fewer than `least` are left.
+    // Takes the next unit; -1 if fewer than `least` are left.
     int64_t take(uint32_t phase, int64_t least) {
         uint64_t seen = word_.load(std::memory_order_relaxed);
         while (seen >> 40 == (phase & 0xFFFFFF)) {
@@ -129,37 +130,37 @@ public:
     Team(int most, const Plan& plan, const Work& work)
         : plan_(plan),
           work_(work),
-          interruption_(Interruption::present()),
+          interruption_(Interruption::current()),
           shares_(static_cast<size_t>(most)),
           bounds_(static_cast<size_t>(most) + 1) {}
 
-    // What one of `members` threads does.
+    // The loop of thread `me` of `members`.
     void join(int me, int members) {
         if (me == 0) next_phase(members);
         uint32_t phase = 0;
         for (;;) {
             phase = wait_for_phase_after(phase, me, members);
             if (over_) return;
-            // Someone's last unit is about to be taken by its owner, who has its data near.
+            // Leaves the last unit of a share to its owner, whose caches have the data.
             work_on(phase, me, members, 2);
         }
     }
 
 private:
-    // Own share, then, of the others', all but the last `least` - 1 units.
+    // Does the thread's own share, then all but the last `least` - 1 units of each other share.
     void work_on(uint32_t phase, int me, int members, int64_t least) {
         int64_t done = 0;
         for (int k = 0; k < members; ++k) {
             Share& share = shares_[static_cast<size_t>((me + k) % members)];
             for (int64_t unit; (unit = share.take(phase, k == 0 ? 1 : least)) >= 0; ++done) {
                 work_(unit, me);
-                if (interruption_) interruption_->look(me);
+                if (interruption_) interruption_->check(me);
             }
         }
         if (done && left_.fetch_sub(done, std::memory_order_acq_rel) == done) next_phase(members);
     }
 
-    // Called by the thread that did the last unit of the phase before: all others wait.
+    // Called by the thread that has done the last unit of the previous phase, while all others wait.
     void next_phase(int members) {
         const uint32_t phase = phase_.load(std::memory_order_relaxed) + 1;
         do {
@@ -174,23 +175,25 @@ private:
         wake_sleepers();
     }
 
-    // Looks for a while: longer than even shares differ. Then whoever is waited for may have been put aside:
-    // does what that thread has not begun, and hands the core to whoever needs it.
+    // Spins for longer than even shares differ in time. After that, the operating system may have
+    // descheduled the thread that is waited for: this thread does the units that are not begun, and then
+    // sleeps to free its core.
     uint32_t wait_for_phase_after(uint32_t phase, int me, int members) {
-        constexpr int patience = 256, looks = 4000;
+        constexpr int spins_before_helping = 256, spins_before_sleeping = 4000;
         for (int i = 0;; ++i) {
             const uint32_t now = phase_.load(std::memory_order_acquire);
             if (now != phase) return now;
-            if (i % patience == patience - 1) work_on(phase, me, members, 1);
-            if (i < looks)
+            if (i % spins_before_helping == spins_before_helping - 1) work_on(phase, me, members, 1);
+            if (i < spins_before_sleeping)
                 pause();
             else
                 sleep_while(phase);
         }
     }
 
-    // The one that is waited for wakes us, and the operating system, which owes time to a sleeper, lets us go
-    // on at once: after sched_yield() a busy stranger would have its whole slice first.
+    // Sleeps on a futex until the next phase, for 1 ms at most. The scheduler favours a thread that has
+    // slept, so that it continues at once; after sched_yield() a busy foreign process would run for its
+    // whole time slice.
     void sleep_while(uint32_t phase) {
 #if defined(__linux__)
         sleepers_.fetch_add(1);
@@ -247,7 +250,7 @@ int threads_worth(double work_for_each, double work, int64_t units, int limit) {
 }  // namespace
 
 int threads_for(double work, int64_t units, int limit) {
-    // Below this going from phase to phase costs more than the other thread saves; see docs/performance.md.
+    // Below this, synchronising phases costs more than the second thread saves; see docs/performance.md.
     return threads_worth(250e3, work, units, limit);
 }
 
@@ -260,12 +263,12 @@ void divide_evenly(int64_t units, int threads, int64_t* bounds) {
 void in_phases(int threads, const Plan& plan, const Work& work) {
     if (threads <= 1 || alone()) {
         const DenormalMode flush(Denormals::flush);
-        Interruption* const interruption = Interruption::present();
+        Interruption* const interruption = Interruption::current();
         int64_t bounds[2];
         while (plan(1, bounds))
             for (int64_t unit = bounds[0]; unit < bounds[1]; ++unit) {
                 work(unit, 0);
-                if (interruption) interruption->look(0);
+                if (interruption) interruption->check(0);
             }
         return;
     }
@@ -280,7 +283,7 @@ void in_phases(int threads, const Plan& plan, const Work& work) {
 
 void in_parallel(int threads, int64_t units, const Work& work) {
     bool planned = false;
-    const Interruption* const interruption = Interruption::present();
+    const Interruption* const interruption = Interruption::current();
     in_phases(
         threads,
         [&](int members, int64_t* bounds) {

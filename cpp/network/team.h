@@ -1,4 +1,4 @@
-// A team of threads that goes through phases of work together.
+// A team of threads that runs phases of work.
 #pragma once
 
 #include <cstdint>
@@ -6,48 +6,48 @@
 
 namespace gdfast {
 
-// How many threads OpenMP would give the calling thread; 1 in a build without it.
+// The number of threads that OpenMP would give the calling thread; 1 in a build without threads.
 int max_threads();
 
-// What runs the threads of this build, in words.
+// A description of the threading library of this build.
 const char* threading();
 
-// How many threads a caller may have: at most `asked` (0: any number) of those that OpenMP would give the
-// calling thread, which OMP_NUM_THREADS and threadpoolctl decide.
+// The number of threads that a caller may use: at most `asked` (0: no limit), and at most the number that
+// OpenMP would give the calling thread, which OMP_NUM_THREADS and threadpoolctl set.
 int thread_limit(int asked);
 
-// How many of `limit` threads a phase of `work` multiply-adds is worth, `units` at most. The environment
-// variable GDFAST_FORCE_THREADS overrules it, for tests.
+// The number of threads that pays off for a phase of `work` multiply-adds, `limit` and `units` at most. The
+// environment variable GDFAST_FORCE_THREADS overrides it, for tests.
 int threads_for(double work, int64_t units, int limit);
 
-// The same where a parallel region is opened for `work` alone. It begins and ends when the slowest thread
-// does, which on a busy machine the operating system may have put aside for milliseconds: so it takes more to
-// be worth it.
+// The same for a parallel region that is opened for `work` only. A region begins and ends with its slowest
+// thread, which the operating system of a busy machine may have descheduled for milliseconds. It therefore
+// needs more work to pay off.
 int threads_for_once(double work, int64_t units, int limit);
 
-// Prepares the next phase; one thread at a time calls it, while no other works. Writes bounds[0 .. threads],
-// where units bounds[t] .. bounds[t + 1] are the share of thread t, and returns whether there is a phase at
-// all. (It may have no more than kMostUnits.)
+// Prepares the next phase. It is called by one thread while no other works. It writes bounds[0 .. threads],
+// where units bounds[t] .. bounds[t + 1] are the share of thread t, and returns false if there is no
+// further phase. A phase has at most kMostUnits units.
 using Plan = std::function<bool(int threads, int64_t* bounds)>;
 constexpr int64_t kMostUnits = (int64_t{1} << 20) - 1;
 
 // Does one unit. Units of a phase may run in any order, on any thread.
 using Work = std::function<void(int64_t unit, int thread)>;
 
-// Runs phase after phase on up to `threads` threads. A thread takes its own share first, for what it last
-// touched is near, and then helps out with the others'; a phase is over when its units are done, so nobody
-// waits for a thread that the operating system has put aside between two units. Neither may throw, except on
-// a single thread. Between units the calling thread asks its present Interruption, if it has one: who passes
-// `plan` and `work` sees to it that they soon come to an end once that is requested.
+// Runs phase after phase on up to `threads` threads. A thread does its own share first, because its caches
+// have the data, and then units of other shares. A phase ends when its units are done, so that no thread
+// waits for one that the operating system has descheduled between two units. `plan` and `work` must not
+// throw, except on a single thread. Between units the calling thread checks its current Interruption, if
+// any; `plan` and `work` must end soon once it is requested.
 //
-// Denormal numbers are flushed to zero meanwhile: deltas and moments that fade away would otherwise slow
-// every operation on them. The caller's floating-point state is restored.
+// Denormal numbers are flushed to zero meanwhile: vanishing deltas and moments would otherwise slow every
+// operation on them. The caller's floating-point state is restored.
 void in_phases(int threads, const Plan& plan, const Work& work);
 
-// One phase of `units` equal units, of which some are left out once an interruption is requested.
+// Runs one phase of `units` equal units. Units are skipped once an interruption is requested.
 void in_parallel(int threads, int64_t units, const Work& work);
 
-// Evenly: bounds[t] = units * t / threads.
+// Sets bounds[t] = units * t / threads.
 void divide_evenly(int64_t units, int threads, int64_t* bounds);
 
 }  // namespace gdfast

@@ -1,4 +1,4 @@
-// What a batch leaves in memory between the passes: every layer's activations and deltas, in panels.
+// The memory of a batch: the activations and deltas of every layer, in panels.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 
 namespace gdfast {
 
-// Rows that go through all layers together. A block of them is a matrix in panels of its own, in one piece: a
-// layer's slice of it fits the second cache and spreads over all of its sets.
+// The number of rows in a block, which goes through all layers together. A block is a contiguous matrix in
+// panels: the part of one layer fits the L2 cache and spreads over all of its sets.
 template <class T>
 constexpr int64_t kRowBlock = 1024 / sizeof(T);
 
@@ -37,15 +37,14 @@ class RowPanels {
 public:
     RowPanels() = default;
     RowPanels(int64_t rows, int64_t panels, int panel)
-        // One row more than there is: were panels a power of two apart, all would meet in one set of the
-        // first cache.
+        // One row of padding: panels a power of two apart would all map to one set of the L1 cache.
         : stride((std::min(rows, kRowBlock<T>) + 1) * panel),
           panel_(panel),
           block_(checked_product(panels, stride)),
           own_(checked_product(divided_up(rows, kRowBlock<T>), block_)),
           data_(own_.data()) {}
 
-    // The same memory from panel `first` on: valid as long as this one.
+    // A view of the panels from `first` on, valid as long as this object.
     RowPanels from_panel(int64_t first) const {
         RowPanels view;
         view.stride = stride;
@@ -55,7 +54,7 @@ public:
         return view;
     }
 
-    // Row `row` of panel j; the rows of its block follow.
+    // Row `row` of panel j. The further rows of its block follow it in memory.
     T* at(int64_t row, int64_t j = 0) const {
         return data_ + row / kRowBlock<T> * block_ + j * stride + row % kRowBlock<T> * panel_;
     }
@@ -69,20 +68,20 @@ private:
     T* data_ = nullptr;
 };
 
-// How a layer is normalised, by columns in panels: y = (z - center) scale + shift; and the way back:
-// delta = delta scale + (z - center) slope + offset.
+// The normalisation of a layer, one element for each column in panels.
+// Forward: y = (z - center) scale + shift. Backward: delta = delta scale + (z - center) factor + offset.
 template <class T>
 struct Norm {
-    Buffer<T> center, scale, shift, slope, offset;
+    Buffer<T> center, scale, shift, factor, offset;
     Norm() = default;
     explicit Norm(int64_t columns)
-        : center(columns), scale(columns), shift(columns), slope(columns), offset(columns) {}
+        : center(columns), scale(columns), shift(columns), factor(columns), offset(columns) {}
 };
 
-// How a layer's values (for the first layer, the inputs) are dropped out.
+// Dropout of the inputs of a layer.
 struct DropoutRate {
     double rate = 0;
-    RandomKey key{0, 0};  // of this step
+    RandomKey key{0, 0};  // of the current step
 
     // The probability times 2^32.
     uint32_t threshold() const { return static_cast<uint32_t>(std::min(rate * 4294967296.0, 4294967295.0)); }
@@ -91,15 +90,15 @@ struct DropoutRate {
 template <class T>
 class Workspace {
 public:
-    // Room for `capacity` rows, to predict.
+    // For prediction, with memory for `capacity` rows.
     Workspace(const Spec& spec, int64_t capacity) : Workspace(spec, capacity, false, {}) {}
 
-    // To train, with these rates of dropout: of the inputs, and of each hidden layer's values; or with none.
+    // For training, with the dropout rates of the inputs and of each hidden layer's outputs, or none.
     Workspace(const Spec& spec, int64_t capacity, const std::vector<double>& dropout_rates)
         : Workspace(spec, capacity, true, dropout_rates) {}
 
-    // Room for the inputs of a batch of x's rows order[0 .. count) (order null: 0, 1, ...): panels, or what
-    // sparse rows need. Only then there may be inputs.
+    // Allocates memory for the inputs of batches of the rows order[0 .. count) (order null: 0, 1, ...) of
+    // x, dense or sparse. It must be called before inputs are written.
     void make_room(const Spec& spec, const Rows<T>& x, const int64_t* order, int64_t count) {
         if (x.sparse()) {
             activations[0] = RowPanels<T>();
@@ -111,18 +110,18 @@ public:
         }
     }
 
-    // Where layer i's sums are formed.
-    const RowPanels<T>& sums(size_t i) const {
+    // The memory in which layer i's pre-activations are computed; in the last layer, that of its deltas.
+    const RowPanels<T>& pre_activations(size_t i) const {
         if (raw[i].stride) return raw[i];
         return i + 1 < deltas.size() ? for_derivative(i) : deltas[i];
     }
-    // What the derivative of hidden layer i's activation is computed from: apart from its values, where those
-    // do not determine it.
+    // The values from which the derivative of hidden layer i's activation is computed. They are stored
+    // apart from the inputs of layer i + 1 if those do not determine the derivative.
     const RowPanels<T>& for_derivative(size_t i) const {
-        return apart_[i].stride ? apart_[i] : activations[i + 1];
+        return separate_[i].stride ? separate_[i] : activations[i + 1];
     }
 
-    // A key for each layer and step.
+    // Derives a key for each layer and step.
     void begin_step(RandomKey key, int64_t step) {
         for (size_t i = 0; i < dropout.size(); ++i)
             if (dropout[i].rate > 0)
@@ -130,13 +129,13 @@ public:
                     kernels<T>().derive_key(key, static_cast<uint32_t>(step), static_cast<uint32_t>(i));
     }
 
-    std::vector<RowPanels<T>> activations;  // inputs of layer i; of the first layer, where they are dense
-    SparseInputs<T> sparse;                 // and where they are not
-    std::vector<RowPanels<T>> deltas;       // d loss / d sums of layer i; first, of the last layer, the sums
-    std::vector<RowPanels<T>> raw;          // sums of layer i before they are normalised, in training
+    std::vector<RowPanels<T>> activations;  // inputs of layer i; of layer 0, if they are dense
+    SparseInputs<T> sparse;                 // inputs of layer 0, if they are sparse
+    std::vector<RowPanels<T>> deltas;       // d loss / d pre-activations of layer i, see pre_activations()
+    std::vector<RowPanels<T>> raw;          // pre-activations of layer i before normalisation, in training
     std::vector<Norm<T>> norms;             // of normalised layers
     std::vector<DropoutRate> dropout;       // of the inputs of layer i
-    RowPanels<T> target;                    // of the losses that have numbers for targets
+    RowPanels<T> target;                    // of all losses but cross-entropy
     Buffer<int32_t> label;                  // of cross-entropy
     Buffer<T> weight, row_loss;
 
@@ -151,9 +150,9 @@ private:
             const bool last = i + 1 == spec.layers.size();
             activations.push_back(i > 0 ? RowPanels<T>(capacity, l.in_panels, P) : RowPanels<T>());
             deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
-            const bool apart =
+            const bool separate =
                 training && !last && (derivative_from_sum(l.activation.kind) || dropout[i + 1].rate > 0);
-            apart_.push_back(apart ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
+            separate_.push_back(separate ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
             raw.push_back(training && l.normalized ? RowPanels<T>(capacity, l.out_panels, P)
                                                    : RowPanels<T>());
             norms.push_back(l.normalized ? Norm<T>(l.out_panels * P) : Norm<T>());
@@ -167,7 +166,7 @@ private:
 
     int64_t capacity_;
     bool training_;
-    std::vector<RowPanels<T>> apart_;
+    std::vector<RowPanels<T>> separate_;
 };
 
 }  // namespace gdfast

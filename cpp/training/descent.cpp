@@ -56,7 +56,7 @@ void Descent<T>::begin_epoch(const EpochOptions& options, int64_t rows) {
     const double sums = spec_.work_per_row() * static_cast<double>(rows);
     moves_apart_ = options_.limits.on_norms() || epoch_.on_gradient ||
                    sums >= (rows >= kManyRows ? kLongSums : kLongSumsOfAny);
-    interruption_ = moves_apart_ ? Interruption::present() : nullptr;
+    interruption_ = moves_apart_ ? Interruption::current() : nullptr;
     if (moves_apart_ && gradient_.size() == 0) gradient_ = Buffer<T>(spec_.parameters);
     first_strip_ = tiling_.first_of(epoch_.first_layer);
     total_ = 0;
@@ -84,10 +84,10 @@ void Descent<T>::begin_step(const Step& now) {
     const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
     const bool by_rule = plain_ && !epoch_.on_gradient;
     rule_ = options_.rule.at<T>(step + 1, learning_rate, by_rule ? l2 : 0);
-    rule_.keep *= static_cast<T>(1 - learning_rate * options_.weight_decay);
+    rule_.weight_factor *= static_cast<T>(1 - learning_rate * options_.weight_decay);
     bias_rule_ = rule_;
     bias_rule_.decay = 0;
-    bias_rule_.keep = 1;
+    bias_rule_.weight_factor = 1;
     l2_ = static_cast<T>(by_rule ? 0 : l2);
     if (plain_) return;
     l1_ = static_cast<T>(options_.alpha * options_.l1_ratio / weight_sum);

@@ -19,7 +19,7 @@ public:
           spec_(spec),
           parameters_(parameters),
           tiling_(tiling),
-          interruption_(Interruption::present()) {
+          interruption_(Interruption::current()) {
         for (int i = 0; i < threads; ++i) scratch_.emplace_back(spec.panel + tiling.scratch());
     }
 

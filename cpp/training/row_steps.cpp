@@ -22,7 +22,7 @@ RowSteps<T>::RowSteps(const RowNetwork<T>& network, const Data<T>& data, int64_t
       batch_size_(batch_size),
       first_layer_(first_layer),
       weight_sum_(weight_sum),
-      interruption_(Interruption::present()) {}
+      interruption_(Interruption::current()) {}
 
 // One way over the rows; a normalised layer's sums and deltas are taken together over the batch before rows
 // go on.
@@ -125,7 +125,7 @@ void RowSteps<T>::begin_step() {
     if (this->factors_.sparse)
         network_.work.sparse.begin(data_.x, data_.order ? data_.order + batch_.first : nullptr, batch_.first,
                                    batch_.count);
-    for (Moments<T>& moments : network_.moments) moments.keep_running();
+    for (Moments<T>& moments : network_.moments) moments.save_running();
 }
 
 template <class T>

@@ -36,7 +36,7 @@ template <class T>
 RuleStep<T> rounded(const RuleStep<double>& s) {
     const auto r = [](double x) { return static_cast<T>(x); };
     return {r(s.decay),
-            r(s.keep),
+            r(s.weight_factor),
             r(s.step),
             r(s.momentum),
             r(s.gradient_scale),
@@ -207,7 +207,7 @@ template <class T>
 RuleStep<T> RuleSpec::at(int64_t step, double learning_rate, double decay) const {
     RuleStep<double> s{};
     s.decay = decay + (decoupled ? 0 : weight_decay);
-    s.keep = decoupled ? 1 - learning_rate * weight_decay : 1;
+    s.weight_factor = decoupled ? 1 - learning_rate * weight_decay : 1;
     // What float32 would flush to zero must not make 0 / 0 of a parameter that has no gradient.
     const double eps = at_least_normal<T>(epsilon);
     s.eps_inside = eps_mode == EpsMode::inside ? eps : 0;

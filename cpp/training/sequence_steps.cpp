@@ -22,7 +22,7 @@ SequenceSteps<T>::SequenceSteps(const SequenceNetwork<T>& network, const Sequenc
       batch_size_(batch_size),
       slots_(slots),
       updates_(updates),
-      interruption_(Interruption::present()),
+      interruption_(Interruption::current()),
       batch_(std::min(batch_size, data.sequences.count)) {}
 
 template <class T>

@@ -70,7 +70,7 @@ private:
     int64_t taken_ = 0;   // sequences, with the present batch
     int64_t groups_ = 0;  // of its sequences, each a unit
     // Of the present update: whose losses enter, and rows of the head, those without a loss included.
-    WayBack back_{};
+    BackwardWindow back_{};
     int64_t head_rows_ = 0;
 };
 

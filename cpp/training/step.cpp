@@ -6,7 +6,7 @@ namespace gdfast {
 
 template <class T>
 void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
-    Interruption* const interruption = Interruption::present();
+    Interruption* const interruption = Interruption::current();
     const auto stops = [&] { return interruption && interruption->requested(); };
     std::vector<Phase> phases = first.phases();
     const Phase* phase = nullptr;

@@ -60,10 +60,10 @@ TEST(steps, a_gradient_flows_back_from_a_sequence_s_last_step_of_the_loss) {
         for (int64_t first = 0; first < steps.last; ++first)
             for (int64_t last = first + 1; last <= steps.last; ++last)
                 for (int64_t reach = last - first; reach <= steps.last; ++reach) {
-                    const WayBack back{{first, last}, reach};
+                    const BackwardWindow back{{first, last}, reach};
                     for (int64_t step = 0; step < last; ++step)
                         for_lots(lengths, [&](Range lot) {
-                            const Range flowing = back.flowing(steps, step, lot);
+                            const Range flowing = back.with_gradient(steps, step, lot);
                             const auto flows = [&](int64_t s) {
                                 const int64_t length = lengths[static_cast<size_t>(s)];
                                 const int64_t end = std::min(length, last);
