@@ -14,7 +14,7 @@ from gdfast.estimators._arguments import Arguments
 from gdfast.training import activations
 from gdfast.training.arrays import Array, check_shapes
 from gdfast.training.network import MLP
-from gdfast.training.weights import NAMES, Weights
+from gdfast.training.weights import NAMES, NORMS, Weights
 
 
 class NetworkEstimator(Arguments):
@@ -56,7 +56,7 @@ class NetworkEstimator(Arguments):
         coefs = fitted.get("coefs_")
         if (
             type(X) is not np.ndarray
-            or not isinstance(coefs, list | tuple)
+            or type(coefs) is not list
             or not coefs
             or "feature_names_in_" in fitted
             or X.ndim != 2
@@ -67,8 +67,20 @@ class NetworkEstimator(Arguments):
         ):
             return None
         try:
-            weights = Weights({name: fitted[name] for name in NAMES if name in fitted})
-            outputs = _core.forward_if_finite(X, **self._network().arguments(weights))
+            names = activations.of_layers(self.activation, len(coefs) - 1)
+            norms: dict[str, Any] = {}
+            if not fitted.keys().isdisjoint(NORMS):
+                weights = Weights({name: fitted[name] for name in NAMES})
+                norms = {"batch_norm": weights.norms(), "bn_epsilon": float(self.bn_epsilon)}
+            outputs = _core.forward_if_finite(
+                X,
+                coefs,
+                fitted["intercepts_"],
+                activations.with_parameters(names, self.activation_params),
+                self.out_activation_,
+                n_threads=_validation.n_threads(self.n_jobs),
+                **norms,
+            )
         except (TypeError, ValueError, KeyError):  # unaligned rows, or weights that a user has set
             return None
         return outputs if outputs is None or outputs.shape[1] == fitted["n_outputs_"] else None
