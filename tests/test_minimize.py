@@ -503,6 +503,7 @@ def test_what_a_function_returned_may_be_used_again(together: bool, schedule: An
 def test_the_users_own_arguments_stay_as_they_are(way: str) -> None:
     """x0 is neither changed nor returned, and changed bounds change nothing on the way."""
     x0, limits = np.array([-9.0, 0.0, 9.0]), Bounds(np.full(3, -1.0), np.full(3, 2.5))
+    limits.lb, limits.ub = limits.lb.copy(), limits.ub.copy()  # of broadcasts, in older versions of SciPy
     schedule = schedules.Plateau(patience=0)
     optimizer = optim.Adam(lr=0.1)
     options = dict(WAYS[way]["options"])

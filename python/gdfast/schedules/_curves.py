@@ -55,7 +55,8 @@ class InvScaling(Schedule):
 
     def rates(self, lr: float, progress: Progress) -> Rates:
         with np.errstate(over="ignore"):  # an infinite divisor gives a rate of zero
-            return self._checked(float(lr / np.float64(progress.samples + 1) ** self.power_t), progress)
+            divisor = np.float64(progress.samples + 1) ** np.float64(self.power_t)
+            return self._checked(float(lr / divisor), progress)
 
 
 class Step(Curve):
