@@ -9,7 +9,7 @@ from typing import Any
 import gdfast
 import numpy as np
 import pytest
-from fits import KINDS, assert_same_bits, ctrl_c_soon, make, parameters
+from fits import KINDS, assert_same_bits, fit_until_ctrl_c, make, parameters
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
@@ -148,8 +148,7 @@ def test_ctrl_c_in_an_epoch_that_is_not_finite_drops_the_moments(going_on: str) 
     big, target = make(n=20_000, n_features=20)
     arguments = {"hidden_layer_sizes": (300, 300), "batch_size": 1, "solver": "sgd", "activation": "identity"}
     est = gdfast.MLPRegressor(**arguments, **GOING_ON, learning_rate_init=1e3, random_state=0, max_iter=1)
-    with ctrl_c_soon():
-        est.fit(big, target.astype(float))
+    fit_until_ctrl_c(lambda: est.fit(big, target.astype(float)))
     assert all(np.isfinite(array).all() for array in parameters(est))
     assert est.n_iter_ == 0
     est.set_params(learning_rate_init=1e-9, batch_size=1000)

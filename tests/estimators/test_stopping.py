@@ -7,7 +7,7 @@ from typing import Any
 import gdfast
 import numpy as np
 import pytest
-from fits import KINDS, assert_same_bits, ctrl_c_soon, make, parameters
+from fits import KINDS, assert_same_bits, fit_until_ctrl_c, make, parameters
 from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -231,8 +231,7 @@ def test_ctrl_c_keeps_what_was_learned(kind: Any, early_stopping: bool) -> None:
     estimator = kind(
         max_iter=10**9, n_iter_no_change=10**9, early_stopping=early_stopping, random_state=0, shuffle=False
     )
-    with ctrl_c_soon():
-        estimator.fit(X, y)
+    fit_until_ctrl_c(lambda: estimator.fit(X, y))
     assert estimator.n_iter_ == len(estimator.loss_curve_) > 0
     if early_stopping:
         validated = int(np.argmax(estimator.validation_scores_)) + 1
@@ -251,8 +250,7 @@ def test_ctrl_c_within_an_epoch() -> None:
     clf = gdfast.MLPClassifier(
         hidden_layer_sizes=(400, 400, 400), batch_size=1, max_iter=1
     )  # an epoch of many seconds
-    with ctrl_c_soon():
-        clf.fit(X, y)
+    fit_until_ctrl_c(lambda: clf.fit(X, y))
     assert clf.n_iter_ == 0
     assert all(np.isfinite(array).all() for array in parameters(clf))
 
@@ -261,8 +259,7 @@ def test_ctrl_c_ends_lbfgs_at_an_iterate_that_it_accepted() -> None:
     X, _ = make(n=2000, n_features=20)
     arguments = {"solver": "lbfgs", "max_iter": 10**6, "max_fun": 10**6, "tol": 0.0, "random_state": 0}
     regressor = gdfast.MLPRegressor(hidden_layer_sizes=(100, 100), **arguments)
-    with ctrl_c_soon():
-        regressor.fit(X, np.sin(X[:, 0] * 3))
+    fit_until_ctrl_c(lambda: regressor.fit(X, np.sin(X[:, 0] * 3)))
     assert np.isfinite(regressor.predict(X)).all()
     assert regressor.n_iter_ > 0
     regressor.set_params(max_iter=regressor.n_iter_)

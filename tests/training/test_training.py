@@ -306,7 +306,7 @@ def test_an_interrupt_leaves_the_last_whole_step() -> None:
     p = problem("squared_error", [64, 512, 512, 1], 512, np.float32, activation="relu")
     order = np.tile(np.arange(512, dtype=np.int64), 4000)
     run = Run(p, "nesterov", batch_size=64)
-    timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         run.epoch(order, learning_rate=1e-4)
