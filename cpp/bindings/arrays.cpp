@@ -1,5 +1,7 @@
 #include "bindings/arrays.h"
 
+#include "bindings/encoding.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -190,8 +192,19 @@ Rows<T> checked_rows(py::handle object, const Name& name, int64_t columns) {
         return rows;
     }
     const auto triple = py::reinterpret_borrow<py::tuple>(object);
+    if (triple.size() == 2 && py::isinstance<AnyEncoding>(triple[1])) {
+        const Encoding<T>& encoding = triple[1].cast<const AnyEncoding&>().template of<T>();
+        if (encoding.inputs() != columns)
+            throw py::value_error(name.str() + " is encoded as " + std::to_string(encoding.inputs()) +
+                                  " inputs, but the network has " + std::to_string(columns));
+        rows.encoding = &encoding;
+        rows.table = checked<T>(triple[0], name, {kAny, encoding.columns()}, Access::read);
+        rows.rows = py::reinterpret_borrow<py::array>(triple[0]).shape(0);
+        return rows;
+    }
     if (triple.size() != 3)
-        throw py::value_error(name.str() + " as a tuple must be CSR's (data, indices, indptr)");
+        throw py::value_error(name.str() +
+                              " as a tuple must be CSR's (data, indices, indptr), or (table, encoding)");
     const std::string data_name = name.str() + ".data", indices_name = name.str() + ".indices",
                       indptr_name = name.str() + ".indptr";
     rows.data = checked<T>(triple[0], data_name, {kAny}, Access::read);

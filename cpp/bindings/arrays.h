@@ -66,7 +66,8 @@ Number checked_number(py::handle object, const Name& name) {
 // float32 or float64, the type of all arrays of one call: that of `object`.
 bool is_float32(py::handle object, const Name& name);
 
-// A matrix of rows: a dense array, or the triple (data, indices, indptr) of a CSR matrix of `columns`.
+// A matrix of rows: a dense array, the triple (data, indices, indptr) of a CSR matrix of `columns`, or the
+// pair (table, encoding) of a dense array and an Encoding with as many inputs.
 template <class T>
 Rows<T> checked_rows(py::handle object, const Name& name, int64_t columns);
 
@@ -119,6 +120,7 @@ Cell cell_named(const std::string& name);
 template <class T>
 LossFunction<T> loss_named(const py::object& entry, int64_t outputs);
 
+void register_encoding(py::module_& m);
 void register_module_functions(py::module_& m);
 void register_kernels(py::module_& m);
 void register_sequences(py::module_& m);

@@ -62,6 +62,7 @@ PYBIND11_MODULE(_core, m) {
     gdfast::choose_isa();
     m.attr("__version__") = GDFAST_VERSION;
     gdfast::register_module_functions(m);
+    gdfast::register_encoding(m);
     gdfast::register_kernels(m);
     gdfast::register_optimizer(m);
     gdfast::register_shuffle(m);

@@ -1,9 +1,11 @@
-// The caller's matrix of samples, dense or sparse. It is read row by row and never copied as a whole.
+// The caller's matrix of samples: dense, sparse, or a table with its encoding. It is read row by row and
+// never copied or encoded as a whole.
 #pragma once
 
 #include <algorithm>
 
 #include "kernels/dispatch.h"
+#include "network/encoding.h"
 
 namespace gdfast {
 
@@ -11,7 +13,9 @@ template <class T>
 struct Rows {
     int64_t rows = 0, columns = 0;
     const T* dense = nullptr;  // (rows, columns) row-major, or:
-    const T* data = nullptr;   // CSR, with `stored` entries:
+    const T* table = nullptr;  // (rows, encoding->columns()) row-major, encoded as `columns` inputs, or:
+    const Encoding<T>* encoding = nullptr;
+    const T* data = nullptr;  // CSR, with `stored` entries:
     int64_t stored = 0;
     const int32_t *indices32 = nullptr, *indptr32 = nullptr;
     const int64_t *indices64 = nullptr, *indptr64 = nullptr;
@@ -33,8 +37,12 @@ struct Rows {
         std::copy_n(data + first, n, to_values);
     }
 
-    // Copies dense rows order[0 .. count) (order null: first, first + 1, ...) into panels `stride` apart.
+    // Copies or encodes rows order[0 .. count) (order null: first, first + 1, ...), which are not sparse,
+    // into panels `stride` apart.
     void gather(int64_t count, const int64_t* order, int64_t first, T* panels, int64_t stride) const {
+        if (encoding)
+            return encoding->encode(count, order ? table : table + first * encoding->columns(), order, panels,
+                                    stride, kernels<T>().panel);
         kernels<T>().gather(count, columns, order ? dense : dense + first * columns, columns, order, panels,
                             stride);
     }

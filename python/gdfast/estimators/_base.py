@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, _check_y, check_consistent_length, validate_data
 
 from gdfast.estimators import _annealing, _descent, _solvers, _validation
 from gdfast.estimators._attributes import forget, publish, records_of
@@ -31,6 +31,7 @@ from gdfast.training import activations, init
 from gdfast.training.annealing import Energy
 from gdfast.training.arrays import Array, check_addressable, check_mean_weight, convert
 from gdfast.training.data import Data
+from gdfast.training.encoding import EncodedRows
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor, Validation
 from gdfast.training.network import MLP, Network
@@ -392,7 +393,18 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
     def _validate_arrays(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
         """X and y, checked by scikit-learn; a y of one column becomes one-dimensional."""
         _validation.check_no_dates(X)
-        X, y = validate_data(
+        if isinstance(X, EncodedRows):
+            _validation.check_encoded(self, X, reset=reset)
+            y = _check_y(y, multi_output=True, **checks)
+            check_consistent_length(X, y)
+        else:
+            X, y = self._validate_matrix(X, y, reset, **checks)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _validate_matrix(self, X: Any, y: Any, reset: bool, **checks: Any) -> tuple[Any, Any]:
+        found: tuple[Any, Any] = validate_data(
             self,
             X,
             y,
@@ -403,9 +415,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
             reset=reset,
             **checks,
         )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
+        return found
 
     def _check_weights(self, sample_weight: Any, X: Any) -> Array:
         """Sample weights for the loss: one for each target."""

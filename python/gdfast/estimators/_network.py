@@ -13,6 +13,7 @@ from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
 from gdfast.training import activations
 from gdfast.training.arrays import Array, check_shapes
+from gdfast.training.encoding import EncodedRows
 from gdfast.training.network import MLP
 from gdfast.training.weights import NAMES, NORMS, Weights
 
@@ -103,7 +104,10 @@ class NetworkEstimator(Arguments):
         check_is_fitted(self)
         _validation.check_no_dates(X)
         weights = self._weights_at_hand()
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
+        if isinstance(X, EncodedRows):
+            _validation.check_encoded(self, X, reset=False)
+        else:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
         single = np.result_type(X.dtype, weights.dtype) == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
         weights = Weights.of(weights.lists, dtype)

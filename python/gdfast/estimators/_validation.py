@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 from scipy import sparse
 
 from gdfast.training.arrays import Array, convert
+from gdfast.training.encoding import EncodedRows
 
 
 def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
@@ -34,7 +35,7 @@ def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> No
 
 def check_no_dates(X: Any) -> None:
     """TypeError if X holds dates, which NumPy would convert to numbers in an arbitrary unit."""
-    if sparse.issparse(X) or not hasattr(X, "__getitem__"):
+    if sparse.issparse(X) or isinstance(X, EncodedRows) or not hasattr(X, "__getitem__"):
         return
     try:
         array = np.asarray(X if isinstance(X, np.ndarray) else X[:1])
@@ -88,8 +89,22 @@ def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
     return [int(size) for size in sizes]
 
 
+def check_encoded(est: Any, X: EncodedRows, *, reset: bool) -> None:
+    """Check the number of inputs, or set it."""
+    if reset:
+        est.n_features_in_ = X.shape[1]
+        est.__dict__.pop("feature_names_in_", None)
+    elif X.shape[1] != est.n_features_in_:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but {type(est).__name__} is expecting {est.n_features_in_} features "
+            "as input."
+        )
+
+
 def as_matrix(X: Any, dtype: DTypeLike) -> Any:
-    """X in the form that the core takes: a dense array, or the three arrays of a CSR matrix."""
+    """X in the form that the core takes: a dense array, the three arrays of a CSR matrix, or encoded rows."""
+    if isinstance(X, EncodedRows):
+        return X.core(dtype)
     if not sparse.issparse(X):
         return convert(X, dtype, "X")
     rows = X.tocsr()

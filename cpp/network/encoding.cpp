@@ -1,0 +1,99 @@
+#include "network/encoding.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "network/buffer.h"
+
+namespace gdfast {
+
+namespace {
+
+// Writes one row's inputs one after another, from panel to panel.
+template <class T>
+class Cursor {
+public:
+    Cursor(T* row, int64_t stride, int64_t panel)
+        : at_(row), jump_(stride - panel), panel_(panel), left_(panel) {}
+    void put(T value) { fill(1, value); }
+    void fill(int64_t n, T value) {
+        while (n > 0) {
+            const int64_t now = std::min(n, left_);
+            std::fill_n(at_, now, value);
+            at_ += now;
+            left_ -= now;
+            n -= now;
+            if (left_ > 0) return;
+            at_ += jump_;
+            left_ = panel_;
+        }
+    }
+
+private:
+    T* at_;
+    const int64_t jump_, panel_;
+    int64_t left_;
+};
+
+template <class T>
+void encode_number(const Column<T>& column, T x, Cursor<T>& to) {
+    const bool missing = std::isnan(x);
+    if (column.clipped) {
+        const T third = x / 3;
+        to.put(missing ? T(0) : x / std::sqrt(1 + third * third));
+    }
+    if (column.flagged) to.put(missing);
+    const int64_t bins = column.bins();
+    if (bins == 0) return;
+    if (missing) return to.fill(bins, 0);
+    // The bin that x lies in. Below the first edge and above the last there is none.
+    const std::vector<T>& edges = column.edges;
+    const int64_t below = std::upper_bound(edges.begin(), edges.end(), x) - edges.begin();
+    const T half = T(0.5);
+    if (below == 0) return to.fill(bins, -half);
+    if (below > bins) return to.fill(bins, half);
+    const auto bin = static_cast<size_t>(below - 1);
+    to.fill(below - 1, half);
+    to.put((x - edges[bin]) / (edges[bin + 1] - edges[bin]) - half);
+    to.fill(bins - below, -half);
+}
+
+template <class T>
+void encode_category(const Column<T>& column, T x, Cursor<T>& to) {
+    const bool known = x >= 0 && x < static_cast<T>(column.categories);
+    const int64_t number = known ? static_cast<int64_t>(x) : 0;
+    if (column.binary) return to.put(known ? static_cast<T>(2 * number - 1) : T(0));
+    if (!known) return to.fill(column.categories, 0);
+    to.fill(number, 0);
+    to.put(1);
+    to.fill(column.categories - number - 1, 0);
+}
+
+}  // namespace
+
+template <class T>
+Encoding<T>::Encoding(std::vector<Column<T>> columns) : columns_(std::move(columns)) {
+    for (const Column<T>& column : columns_) inputs_ += checked_product(column.inputs(), 1);
+}
+
+template <class T>
+void Encoding<T>::encode(int64_t count, const T* table, const int64_t* order, T* panels, int64_t stride,
+                         int64_t panel) const {
+    for (int64_t i = 0; i < count; ++i) {
+        const T* const row = table + (order ? order[i] : i) * columns();
+        Cursor<T> to(panels + i * panel, stride, panel);
+        for (size_t c = 0; c < columns_.size(); ++c) {
+            const volatile T& changing = row[c];
+            const T x = changing;  // read once: the caller's threads may change it
+            if (columns_[c].categories)
+                encode_category(columns_[c], x, to);
+            else
+                encode_number(columns_[c], x, to);
+        }
+    }
+}
+
+template class Encoding<float>;
+template class Encoding<double>;
+
+}  // namespace gdfast
