@@ -1,4 +1,4 @@
-"""The encoding of tables: the same numbers as in NumPy, and the same bits of training as with stored inputs."""
+"""The encoding of tables: numbers as in NumPy, and training with the bits of stored inputs."""
 
 from __future__ import annotations
 

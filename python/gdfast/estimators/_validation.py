@@ -96,8 +96,8 @@ def check_encoded(est: Any, X: EncodedRows, *, reset: bool) -> None:
         est.__dict__.pop("feature_names_in_", None)
     elif X.shape[1] != est.n_features_in_:
         raise ValueError(
-            f"X has {X.shape[1]} features, but {type(est).__name__} is expecting {est.n_features_in_} features "
-            "as input."
+            f"X has {X.shape[1]} features, but {type(est).__name__} is expecting {est.n_features_in_} "
+            "features as input."
         )
 
 
