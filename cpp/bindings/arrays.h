@@ -124,6 +124,7 @@ void register_encoding(py::module_& m);
 void register_module_functions(py::module_& m);
 void register_kernels(py::module_& m);
 void register_sequences(py::module_& m);
+void register_stop_flag(py::module_& m);
 void register_shuffle(py::module_& m);
 void register_trainer(py::module_& m);
 

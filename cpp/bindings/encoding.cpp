@@ -1,6 +1,10 @@
 // The encoding of tables.
 #include "bindings/encoding.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "bindings/arrays.h"
 #include "bindings/interruptible.h"
 
@@ -23,10 +27,9 @@ Encoding<T> encoding_of(const py::sequence& columns) {
             for (py::ssize_t i = 0; i < edges.size(); ++i) {
                 if (!std::isfinite(first[i]) || (i > 0 && !(first[i] > first[i - 1])))
                     throw py::value_error("edges must be finite and strictly increasing");
-                column.edges.push_back(static_cast<T>(first[i]));
-                if (i > 0 &&
-                    !(column.edges[static_cast<size_t>(i)] > column.edges[static_cast<size_t>(i) - 1]))
-                    throw py::value_error("edges must be distinct in float32");
+                // In float32 edges may be equal, which the encoding allows.
+                constexpr double most = std::numeric_limits<T>::max();
+                column.edges.push_back(static_cast<T>(std::clamp(first[i], -most, most)));
             }
         } else if (fields.size() == 2) {
             column.categories = py::cast<int64_t>(fields[0]);

@@ -3,9 +3,15 @@
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
+
 #include "network/interruption.h"
 
 namespace gdfast {
+
+// Set by any thread to stop the work of those that it is current for, as Ctrl-C stops the main thread's.
+using StopFlag = std::atomic<bool>;
+inline thread_local const StopFlag* current_stop_flag = nullptr;
 
 // Python calls signal handlers on its main thread only: another one need not wait for the GIL to ask.
 inline bool on_main_thread() {
@@ -14,13 +20,15 @@ inline bool on_main_thread() {
 }
 
 // Runs `work` without the GIL. Python's signal handlers are called meanwhile, and where one raises, so does
-// this, when `work` has come to an end.
+// this, when `work` has come to an end. The current StopFlag raises KeyboardInterrupt.
 template <class Work>
 void interruptible(Work work) {
     bool interrupted;
+    const StopFlag* const flag = current_stop_flag;
     {
         pybind11::gil_scoped_release released;
-        Interruption interruption([elsewhere = false]() mutable {
+        Interruption interruption([elsewhere = false, flag]() mutable {
+            if (flag && flag->load()) return true;
             if (elsewhere) return false;
             pybind11::gil_scoped_acquire acquired;
             try {
@@ -37,7 +45,9 @@ void interruptible(Work work) {
         }
         interrupted = interruption.requested();
     }
-    if (interrupted) throw pybind11::error_already_set();
+    if (!interrupted) return;
+    if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
+    throw pybind11::error_already_set();
 }
 
 }  // namespace gdfast

@@ -1,8 +1,10 @@
 // gdfast._core
+#include <memory>
 #include <numeric>
 #include <thread>
 
 #include "bindings/arrays.h"
+#include "bindings/interruptible.h"
 #include "bindings/rules.h"
 #include "kernels/dispatch.h"
 #include "network/team.h"
@@ -43,6 +45,16 @@ py::dict build_info() {
 
 }  // namespace
 
+void register_stop_flag(py::module_& m) {
+    py::class_<StopFlag>(m, "StopFlag")
+        .def(py::init([] { return std::make_unique<StopFlag>(false); }))
+        .def("set", [](StopFlag& self) { self = true; })
+        .def("is_set", [](const StopFlag& self) { return self.load(); })
+        // Current for the calling thread.
+        .def("__enter__", [](const StopFlag& self) { current_stop_flag = &self; })
+        .def("__exit__", [](const StopFlag&, const py::args&) { current_stop_flag = nullptr; });
+}
+
 void register_module_functions(py::module_& m) {
     m.def("active_isa", active_isa);
     m.def("available_isas", [] {
@@ -62,6 +74,7 @@ PYBIND11_MODULE(_core, m) {
     gdfast::choose_isa();
     m.attr("__version__") = GDFAST_VERSION;
     gdfast::register_module_functions(m);
+    gdfast::register_stop_flag(m);
     gdfast::register_encoding(m);
     gdfast::register_kernels(m);
     gdfast::register_optimizer(m);

@@ -13,7 +13,7 @@ struct Column {
     bool clipped = false;  // x / sqrt(1 + (x / 3)^2)
     bool flagged = false;  // 1 if it is missing, else 0
     // Piecewise-linear encoding: for each pair of neighbouring edges, the part of the bin that is below x,
-    // minus 1/2. Edges increase strictly.
+    // minus 1/2. Edges do not decrease.
     std::vector<T> edges;
     // Or a category, by its number from 0: one input for each, 1 for this one and else 0; of two categories
     // with `binary` set, one input, -1 or 1. All are 0 for any other value.

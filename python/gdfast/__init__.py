@@ -1,7 +1,8 @@
 """Fast gradient descent for multilayer perceptrons and recurrent networks on the CPU.
 
 ``MLPClassifier`` and ``MLPRegressor`` have the names, arguments and results of scikit-learn's estimators;
-``RNNClassifier`` and ``RNNRegressor`` are recurrent networks for sequences. ``gdfast.kernels`` has the
+``RNNClassifier`` and ``RNNRegressor`` are recurrent networks for sequences; ``TabularClassifier`` and
+``TabularRegressor`` take a table as it is. ``gdfast.kernels`` has the
 forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` the optimizers,
 ``gdfast.schedules`` the learning-rate schedules; ``gdfast.minimize`` minimizes any function.
 ``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay`` and ``GradientNormDisplay`` plot a
@@ -27,10 +28,17 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import callbacks, kernels, optim, schedules
+    from gdfast import callbacks, kernels, optim, preprocessing, schedules
     from gdfast._displays import GradientNormDisplay, LossCurveDisplay
     from gdfast._minimize import minimize
-    from gdfast.estimators import MLPClassifier, MLPRegressor, RNNClassifier, RNNRegressor
+    from gdfast.estimators import (
+        MLPClassifier,
+        MLPRegressor,
+        RNNClassifier,
+        RNNRegressor,
+        TabularClassifier,
+        TabularRegressor,
+    )
 
 __all__ = [
     "GradientNormDisplay",
@@ -39,12 +47,15 @@ __all__ = [
     "MLPRegressor",
     "RNNClassifier",
     "RNNRegressor",
+    "TabularClassifier",
+    "TabularRegressor",
     "__version__",
     "active_isa",
     "callbacks",
     "kernels",
     "minimize",
     "optim",
+    "preprocessing",
     "schedules",
 ]
 
@@ -56,10 +67,13 @@ _HOMES = {
     "MLPRegressor": "gdfast.estimators",
     "RNNClassifier": "gdfast.estimators",
     "RNNRegressor": "gdfast.estimators",
+    "TabularClassifier": "gdfast.estimators",
+    "TabularRegressor": "gdfast.estimators",
     "callbacks": "gdfast.callbacks",
     "kernels": "gdfast.kernels",
     "minimize": "gdfast._minimize",
     "optim": "gdfast.optim",
+    "preprocessing": "gdfast.preprocessing",
     "schedules": "gdfast.schedules",
 }
 

@@ -1,8 +1,17 @@
-"""Multilayer perceptrons and recurrent networks in scikit-learn's style."""
+"""Networks in scikit-learn's style: for vectors, for sequences, and for tables."""
 
 from gdfast.estimators.classifier import MLPClassifier
 from gdfast.estimators.regressor import MLPRegressor
 from gdfast.estimators.rnn_classifier import RNNClassifier
 from gdfast.estimators.rnn_regressor import RNNRegressor
+from gdfast.estimators.tabular_classifier import TabularClassifier
+from gdfast.estimators.tabular_regressor import TabularRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "RNNClassifier", "RNNRegressor"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "RNNClassifier",
+    "RNNRegressor",
+    "TabularClassifier",
+    "TabularRegressor",
+]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -38,9 +38,32 @@ from gdfast.training.network import MLP, Network
 from gdfast.training.optimizer import Optimizer
 from gdfast.training.options import AUTO_BATCH_SIZE, StepOptions, TrainingOptions
 from gdfast.training.order import RowOrder
+from gdfast.training.outcome import Outcome
 from gdfast.training.state import TrainingState
 from gdfast.training.train import train
 from gdfast.training.weights import NORMS, Weights
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a caller within this package decides about a fit.
+
+    Attributes
+    ----------
+    split : (ndarray, ndarray) or None
+        The training rows and the validation rows, in place of a random split.
+    latest_of_equal : bool
+        Whether weights with a score equal to the best replace it.
+    warns : bool
+        Whether the outcome is told by warnings.
+    """
+
+    split: tuple[Array, Array] | None = None
+    latest_of_equal: bool = False
+    warns: bool = True
+
+
+_DEFAULT_PLAN = Plan()
 
 
 class _Run(NamedTuple):
@@ -206,19 +229,33 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         incremental: bool,
         classes: Any = None,
     ) -> Self:
+        self._fit_by_plan(X, y, sample_weight, given_holdout, incremental=incremental, classes=classes)
+        return self
+
+    def _fit_by_plan(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        given_holdout: tuple[Any, Any, Any] | None = None,
+        *,
+        incremental: bool = False,
+        classes: Any = None,
+        plan: Plan = _DEFAULT_PLAN,
+    ) -> Outcome:
+        """Check, translate, train and publish."""
         with transaction(self) as attempt:
             as_given = X, y
-            run = self._prepare(X, y, sample_weight, given_holdout, incremental, classes)
+            run = self._prepare(X, y, sample_weight, given_holdout, incremental, classes, plan)
             task = None
             if not incremental:
                 rows = None if run.state.order is None else run.state.order.training
                 task = FitTask(self, *as_given, run.weight_given, rows)
             takes_edits = run.options.solver == "stochastic"
             listeners = FitListeners(self, run.state, task, attempt, takes_edits=takes_edits)
-            self._train(run, listeners, incremental)
-        return self
+            return self._train(run, listeners, incremental, plan)
 
-    def _train(self, run: _Run, listeners: FitListeners, incremental: bool) -> None:
+    def _train(self, run: _Run, listeners: FitListeners, incremental: bool, plan: Plan) -> Outcome:
         state, options = run.state, run.options
         monitor = Monitor(state, options, run.validation, self.scoring)
         with listeners:
@@ -237,7 +274,9 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
                 monitor.restore_best()
                 state.order = run.kept_order
                 publish(self, state)
-            say(self, outcome, state, incremental=incremental)
+            if plan.warns:
+                say(self, outcome, state, incremental=incremental)
+        return outcome
 
     def _prepare(
         self,
@@ -247,6 +286,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         given_holdout: tuple[Any, Any, Any] | None,
         incremental: bool,
         classes: Any,
+        plan: Plan,
     ) -> _Run:
         """Check all inputs, and create the objects of a fit."""
         sizes = self._check_arguments()
@@ -279,6 +319,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         state.scored_by = getattr(before, "scored_by", None)
         self._training = state
         network, options = self._trained_network(), self._options(X.shape[0], incremental)
+        options = replace(options, latest_of_equal=plan.latest_of_equal)
 
         sets_aside = given_holdout is None and self.early_stopping and self.solver != "lbfgs"
         kept = getattr(before, "order", None)
@@ -288,6 +329,8 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
             held_out = self._data(*given_holdout, weights.dtype)
             validation = self._validation(network, held_out, None, *given_holdout[:2])
         elif sets_aside:
+            if plan.split is not None:
+                state.order.set_aside(*plan.split)
             rows = self._set_aside(state.order, data, random_state)
             validation = self._validation(network, data, rows, X, y)
         training_rows = state.order.training

@@ -46,7 +46,7 @@ def scorer_of(est: Any, X: Any, y: Any, weight: Array | None, *, told: bool = Fa
         if not np.isfinite(outputs).all():
             return np.nan
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(scorer(_nameless(est), X, y, **weights))
+            return float(scorer(_with_outputs(est, X, outputs), X, y, **weights))
 
     return score
 
@@ -70,8 +70,12 @@ def _takes_weights(scorer: Any) -> bool:
     return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _nameless(est: Any) -> Any:
-    """A copy without feature names, so that plain arrays raise no warning about them."""
+def _with_outputs(est: Any, X: Any, outputs: Array) -> Any:
+    """A copy whose outputs for X are known, so that they are not computed again.
+
+    It has no feature names, so that plain arrays raise no warning about them.
+    """
     twin = copy.copy(est)
     twin.__dict__.pop("feature_names_in_", None)
+    twin.__dict__["_outputs"] = lambda other: outputs if other is X else type(est)._outputs(twin, other)
     return twin

@@ -21,8 +21,8 @@ class NumberColumn:
     Attributes
     ----------
     edges : ndarray of shape (n_edges,), float64
-        The edges of the bins of the piecewise-linear encoding, strictly increasing in float32; fewer than two
-        make no bins.
+        The edges of the bins of the piecewise-linear encoding, strictly increasing; fewer than two make no
+        bins.
     clipped : bool
         Whether ``x / sqrt(1 + (x / 3)^2)`` is an input.
     flagged : bool

@@ -177,7 +177,8 @@ class Monitor:
             print(f"Validation score: {score:f}")
         # This comparison makes neither a NaN nor an infinite error an improvement.
         improved = score > -np.inf and score >= records.best_validation_score + self._options.tol
-        if score > records.best_validation_score:
+        equals = self._options.latest_of_equal and score == records.best_validation_score
+        if score > records.best_validation_score or equals:
             records.best_validation_score = score
             if state.best_weights is not None and state.best_weights.is_alike(state.weights):
                 state.best_weights.assign(state.weights)

@@ -105,6 +105,8 @@ class TrainingOptions:
     annealing : mapping
         Arguments of `anneal`.
     verbose : bool
+    latest_of_equal : bool
+        Whether weights with a score equal to the best replace it.
     ema_decay : float
         Maximum decay of the exponential moving average of the weights; 0 means no average.
     """
@@ -122,6 +124,7 @@ class TrainingOptions:
     max_fun: int = 15_000
     annealing: Mapping[str, Any] = field(default_factory=dict)
     verbose: Any = False
+    latest_of_equal: bool = False
     ema_decay: float = of_steps(0.0, Limits(0, 1))
 
     def depth_of_epoch(self, epoch: int, n_layers: int) -> int:

@@ -1,0 +1,25 @@
+"""Encoders that turn the columns of a table into inputs of a network.
+
+:class:`RobustClipper` scales numbers and bounds them, :class:`PiecewiseLinearEncoder` splits them into bins,
+and :class:`CategoricalEncoder` makes inputs of categories. :class:`TableEncoder` applies all three to the
+columns of a frame; it is the front end of :class:`gdfast.TabularClassifier` and
+:class:`gdfast.TabularRegressor`. All are transformers of scikit-learn.
+
+Examples
+--------
+>>> import numpy as np
+>>> from gdfast.preprocessing import PiecewiseLinearEncoder
+>>> X = np.arange(8.0).reshape(-1, 1)
+>>> encoder = PiecewiseLinearEncoder(bins="quantile", n_bins=2).fit(X)
+>>> encoder.bin_edges_[0].tolist()
+[0.0, 3.5, 7.0]
+>>> encoder.transform([[0.0], [1.75], [7.0]]).tolist()
+[[-0.5, -0.5], [0.0, -0.5], [0.5, 0.5]]
+"""
+
+from gdfast.preprocessing._categorical import CategoricalEncoder
+from gdfast.preprocessing._piecewise import PiecewiseLinearEncoder
+from gdfast.preprocessing._robust import RobustClipper
+from gdfast.preprocessing._table import TableEncoder
+
+__all__ = ["CategoricalEncoder", "PiecewiseLinearEncoder", "RobustClipper", "TableEncoder"]

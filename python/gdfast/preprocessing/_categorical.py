@@ -1,0 +1,202 @@
+"""Inputs of categories."""
+
+# scikit-learn ships no types.
+# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.preprocessing import OrdinalEncoder
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from gdfast.preprocessing._columns import as_categories, check_columns, columns_of, is_known
+from gdfast.training.arrays import Array
+from gdfast.training.encoding import CategoryColumn, Encoding
+
+
+class CategoricalEncoder(TransformerMixin, BaseEstimator):
+    """Encode categories as inputs of a network: one for each, and one of -1 and 1 where there are two.
+
+    Missing values and categories that ``fit`` has not seen become zeros, which are no category. Rare
+    categories share one input.
+
+    Parameters
+    ----------
+    min_frequency : int, default=2
+        Categories of fewer rows are rare.
+    max_categories : int, default=256
+        The largest number of inputs of a column, that of the rare ones included: the most frequent
+        categories have one each.
+    sparse_output : bool, default=False
+        Whether ``transform`` returns a CSR array.
+
+    Attributes
+    ----------
+    categories_ : list of ndarray
+        The categories of each column in sorted order, without a missing value.
+    n_categories_ : list of int
+        How many of them remain with the rare ones as one.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        If X has names.
+
+    Examples
+    --------
+    >>> from gdfast.preprocessing import CategoricalEncoder
+    >>> X = [["yes", "red"], ["no", "green"], ["yes", None], ["no", "blue"]]
+    >>> encoder = CategoricalEncoder(min_frequency=1).fit(X)
+    >>> encoder.transform(X).tolist()
+    [[1.0, 0.0, 0.0, 1.0], [-1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0], [-1.0, 1.0, 0.0, 0.0]]
+    >>> encoder.get_feature_names_out().tolist()
+    ['x0_yes', 'x1_blue', 'x1_green', 'x1_red']
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "min_frequency": [Interval(Integral, 1, None, closed="left")],
+        "max_categories": [Interval(Integral, 1, None, closed="left")],
+        "sparse_output": ["boolean"],
+    }
+
+    categories_: list[Array]
+    n_categories_: list[int]
+
+    def __init__(
+        self, *, min_frequency: int = 2, max_categories: int = 256, sparse_output: bool = False
+    ) -> None:
+        self.min_frequency = min_frequency
+        self.max_categories = max_categories
+        self.sparse_output = sparse_output
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the categories of each column.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Strings, numbers, booleans, or a frame's categories; None or NaN where one is missing.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+
+        Raises
+        ------
+        TypeError
+            If a column holds lists or other objects without an order.
+        """
+        columns = columns_of(X)
+        check_columns(self, X, columns, reset=True)
+        return self.fit_categories([as_categories(column) for column in columns])
+
+    def fit_categories(self, columns: list[Array]) -> Self:
+        """`fit` for columns of objects, None where one is missing."""
+        self._encoders = [self._fitted(column) for column in columns]
+        self.categories_ = [_without_none(encoder.categories_[0]) for encoder in self._encoders]
+        self.n_categories_ = []
+        for encoder, categories in zip(self._encoders, self.categories_, strict=True):
+            rare = encoder.infrequent_categories_[0] if len(categories) else None
+            rare = [] if rare is None else [category for category in rare if category is not None]
+            self.n_categories_.append(len(categories) - len(rare) + (len(rare) > 0))
+        return self
+
+    def _fitted(self, column: Array) -> OrdinalEncoder:
+        known = column[is_known(column)]
+        encoder = OrdinalEncoder(
+            handle_unknown="use_encoded_value",
+            unknown_value=-1,
+            min_frequency=self.min_frequency,
+            max_categories=self.max_categories,
+        )
+        # scikit-learn takes no empty column.
+        return encoder.fit((known if len(known) else np.array([None]))[:, np.newaxis])
+
+    def numbers(self, columns: list[Array]) -> Array:
+        """The number of each category, float64 of shape (n_samples, n_features); -1 for none."""
+        numbers = np.full((len(columns[0]) if columns else 0, len(columns)), -1.0)
+        for i, (encoder, column) in enumerate(zip(self._encoders, columns, strict=True)):
+            known = is_known(column)
+            if self.n_categories_[i] and known.any():
+                numbers[known, i] = encoder.transform(column[known, np.newaxis])[:, 0]
+        return numbers
+
+    def encoded_columns(self) -> list[CategoryColumn]:
+        """The columns of an `Encoding`; one without categories has an input that stays 0."""
+        return [CategoryColumn(max(n, 1), binary=n == 2) for n in self.n_categories_]
+
+    def transform(self, X: Any) -> Any:
+        """Encode.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        X_new : {ndarray, CSR array} of shape (n_samples, n_features_out), float64
+        """
+        check_is_fitted(self)
+        columns = columns_of(X)
+        check_columns(self, X, columns, reset=False)
+        numbers = self.numbers([as_categories(column) for column in columns])
+        encoding = Encoding(self.encoded_columns())
+        return _sparse(encoding, numbers) if self.sparse_output else encoding.encode(numbers)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Names of the columns: that of the input and the category; of two categories the second.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            The input's names, if it has none of its own.
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        names = []
+        for i, name in enumerate(_check_feature_names_in(self, input_features)):
+            rare = self._encoders[i].infrequent_categories_[0] if len(self.categories_[i]) else None
+            kept = [c for c in self.categories_[i] if rare is None or c not in rare]
+            if rare is not None and any(category is not None for category in rare):
+                kept.append("rare")
+            labels = kept[1:] if len(kept) == 2 else kept or ["none"]
+            names += [f"{name}_{label}" for label in labels]
+        return np.array(names, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _without_none(categories: Array) -> Array:
+    return categories[is_known(categories)]
+
+
+def _sparse(encoding: Encoding, numbers: Array) -> Any:
+    """The same as ``encoding.encode(numbers)``, with nothing stored for zeros."""
+    entries, first = [], 0
+    for i, column in enumerate(encoding.columns):
+        assert not isinstance(column, tuple)
+        rows = np.flatnonzero(numbers[:, i] >= 0)
+        found = numbers[rows, i].astype(np.int64)
+        binary = column.n_inputs == 1 and getattr(column, "binary", False)
+        values = 2.0 * found - 1 if binary else np.ones(len(rows))
+        entries.append((values, rows, np.full(len(rows), first) if binary else first + found))
+        first += column.n_inputs
+    values, rows, places = (np.concatenate(parts) for parts in zip(*entries, strict=True))
+    return sparse.csr_array((values, (rows, places)), shape=(len(numbers), first))
