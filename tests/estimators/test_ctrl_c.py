@@ -98,6 +98,13 @@ CALLS = {
         "call = lambda: net.fit(X, X[..., 0])",
         (1.0, 3.0),
     ),
+    "fit, networks side by side": (
+        "from gdfast import TabularRegressor\n"
+        "X = rows(200_000, 30)\n"
+        "net = TabularRegressor(bins='values', random_state=0)\n"
+        "call = lambda: net.fit(X, X[:, 0])",
+        (4.0, 6.0),
+    ),
     "predict, rows": (
         "X = rows(200_000, 256)\n"
         "net = MLPRegressor(hidden_layer_sizes=(1024, 1024), max_iter=1).fit(X[:200], X[:200, 0])\n"

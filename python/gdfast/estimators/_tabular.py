@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -18,7 +19,6 @@ from sklearn.model_selection import check_cv, train_test_split
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_sample_weight,
@@ -52,14 +52,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 # With fewer rows none are set aside for validation.
 _FEWEST_TO_SPLIT = 10
-
-
-def _refuses_partial_fit(est: Any) -> bool:
-    raise AttributeError(
-        f"{type(est).__name__} has no partial_fit: scales, bins and categories are found on all rows at "
-        "once, and the epoch to keep on rows set aside. Fit on all rows, or use gdfast.MLPClassifier or "
-        "MLPRegressor behind a fitted gdfast.preprocessing.TableEncoder."
-    )
 
 
 class BaseTabular(BaseEstimator, ABC):
@@ -239,7 +231,6 @@ class BaseTabular(BaseEstimator, ABC):
             self._new_member(len(training), int(seed), max(1, n_threads // at_a_time), len(validation) > 0)
             for (training, validation), seed in zip(splits, seeds, strict=True)
         ]
-        self.max_iter_ = sum(member.max_iter for member in members)
         deadline = np.inf if self.max_time is None else time.perf_counter() + self.max_time
         begun = [False] * len(members)
 
@@ -259,15 +250,18 @@ class BaseTabular(BaseEstimator, ABC):
                 print(self._report(i, len(members), member))
             return outcome
 
+        whole = copy.copy(self)
+        whole.max_iter = sum(member.max_iter for member in members)
         try:
-            shared.begin(self)
+            shared.begin(whole)
             outcomes = side_by_side([lambda i=i: job(i) for i in range(len(members))], at_a_time)  # type: ignore[misc]
+            trained = [i for i, outcome in enumerate(outcomes) if outcome is not None]
+            self._publish([members[i] for i in trained])
+            if self.cv is not None:
+                self._publish_oof(rows, [splits[i] for i in trained])
+            whole.__dict__.update({**vars(self), "max_iter": whole.max_iter})
         finally:
-            shared.end(self)
-        trained = [i for i, outcome in enumerate(outcomes) if outcome is not None]
-        self._publish([members[i] for i in trained])
-        if self.cv is not None:
-            self._publish_oof(rows, [splits[i] for i in trained])
+            shared.end(whole)
         reasons = {outcome.reason for outcome in outcomes if outcome is not None}
         self._warn_of(reasons, len(trained), len(members))
 
@@ -434,10 +428,14 @@ class BaseTabular(BaseEstimator, ABC):
                 ConvergenceWarning,
             )
 
-    @available_if(_refuses_partial_fit)
-    def partial_fit(self, X: Any, y: Any) -> Self:
-        """Refused: bins and categories are found on all rows at once."""
-        raise NotImplementedError
+    @property
+    def partial_fit(self) -> Any:
+        """There is none: AttributeError says why."""
+        raise AttributeError(
+            f"{type(self).__name__} has no partial_fit: scales, bins and categories are found on all rows at "
+            "once, and the epoch to keep on rows set aside. Fit on all rows, or use gdfast.MLPClassifier or "
+            "MLPRegressor behind a fitted gdfast.preprocessing.TableEncoder."
+        )
 
     def _member_predictions(self, X: Any) -> Array:
         """The predictions of all members, of shape (n_members, n_samples, ...)."""

@@ -246,7 +246,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return y if y.ndim == 1 else None
 
     def _prediction_of(self, member: Any, rows: Any) -> Array:
-        probabilities: Array = member.predict_proba(rows)
+        probabilities: Array = member.predict_proba(rows).astype(np.float64)
+        if self._label_binarizer.y_type_ != "multilabel-indicator":
+            # float32 is too coarse for scikit-learn's metrics, which want a sum of 1.
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
         return probabilities
 
     def predict(self, X: Any) -> Any:
