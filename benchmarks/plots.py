@@ -124,6 +124,28 @@ def plot_scaling(result: dict[str, Any]) -> Any:
     return figure
 
 
+def plot_tables(result: dict[str, Any]) -> Any:
+    """Mean log-error ratio against CPU seconds, a point for every model: left and down is better."""
+    import matplotlib.pyplot as plt
+    from tables import summary
+
+    figure, axes = plt.subplots(figsize=(6, 4))
+    for model in summary(result):
+        own = model["model"] in ("fast", "balanced", "best")
+        axes.plot(model["cpu"], model["ratio"], "o", color=COLOURS["gdfast"] if own else "tab:gray")
+        axes.annotate(
+            f"gdfast {model['model']}" if own else model["model"],
+            (model["cpu"], model["ratio"]),
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.set(xscale="log", xlabel="CPU seconds of fit, mean over tables (log)")
+    axes.set_ylabel("log of the error's ratio to the plain MLP's, mean over tables")
+    axes.grid(alpha=0.3)
+    return figure
+
+
 def plot_real(result: dict[str, Any]) -> Any:
     """Seconds against held-out score, a point for every seed: left and up is better."""
     import matplotlib.pyplot as plt
@@ -147,6 +169,7 @@ PLOTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "predict": plot_predict,
     "scaling": plot_scaling,
     "real": plot_real,
+    "tables": plot_tables,
 }
 
 

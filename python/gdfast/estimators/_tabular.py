@@ -246,6 +246,7 @@ class BaseTabular(BaseEstimator, ABC):
             plan = Plan(split=splits[i] if len(splits[i][1]) else None, latest_of_equal=True, warns=False)
             outcome = member._fit_by_plan(rows, target, sample_weight, plan=plan)
             member.callbacks = None
+            member._training.end()
             if self.verbose:
                 print(self._report(i, len(members), member))
             return outcome

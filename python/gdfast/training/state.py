@@ -89,6 +89,10 @@ class TrainingState:
     best_weights: Weights | None = None
     scored_by: Any = None
 
+    def end(self) -> None:
+        """Release what continuing takes: optimizer, order and the best weights."""
+        self.optimizer = self.order = self.best_weights = None
+
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "weights": Weights({}), "best_weights": None}
 
