@@ -65,6 +65,16 @@ def draw(
     return coefs, intercepts
 
 
+def embeddings(
+    shapes: Sequence[tuple[int, int]], dtype: np.dtype[Any], random_state: np.random.RandomState
+) -> list[Array]:
+    """The arrays of embedded columns, uniform within one by the root of their size.
+
+    So they begin in Gorishniy et al., "Revisiting deep learning models for tabular data" (2021).
+    """
+    return [_uniform(1 / np.sqrt(shape[1]), shape, dtype, random_state) for shape in shapes]
+
+
 def _matrix(
     init: Any, fan_in: int, fan_out: int, dtype: np.dtype[Any], random_state: np.random.RandomState
 ) -> Array:
