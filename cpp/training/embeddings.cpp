@@ -96,7 +96,10 @@ void Embeddings<T>::begin_epoch(const Encoding<T>& encoding) {
             input = last;
         }
     }
-    deltas_ = RowPanels<T>(batch_size_, static_cast<int64_t>(inputs_.size()), spec_.panel);
+    const auto panels = static_cast<int64_t>(inputs_.size());
+    if (panels == panels_) return;
+    deltas_ = RowPanels<T>(batch_size_, panels, spec_.panel);
+    panels_ = panels;
 }
 
 template <class T>

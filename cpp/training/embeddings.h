@@ -71,6 +71,7 @@ private:
     std::vector<EmbeddedColumn> columns_;
     std::vector<PanelInputs> inputs_;  // the panels that have embedded inputs
     RowPanels<T> deltas_;
+    int64_t panels_ = 0;  // of `deltas_`
 
     // of this step
     const Data<T>* data_ = nullptr;

@@ -76,8 +76,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     max_categories : int, default=4096
         The largest number of categories of a column; the rarest beyond it share one.
     embed_from : int or None, default=32
-        Columns of more categories are embedded: the network learns a vector of 8 numbers for each category,
-        which are its inputs. Those of fewer have one input for each category. None: no column is embedded.
+        Columns of more categories are embedded: each network learns a short vector for each category, which
+        is its inputs (``1.6 n^0.56`` numbers for n categories, as in fastai). Columns of fewer have an input
+        for each category. None: no column is embedded.
     hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=None
         Number of units of each hidden layer.
     activation : str or sequence of str, default="relu"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral
@@ -31,9 +32,10 @@ from gdfast.preprocessing._robust import center_and_scale, scaled_numbers
 from gdfast.training.arrays import Array
 from gdfast.training.encoding import CategoryColumn, EncodedRows, Encoding, NumberColumn
 
-# The size of embeddings in RealMLP (Holzmüller, Grinsztajn and Steinwart, "Better by default: Strong
-# pre-tuned MLPs and boosted trees on tabular data", 2024).
-_EMBEDDING_DIM = 8
+
+def embedding_size(n_categories: int) -> int:
+    """The size of embeddings by fastai's rule (Howard and Gugger, "fastai", 2020: ``emb_sz_rule``)."""
+    return min(600, round(1.6 * math.pow(n_categories, 0.56)))
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
@@ -68,8 +70,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     embed_from : int or None, default=None
         Columns of more categories are embedded; None for none.
     embedding_dim : int or "auto", default="auto"
-        Number of inputs of an embedded column, at most that of its categories. "auto": 8, as in RealMLP
-        (Holzmüller, Grinsztajn and Steinwart, 2024).
+        Number of inputs of an embedded column, at most that of its categories. "auto": ``1.6 n^0.56``,
+        rounded, for n categories, and at most 600, as in fastai (Howard and Gugger, 2020).
     dtype : {"float32", "float64"}, default="float32"
         The dtype of the inputs.
     random_state : int, RandomState instance or None, default=None
@@ -224,8 +226,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """A column of many categories embedded, any other as it is."""
         if self.embed_from is None or column.n_categories <= self.embed_from:
             return column
-        size = _EMBEDDING_DIM if self.embedding_dim == "auto" else int(self.embedding_dim)
-        return replace(column, embedding=min(size, column.n_categories))
+        n = column.n_categories
+        size = embedding_size(n) if self.embedding_dim == "auto" else int(self.embedding_dim)
+        return replace(column, embedding=min(size, n))
 
     def _without_embeddings(self) -> Encoding:
         """The encoding with an input for each category of embedded columns."""

@@ -68,11 +68,12 @@ def draw(
 def embeddings(
     shapes: Sequence[tuple[int, int]], dtype: np.dtype[Any], random_state: np.random.RandomState
 ) -> list[Array]:
-    """The arrays of embedded columns, uniform within one by the root of their size.
+    """The arrays of embedded columns, uniform within 0.05, as in Keras.
 
-    So they begin in Gorishniy et al., "Revisiting deep learning models for tabular data" (2021).
+    So small that categories with few rows begin with much the same inputs: larger ones are soon learned by
+    heart.
     """
-    return [_uniform(1 / np.sqrt(shape[1]), shape, dtype, random_state) for shape in shapes]
+    return [_uniform(0.05, shape, dtype, random_state) for shape in shapes]
 
 
 def _matrix(
