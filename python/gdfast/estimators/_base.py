@@ -313,7 +313,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         if embedded and not _solvers.is_stochastic(self.solver):
             raise ValueError(
                 f"solver={self.solver!r} cannot train the embeddings of X's columns. Use a stochastic "
-                "solver, such as 'adam', or encode X without embeddings."
+                "solver, such as 'adam', or encode X with embed_from=None."
             )
         if given_holdout is not None and _validation.embedding_shapes(given_holdout[0]) != embedded:
             raise ValueError("X_val must have the same embedded columns as X.")

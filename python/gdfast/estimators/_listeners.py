@@ -73,7 +73,7 @@ class FitListeners(Listeners):
         if self._gradient_hooks and state.weights.embeddings:
             raise ValueError(
                 "A callback has on_gradient, which is not supported for a network with embeddings. Encode X "
-                "without embeddings."
+                "with embed_from=None."
             )
         self._max_time = est.max_time if task is not None else None
         self._dtype = state.weights.dtype
