@@ -45,9 +45,9 @@ from gdfast.training.outcome import Outcome
 # What a preset stands for, by the arguments whose default is None; for max_iter the number of steps that
 # epochs are to make, and the fewest and most epochs.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 2, "n_bins": 16, "hidden_layer_sizes": (128, 128), "epochs": (1200, 10, 24)},
-    "balanced": {"n_members": 4, "n_bins": 16, "hidden_layer_sizes": (256, 256), "epochs": (1600, 12, 32)},
-    "best": {"n_members": 12, "n_bins": 32, "hidden_layer_sizes": (256, 256), "epochs": (2400, 16, 48)},
+    "fast": {"n_members": 2, "hidden_layer_sizes": (128, 128), "epochs": (1200, 10, 24)},
+    "balanced": {"n_members": 4, "hidden_layer_sizes": (256, 256), "epochs": (1600, 12, 32)},
+    "best": {"n_members": 12, "hidden_layer_sizes": (256, 256), "epochs": (2400, 16, 48)},
 }
 
 # With fewer rows none are set aside for validation.
@@ -291,7 +291,7 @@ class BaseTabular(BaseEstimator, ABC):
         self.encoder_ = TableEncoder(
             categorical_features=self.categorical_features,
             bins=self.bins,
-            n_bins=self._setting("n_bins"),
+            n_bins=self.n_bins,
             min_frequency=self.min_frequency,
             max_categories=self.max_categories,
             random_state=random_state,
