@@ -245,7 +245,7 @@ class BaseTabular(BaseEstimator, ABC):
             member.callbacks = shared.of_member(i) or None
             plan = Plan(split=splits[i] if len(splits[i][1]) else None, latest_of_equal=True, warns=False)
             outcome = member._fit_by_plan(rows, target, sample_weight, plan=plan)
-            member.callbacks = None
+            member.callbacks, member.n_jobs = None, self.n_jobs
             member._training.end()
             if self.verbose:
                 print(self._report(i, len(members), member))
@@ -294,7 +294,7 @@ class BaseTabular(BaseEstimator, ABC):
             n_bins=self.n_bins,
             min_frequency=self.min_frequency,
             max_categories=self.max_categories,
-            random_state=random_state,
+            random_state=int(random_state.randint(2**31 - 1)),
         )
         _check_feature_names(self.encoder_, X, reset=True)
         self.encoder_.n_features_in_ = len(columns)
@@ -411,7 +411,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _report(self, number: int, members: int, member: Any) -> str:
         scores = member.validation_scores_ or []
         best = "" if not scores else f", validation score {max(scores):.6g}"
-        return f"Member {number + 1} of {members}: {member.n_iter_} epochs, loss {member.loss_:.6g}{best}"
+        return f"Member {number + 1} of {members}: {member.n_iter_} epochs{best}"
 
     def _warn_of(self, reasons: set[Any], trained: int, members: int) -> None:
         if "interrupted" in reasons or (trained < members and "out_of_time" not in reasons):
