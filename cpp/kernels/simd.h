@@ -232,6 +232,11 @@ inline Int<T> lane_numbers() {
     return index;
 }
 
+template <class T>
+inline Int<T> is_negative_zero(Vec<T> v) {
+    return (Int<T>)v == (Int<T>)broadcast(T(-0.0));
+}
+
 // All ones in the first n lanes.
 template <class T>
 inline Int<T> lanes_below(int64_t n) {

@@ -107,20 +107,20 @@ void sparse_outer_narrow(const SparseOuter<T>& o) {
     }
 }
 
-// The same mask as drop() for the elements (row, column[0]), (row, column[1]), ...
+// The same as drop() for the elements (row, column[0]), (row, column[1]), ...
 template <class T>
 void drop_entries(const EntryDropout<T>& d) {
-    alignas(64) uint32_t words[kWords];
+    alignas(64) uint32_t numbers[kWords];
     for (int64_t first = 0; first < d.count; first += kWords) {
         const int n = d.count - first < kWords ? static_cast<int>(d.count - first) : kWords;
-        Words x0 = Words{} + static_cast<uint32_t>(d.row / 2), x1{};
-        for (int i = 0; i < n; ++i) x1[i] = static_cast<uint32_t>(d.column[first + i]);
-        threefry(d.key, x0, x1);
-        if (d.row % 2) x0 = x1;
-        __builtin_memcpy(words, &x0, sizeof x0);
+        Words words[2] = {Words{} + static_cast<uint32_t>(d.row / kCounterRows), Words{}};
+        for (int i = 0; i < n; ++i) words[1][i] = static_cast<uint32_t>(d.column[first + i]);
+        threefry<13>(d.key, words[0], words[1]);
+        const Words drawn = draw(words, d.row % kCounterRows) >> 16;
+        __builtin_memcpy(numbers, &drawn, sizeof drawn);
         for (int i = 0; i < n; ++i) {
             T& value = d.value[first + i];
-            value = words[i] < d.threshold ? T(0) : value * d.factor;
+            value = numbers[i] < d.threshold ? T(0) : value * d.factor;
         }
     }
 }
