@@ -43,56 +43,57 @@ inline Words counters(uint32_t first) {
     return w;
 }
 
-// The random numbers of dropout: rows 4 i to 4 i + 3 of a column share the counter (i, column). Returned are
-// words whose upper 16 bits are the numbers of row 4 i + r.
+// Rows 4 i to 4 i + 3 of a column draw their 16 bits from the two words of the counter (i, column): the lower
+// half of the first word, its upper half, and those of the second word.
 constexpr int kCounterRows = 4;
-inline Words draw(const Words (&words)[2], int64_t r) {
-    const Words word = words[r / 2];
-    return r % 2 ? word : word << 16;
-}
 
-// Zeroes values whose number is below the threshold and multiplies the others. A dropped value is stored as
-// -0, and no other is (-0 + 0 is 0): so the backward pass sees what was dropped.
-inline void drop_lanes(Words dropped, VecF factor, const float* a, float* out) {
-    store(out, (IntF)dropped ? broadcast(-0.0f) : fma(load(a), factor, VecF{}));
-}
-inline void drop_lanes(Words dropped, VecD factor, const double* a, double* out) {
-    constexpr int L = Simd<double>::lanes;
-    typedef int32_t Half __attribute__((vector_size(GDFAST_VECTOR_BYTES / 2)));
-    Half half[2];
-    __builtin_memcpy(half, &dropped, sizeof dropped);
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; ++i) {
-        const VecD value = fma(load(a + i * L), factor, VecD{});
-        store(out + i * L, __builtin_convertvector(half[i], IntD) ? broadcast(-0.0) : value);
-    }
-}
-
-// `a` holds the rows from first_row on of the panel that begins at column `column`.
+// The columns from `first` on, one for each word. A vector of doubles has two words to a lane: the lower ones
+// are for the first vector of columns, the upper ones are for the second.
 template <class T>
-void drop(const Dropout<T>& d) {
-    constexpr int P = kPanel<T>;
-    const Words threshold = Words{} + (d.threshold << 16);
+inline Words drawing_columns(uint32_t first) {
+    constexpr int L = Simd<T>::lanes, vectors = kWords / L;
+    Words w{};
+    for (int i = 0; i < kWords; ++i) w[i] = first + static_cast<uint32_t>(i % vectors * L + i / vectors);
+    return w;
+}
+
+// out = a times `factor`, or -0 where the element is dropped, which it is if its number is below `threshold`.
+// No other is -0, for -0 + 0 is 0: so the backward pass sees what was dropped. `a` holds the rows from
+// first_row on of the panel that begins at column `column`.
+template <class T>
+void drop(const Dropout<T>& dropout) {
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes, bits = 8 * static_cast<int>(sizeof(T));
+    const Dropout<T> d = dropout;  // a copy stays in registers: stores through vectors may alias anything
+    // Numbers are compared in the upper bits of a lane, where a shift to the left is all it takes.
+    using Lane = decltype(Unsigned<T>{}[0] + 0);
+    const Unsigned<T> threshold = Unsigned<T>{} + (static_cast<Lane>(d.threshold) << (bits - 16));
     const Vec<T> factor = broadcast(d.factor);
-    const int64_t end = d.first_row + d.rows;
-    for (int64_t first = d.first_row / kCounterRows * kCounterRows; first < end; first += kCounterRows)
+    // The row of `a` with which a counter begins. The first one may lie before `a`.
+    for (int64_t first = -(d.first_row % kCounterRows); first < d.rows; first += kCounterRows) {
+        const bool whole = first >= 0 && first + kCounterRows <= d.rows;
 #pragma GCC unroll 2
         for (int j = 0; j < P; j += kWords) {
-            Words words[2] = {Words{} + static_cast<uint32_t>(first / kCounterRows),
-                              counters(static_cast<uint32_t>(d.column + j))};
+            Words words[2] = {Words{} + static_cast<uint32_t>((d.first_row + first) / kCounterRows),
+                              drawing_columns<T>(static_cast<uint32_t>(d.column + j))};
             threefry<13>(d.key, words[0], words[1]);
             const auto drop_row = [&](int64_t r) __attribute__((always_inline)) {
-                const int64_t at = (first + r - d.first_row) * P + j;
-                drop_lanes((Words)(draw(words, r) < threshold), factor, d.a + at, d.out + at);
+#pragma GCC unroll 2
+                for (int v = 0; v < kWords / L; ++v) {
+                    const int64_t at = (first + r) * P + j + v * L;
+                    const int shift = bits - 16 - 32 * v - 16 * static_cast<int>(r % 2);
+                    const auto dropped = (Unsigned<T>)words[r / 2] << shift < threshold;
+                    store(d.out + at, dropped ? broadcast(T(-0.0)) : fma(load(d.a + at), factor, Vec<T>{}));
+                }
             };
-            if (first >= d.first_row && first + kCounterRows <= end) {
+            if (whole) {
 #pragma GCC unroll 4
                 for (int64_t r = 0; r < kCounterRows; ++r) drop_row(r);
             } else {
                 for (int64_t r = 0; r < kCounterRows; ++r)
-                    if (first + r >= d.first_row && first + r < end) drop_row(r);
+                    if (first + r >= 0 && first + r < d.rows) drop_row(r);
             }
         }
+    }
 }
 
 // The normal variate whose two-sided tail has the probability v. It uses Giles's approximation of the

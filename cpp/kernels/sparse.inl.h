@@ -116,11 +116,12 @@ void drop_entries(const EntryDropout<T>& d) {
         Words words[2] = {Words{} + static_cast<uint32_t>(d.row / kCounterRows), Words{}};
         for (int i = 0; i < n; ++i) words[1][i] = static_cast<uint32_t>(d.column[first + i]);
         threefry<13>(d.key, words[0], words[1]);
-        const Words drawn = draw(words, d.row % kCounterRows) >> 16;
-        __builtin_memcpy(numbers, &drawn, sizeof drawn);
+        __builtin_memcpy(numbers, words + d.row % kCounterRows / 2, sizeof numbers);
+        const int shift = d.row % 2 ? 16 : 0;
         for (int i = 0; i < n; ++i) {
             T& value = d.value[first + i];
-            value = numbers[i] < d.threshold ? T(0) : value * d.factor;
+            const bool dropped = (numbers[i] >> shift & 0xFFFF) < d.threshold;
+            value = dropped ? T(-0.0) : fma_lane(value, d.factor, T(0));
         }
     }
 }

@@ -136,7 +136,8 @@ def test_ten_steps_of_dropout(rates: list[float], rule: str, dtype: type) -> Non
 
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, *MORE_ACTIVATIONS], ids=str)
 def test_dropout_of_every_activation(activation: Any, dtype: type) -> None:
-    p = problem("cross_entropy", SIZES, ROWS, dtype, activation=activation)
+    # Of an unbounded activation cross-entropy would clip probabilities, at the dtype's epsilon, and squares diverge.
+    p = problem(("huber", [1.0]), SIZES, ROWS, dtype, activation=activation)
     check(p, "nesterov", None, dropout=[0.2, 0.5, 0.3, 0.1])
 
 
