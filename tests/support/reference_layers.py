@@ -34,8 +34,8 @@ def threefry(key: tuple[int, int], x0: Array, x1: Array, rounds: int) -> tuple[A
 def draws(seed: int, step: int, layer: int, rows: int, columns: int) -> Array:
     """A random number of 16 bits for each value of a layer, (rows, columns): four rows share a counter.
 
-    The key of a step and layer takes 20 rounds, the numbers take 13, the fewest in which its authors know of no
-    statistical flaw.
+    The key of a step and layer takes 20 rounds, the numbers take 13, the fewest in which the generator's
+    authors know of no statistical flaw.
     """
     key = (seed & 0xFFFFFFFF, seed >> 32)
     x0, x1 = threefry(key, np.array([step]), np.array([layer]), 20)
