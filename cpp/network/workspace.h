@@ -83,8 +83,10 @@ struct DropoutRate {
     double rate = 0;
     RandomKey key{0, 0};  // of the current step
 
-    // The probability times 2^32.
-    uint32_t threshold() const { return static_cast<uint32_t>(std::min(rate * 4294967296.0, 4294967295.0)); }
+    // The probability times 2^16: it is a multiple of 1 / 2^16, below 1.
+    uint32_t threshold() const { return static_cast<uint32_t>(std::min(rate * 65536 + 0.5, 65535.0)); }
+    // What values that are kept are multiplied with.
+    double factor() const { return 1 / (1 - threshold() / 65536.0); }
 };
 
 template <class T>
@@ -150,8 +152,9 @@ private:
             const bool last = i + 1 == spec.layers.size();
             activations.push_back(i > 0 ? RowPanels<T>(capacity, l.in_panels, P) : RowPanels<T>());
             deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
-            const bool separate =
-                training && !last && (derivative_from_sum(l.activation.kind) || dropout[i + 1].rate > 0);
+            const bool separate = training && !last &&
+                                  (derivative_from_sum(l.activation.kind) ||
+                                   (dropout[i + 1].rate > 0 && !derivative_from_sign(l.activation.kind)));
             separate_.push_back(separate ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
             raw.push_back(training && l.normalized ? RowPanels<T>(capacity, l.out_panels, P)
                                                    : RowPanels<T>());
