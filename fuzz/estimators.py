@@ -169,6 +169,9 @@ class Run:
         options: dict[str, Any] = {
             "clip_norm": self.pick([None, "auto", 0.1]),
             "gradient_noise": self.pick([0.0, 0.1]),
+            "learning_rate_factors": self.pick(
+                [None, {"coefs_": 0.5}, {"intercepts_": np.zeros(layers + 1)}, {"bn_beta_": [2.0] * layers}]
+            ),
             "record_gradients": self.chance(0.5),
             "alpha": self.pick([0.0, 1e-3, 1.0]),
             "scoring": self.pick([None, "loss", "r2", "accuracy", "neg_max_error", "nonsense"]),

@@ -231,6 +231,7 @@ std::unique_ptr<AnyTrainer> row_trainer(const py::args& args, const py::kwargs& 
         const LossFunction<T> loss = loss_named<T>(common.loss, network.units.back());
         const Spec spec(network.units, activations_named(activations, network.units.size() - 2),
                         kernels<T>().panel, kernels<T>().lanes, normalized);
+        check_rate_factors(common.descent, spec);
         return std::make_unique<TypedTrainer<T, RowKind<T>>>(
             LentArrays<T>(common.coefs, common.intercepts, batch_norm), common.n_threads,
             built<Trainer<T>>(spec, loss, common.descent, dropout, norm, common.batch_size,
@@ -277,6 +278,7 @@ std::unique_ptr<AnyTrainer> sequence_trainer(const py::args& args, const py::kwa
         const RecurrentSpec spec =
             checked_recurrent<T>(common.coefs, common.intercepts, cell, Access::write).spec;
         const LossFunction<T> loss = loss_named<T>(common.loss, spec.head().out);
+        check_rate_factors(common.descent, spec.matrices);
         return std::make_unique<TypedTrainer<T, SequenceKind<T>>>(
             LentArrays<T>(common.coefs, common.intercepts, py::none()), common.n_threads,
             built<SequenceTrainer<T>>(spec, loss, common.descent, per_step, truncation, common.batch_size,

@@ -35,6 +35,8 @@ class _StepArguments(TypedDict, total=False):
     alpha: float  # the penalty's factor; 0.0
     l1_ratio: float  # the l1 part of the penalty; 0.0
     weight_decay: float  # decoupled; 0.0
+    # By "coefs", "intercepts", "bn_gamma" and "bn_beta": for each layer, or each hidden layer; None
+    learning_rate_factors: dict[str, Sequence[float]] | None
     clip_value: float | None
     clip_norm: float | Literal["auto"] | None
     clip_layer_norm: float | None

@@ -100,6 +100,9 @@ class Trainer(reference.Trainer):
         self.normalized = [i for i, norm in enumerate(self.norms) if norm is not None]
         extra = [array for i in self.normalized for array in self.norms[i][:2]]
         self.plain = [*self.plain, *extra]
+        by_layer = zip(*(self.factors_of(name, layers - 1) for name in ("bn_gamma", "bn_beta")), strict=True)
+        pairs = list(by_layer)
+        self.factors += [factor for i in self.normalized for factor in pairs[i]]
         self.load()
         self.slots = {name: [np.zeros_like(p) for p in self.plain] for name in self.slots}
 

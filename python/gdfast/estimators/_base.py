@@ -363,7 +363,12 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             by_score=bool(self.early_stopping),
-            step=StepOptions(**_descent.declared(self, StepOptions)),
+            step=StepOptions(
+                **_descent.declared(self, StepOptions),
+                learning_rate_factors=_descent.rate_factors(
+                    self, len(_validation.hidden_sizes(self.hidden_layer_sizes))
+                ),
+            ),
             batch_size=AUTO_BATCH_SIZE if self.batch_size == "auto" else int(self.batch_size),
             shuffle=bool(self.shuffle),
             single_epoch=incremental,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from numbers import Real
 from typing import Any
@@ -11,11 +12,13 @@ import numpy as np
 
 from gdfast.schedules import Plateau, Warmup
 from gdfast.training.options import StepOptions, TrainingOptions, check_depth
+from gdfast.training.weights import GROUPS
 
 
 def check(est: Any, n_hidden: int) -> None:
     """ValueError or TypeError if arguments are invalid or contradict each other."""
     dropout_rates(est.dropout, n_hidden)
+    rate_factors(est, n_hidden)
     if not callable(est.backprop_depth) and est.backprop_depth is not None:
         check_depth(est.backprop_depth, n_hidden + 1)
     if _awaits_a_score(est.schedule):
@@ -42,12 +45,58 @@ def declared(est: Any, options: type[StepOptions] | type[TrainingOptions]) -> di
     for f in fields(options):
         if "limits" in f.metadata:
             value = getattr(est, f.name)
-            is_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+            is_number = _is_number(value)
             # scikit-learn does not check the arguments again in a later partial_fit.
             if is_number and f.metadata["limits"] is not None and not f.metadata["limits"].hold(float(value)):
                 raise ValueError(f"{f.name}={value!r} must be {f.metadata['limits']}.")
             values[f.name] = float(value) if is_number else value
     return values
+
+
+def rate_factors(est: Any, n_hidden: int) -> dict[str, list[float]] | None:
+    """``learning_rate_factors``: for each group a factor for each of its arrays; errors name the group."""
+    given = est.learning_rate_factors
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise TypeError(f"learning_rate_factors must be a dict or None, got {given!r}.")
+    n_arrays = dict.fromkeys(GROUPS[:2], est._n_matrices(n_hidden)) | dict.fromkeys(GROUPS[2:], n_hidden)
+    factors = {}
+    for group, value in given.items():
+        if group not in GROUPS:
+            raise ValueError(
+                f"learning_rate_factors has no group {group!r}. Its keys are {', '.join(map(repr, GROUPS))}, "
+                "the last two with batch normalisation."
+            )
+        name = f"learning_rate_factors[{group!r}]"
+        if group in GROUPS[2:] and not est.batch_norm:
+            raise ValueError(f"{name} has no meaning without batch normalisation.")
+        if _is_number(value):
+            numbers = [value] * n_arrays[group]
+        elif isinstance(value, Iterable) and not isinstance(value, str) and all(map(_is_number, value)):
+            numbers = list(value)
+        else:
+            raise TypeError(f"{name} must be a number or a sequence of numbers, got {value!r}.")
+        if len(numbers) != n_arrays[group]:
+            raise ValueError(
+                f"{name} must hold a number for each of the {n_arrays[group]} arrays of {group}, got "
+                f"{len(numbers)}: {value!r}."
+            )
+        factors[group] = [_as_float(number) for number in numbers]
+        if not all(0 <= factor < math.inf for factor in factors[group]):
+            raise ValueError(f"{name} must be at least 0 and finite, got {value!r}.")
+    return factors
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _as_float(number: Real) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # an integer
+        return math.inf
 
 
 def is_random(est: Any, n_hidden: int) -> bool:

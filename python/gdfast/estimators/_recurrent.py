@@ -89,6 +89,9 @@ class Recurrent(BaseMLP):
             )
         return sizes
 
+    def _n_matrices(self, n_hidden: int) -> int:
+        return 2 * n_hidden + 1  # input-to-hidden and hidden-to-hidden
+
     def _truncation(self) -> tuple[int, int] | None:
         if self.tbptt is None:
             return None

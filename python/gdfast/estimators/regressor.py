@@ -147,6 +147,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     weight_decay : float, default=0.0
         Decoupled weight decay: every step also multiplies the weights (not the intercepts) by
         ``1 - learning_rate * weight_decay``. ``solver="adamw"`` uses 0.01 if this is 0.
+    learning_rate_factors : dict or None, default=None
+        Factors of the learning rate for groups of parameters, at least 0: a dict whose keys are attributes
+        that are trained ("coefs_", "intercepts_"; with batch normalisation also "bn_gamma_" and "bn_beta_")
+        and whose values are a number for all arrays of the attribute, or a sequence with a number for each.
+        A group that is left out has the factor 1; an array with the factor 0 does not change. Decoupled
+        weight decay follows the group's learning rate.
     dropout : float or sequence of float, default=0.0
         Probability of setting a value to zero in training; the others are multiplied by
         ``1 / (1 - dropout)``. One number for all hidden layers, or one for the inputs and one for each hidden
@@ -322,6 +328,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         init: Any = "sklearn",
         l1_ratio: float = 0.0,
         weight_decay: float = 0.0,
+        learning_rate_factors: dict[str, Any] | None = None,
         dropout: Any = 0.0,
         batch_norm: bool = False,
         bn_momentum: float = 0.1,
