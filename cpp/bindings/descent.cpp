@@ -68,10 +68,8 @@ constexpr DescentArgument kArguments[] = {
      [](DescentOptions& options, py::handle value, const char* name) {
          options.l1_ratio = checked_share(checked_number<double>(value, name), name, 0, 1);
      }},
-    {"weight_decay",
-     [](DescentOptions& options, py::handle value, const char* name) {
-         options.weight_decay = checked_share(checked_number<double>(value, name), name, 0, kLargest);
-     }},
+    {"weight_decay", [](DescentOptions& options, py::handle value,
+                        const char*) { options.weight_decay = checked_weight_decay(value); }},
     {"learning_rate_factors", read_rate_factors},
     {"clip_value", [](DescentOptions& options, py::handle value,
                       const char* name) { options.limits.value = checked_limit(value, name); }},
@@ -146,6 +144,10 @@ DescentOptions descent_options(Arguments& arguments) {
                              py::cast<std::string>(py::repr(params)));
     options.rule = rule_named(rule, py::reinterpret_borrow<py::dict>(params));
     return options;
+}
+
+double checked_weight_decay(py::handle value) {
+    return checked_share(checked_number<double>(value, "weight_decay"), "weight_decay", 0, kLargest);
 }
 
 void check_rate_factors(const DescentOptions& options, const Spec& spec) {

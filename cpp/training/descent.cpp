@@ -86,9 +86,10 @@ void Descent<T>::begin_step(const Step& now) {
     const double learning_rate = epoch_.learning_rates.at(now.number), weight_sum = now.weight_sum;
     const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
     const bool by_rule = plain_ && !epoch_.on_gradient;
+    const double weight_decay = epoch_.weight_decay.value_or(options_.weight_decay);
     const auto of_weights = [&](double rate) {
         RuleStep<T> rule = options_.rule.at<T>(step + 1, rate, by_rule ? l2 : 0);
-        rule.weight_factor *= static_cast<T>(1 - rate * options_.weight_decay);
+        rule.weight_factor *= static_cast<T>(1 - rate * weight_decay);
         return rule;
     };
     const auto without_decay = [](RuleStep<T> rule) {

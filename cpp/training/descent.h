@@ -4,6 +4,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "network/parameters.h"
@@ -47,6 +48,10 @@ struct EpochOptions {
     int thread_limit;
     // Layers from this one on are trained; those below it keep every bit.
     int first_layer = 0;
+    // In place of those of the trainer: DescentOptions::weight_decay, and dropout's rates (where that of the
+    // trainer is 0, 0 as well).
+    std::optional<double> weight_decay;
+    std::vector<double> dropout;
     // The gradient's place: called in every step when the whole gradient of the mean loss has been summed,
     // with its penalty, and before anything else is done to it. Descent::get_gradient() and set_gradient()
     // look at it and replace it. (One that changes nothing changes no bit, but for one rounding where both

@@ -101,6 +101,8 @@ class Trainer:
         learning_rate: float | NDArray[np.float64],  # one for every batch
         backprop_depth: int | None = None,
         on_gradient: _OnGradient | None = None,
+        dropout: Sequence[float] | None = None,  # of this epoch; 0 where the trainer's is 0
+        weight_decay: float | None = None,  # of this epoch
     ) -> tuple[float, bool]: ...
     @overload  # of a SequenceTrainer
     def run_epoch(
@@ -114,6 +116,7 @@ class Trainer:
         learning_rate: float | NDArray[np.float64],
         states: Sequence[_Floats] | None = None,  # read and written, by layer
         on_gradient: _OnGradient | None = None,
+        weight_decay: float | None = None,
     ) -> tuple[float, bool]: ...
     def load(self) -> None: ...
     def state_dict(self) -> _TrainerState: ...

@@ -514,10 +514,12 @@ class Trainer:
         learning_rate: float | Array,
         backprop_depth: int | None = None,
         on_gradient: OnGradient | None = None,
+        weight_decay: float | None = None,
     ) -> tuple[float, bool]:
         """One pass over the rows of ``order``: the mean over the rows of their batch's loss, and whether all
-        weights are finite. A batch that weighs nothing has no loss."""
+        weights are finite. A batch that weighs nothing has no loss. ``weight_decay`` is this epoch's."""
         self.on_gradient = on_gradient
+        self.decay = self.weight_decay if weight_decay is None else weight_decay
         order = np.arange(len(X)) if order is None else order
         loss_sum, n_rows = 0.0, 0
         self.records: list[tuple[Array, Array, Array]] = []
@@ -577,7 +579,7 @@ class Trainer:
             flat = clipped_to(flat, auto_limit(self.norms) if self.clip_norm == "auto" else self.clip_norm)
         before = [p.copy() for p in self.params]
         for i in range(first, layers):
-            self.params[i] = self.params[i] * (1 - learning_rate * self.factors[i] * self.weight_decay)
+            self.params[i] = self.params[i] * (1 - learning_rate * self.factors[i] * self.decay)
         grads: list[Array | None] = [None] * (2 * layers)
         grads[first:layers], grads[layers + first :] = flat[::2], flat[1::2]
         self.update(grads, learning_rate)
