@@ -96,6 +96,8 @@ class Arguments(BaseEstimator):
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "callbacks": [list, tuple, None],
         "schedule": [str, Schedule, callable, None],
+        "dropout_schedule": [str, Schedule, callable, None],
+        "weight_decay_schedule": [str, Schedule, callable, None],
         "init": [str, tuple],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "batch_norm": ["boolean"],
@@ -142,7 +144,9 @@ class Arguments(BaseEstimator):
     l1_ratio: float
     weight_decay: float
     learning_rate_factors: dict[str, Any] | None
+    weight_decay_schedule: Any
     dropout: Any
+    dropout_schedule: Any
     batch_norm: bool
     bn_momentum: float
     bn_epsilon: float

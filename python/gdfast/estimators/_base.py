@@ -557,9 +557,12 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         random_state: np.random.RandomState,
     ) -> Optimizer:
         kept = None if before is None else before.optimizer
+        scheduled = _descent.scheduled(self, n_hidden)
         if incremental and kept is not None:
+            kept.reschedule(scheduled)
             return kept
         optimizer = self._new_optimizer()
+        optimizer.reschedule(scheduled)
         if _descent.is_random(self, n_hidden):
             optimizer.seed = int(random_state.randint(2**31))
         if kept is not None and self.keep_optimizer_state:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from gdfast.schedules import Plateau, Warmup
-from gdfast.training.options import StepOptions, TrainingOptions, check_depth
+from gdfast.schedules import Plateau, Warmup, _resolve
+from gdfast.training.options import Limits, StepOptions, TrainingOptions, check_depth
+from gdfast.training.scheduled import Scheduled
 from gdfast.training.weights import GROUPS
 
 
@@ -21,16 +22,36 @@ def check(est: Any, n_hidden: int) -> None:
     rate_factors(est, n_hidden)
     if not callable(est.backprop_depth) and est.backprop_depth is not None:
         check_depth(est.backprop_depth, n_hidden + 1)
-    if _awaits_a_score(est.schedule):
-        raise ValueError(
-            f"schedule={est.schedule!r} waits for its value to rise, but what a schedule hears of an "
-            "estimator is a loss. Leave Plateau's mode at 'min'."
-        )
+    for name in ("schedule", "dropout_schedule", "weight_decay_schedule"):
+        if _awaits_a_score(getattr(est, name)):
+            raise ValueError(
+                f"{name}={getattr(est, name)!r} waits for its value to rise, but what a schedule hears of an "
+                "estimator is a loss. Leave Plateau's mode at 'min'."
+            )
+    scheduled(est, n_hidden)
     if est.schedule is not None and est.learning_rate != "constant":
         raise ValueError(
             f"schedule={est.schedule!r} and learning_rate={est.learning_rate!r} both say how the learning "
             "rate changes. Leave learning_rate at 'constant'."
         )
+
+
+_DROPOUT = Limits(0, 1)
+
+
+def scheduled(est: Any, n_hidden: int) -> dict[str, Scheduled]:
+    """The options that have a schedule, by name; ValueError or TypeError if a schedule is invalid."""
+    found = []
+    if est.weight_decay_schedule is not None:
+        schedule = _resolve(est.weight_decay_schedule, "weight_decay_schedule")
+        found.append(Scheduled("weight_decay", float(est.weight_decay), schedule, Limits(0)))
+    if est.dropout_schedule is not None:
+        schedule = _resolve(est.dropout_schedule, "dropout_schedule")
+        base, factors = 1.0, dropout_rates(est.dropout, n_hidden)
+        if isinstance(est.dropout, Real):
+            base, factors = float(est.dropout), [float(rate > 0) for rate in factors]
+        found.append(Scheduled("dropout", base, schedule, _DROPOUT, tuple(factors)))
+    return {option.name: option for option in found}
 
 
 def _awaits_a_score(schedule: Any) -> bool:
@@ -120,6 +141,6 @@ def dropout_rates(dropout: Any, n_hidden: int) -> list[float]:
             )
     else:
         raise TypeError(f"dropout must be a number or a sequence of numbers, got {dropout!r}.")
-    if not all(0 <= rate < 1 for rate in rates):
+    if not all(map(_DROPOUT.hold, rates)):
         raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}.")
     return rates

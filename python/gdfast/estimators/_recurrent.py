@@ -61,6 +61,7 @@ class Recurrent(BaseMLP):
     batch_norm = False
     bn_epsilon = 1e-5
     dropout = 0.0
+    dropout_schedule = None
     init = "sklearn"
     max_fun = 15_000
 
