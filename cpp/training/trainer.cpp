@@ -11,6 +11,7 @@ Trainer<T>::Trainer(const Spec& spec, const LossFunction<T>& loss, const Descent
                     int thread_limit)
     : spec_(spec),
       loss_(loss),
+      dropout_(dropout),
       norm_(norm),
       batch_size_(batch_size),
       parameters_(spec_, true),
@@ -56,6 +57,8 @@ bool Trainer<T>::finite() const {
 
 template <class T>
 EpochResult Trainer<T>::run(const Data<T>& data, const EpochOptions& options) {
+    const std::vector<double>& dropout = options.dropout.empty() ? dropout_ : options.dropout;
+    for (size_t i = 0; i < dropout.size(); ++i) work_.dropout[i].rate = dropout[i];
     work_.make_room(spec_, data.x, data.order, data.count);
     const RowNetwork<T> network{
         spec_, parameters_,           work_,       loss_, moments_, descent.norm_gradients,

@@ -104,15 +104,25 @@ class Trainer(reference.Trainer):
     ) -> None:
         super().__init__(*args, **kwargs)
         layers = len(self.params) // 2
-        self.dropout = [0.0] * layers if dropout is None else list(dropout)
+        self.base_rates = self.dropout = [0.0] * layers if dropout is None else list(dropout)
         self.norms = [*([None] * (layers - 1) if batch_norm is None else batch_norm), None]
         self.bn_momentum, self.bn_epsilon, self.seed = bn_momentum, bn_epsilon, seed
         # gamma and beta are trained as two more biases of their layer.
         self.normalized = [i for i, norm in enumerate(self.norms) if norm is not None]
         extra = [array for i in self.normalized for array in self.norms[i][:2]]
         self.plain = [*self.plain, *extra]
+        by_layer = zip(*(self.factors_of(name, layers - 1) for name in ("bn_gamma", "bn_beta")), strict=True)
+        pairs = list(by_layer)
+        self.factors += [factor for i in self.normalized for factor in pairs[i]]
         self.load()
         self.slots = {name: [np.zeros_like(p) for p in self.plain] for name in self.slots}
+
+    def run_epoch(
+        self, *args: Any, dropout: Sequence[float] | None = None, **kwargs: Any
+    ) -> tuple[float, bool]:
+        """``dropout`` has the rates of this epoch."""
+        self.dropout = self.base_rates if dropout is None else list(dropout)
+        return super().run_epoch(*args, **kwargs)
 
     def train_step(
         self,

@@ -42,6 +42,8 @@ class Trainer(Protocol):
         learning_rate: Any,
         backprop_depth: int,
         on_gradient: Callable[[list[Array]], None] | None = None,
+        dropout: Sequence[float] | None = None,
+        weight_decay: float | None = None,
     ) -> tuple[float, bool]: ...
 
 
@@ -215,6 +217,8 @@ class SequenceTrainer:
         learning_rate: Any,
         backprop_depth: int,
         on_gradient: Callable[[list[Array]], None] | None = None,
+        dropout: Sequence[float] | None = None,
+        weight_decay: float | None = None,
     ) -> tuple[float, bool]:
         states = None
         if X.carried is not None:
@@ -232,6 +236,7 @@ class SequenceTrainer:
             learning_rate=learning_rate,
             states=states,
             on_gradient=on_gradient,
+            weight_decay=weight_decay,
         )
         if X.carried is not None and finite:
             X.carried.arrays = states
