@@ -47,7 +47,7 @@ from gdfast.training.outcome import Outcome
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"n_members": 2, "hidden_layer_sizes": (128, 128), "epochs": (1200, 10, 24)},
     "balanced": {"n_members": 4, "hidden_layer_sizes": (256, 256), "epochs": (1600, 12, 32)},
-    "best": {"n_members": 12, "hidden_layer_sizes": (256, 256), "epochs": (2400, 16, 48)},
+    "best": {"n_members": 8, "hidden_layer_sizes": (256, 256), "epochs": (2400, 16, 48)},
 }
 
 # With fewer rows none are set aside for validation.

@@ -48,7 +48,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ==================  ==========  ==========  ==========
         argument            fast        balanced    best
         ==================  ==========  ==========  ==========
-        n_members           2           4           12
+        n_members           2           4           8
         hidden_layer_sizes  (128, 128)  (256, 256)  (256, 256)
         max_iter            10 to 24    12 to 32    16 to 48
         ==================  ==========  ==========  ==========
