@@ -189,7 +189,7 @@ class Fitter:
 
 
 def calibration(y: np.ndarray[Any, Any], proba: np.ndarray[Any, Any]) -> dict[str, float]:
-    """Log-loss, and the expected calibration error of the most probable class over 15 bins of its probability."""
+    """Log-loss, and the expected calibration error of the most probable class over 15 bins of probability."""
     from sklearn.metrics import log_loss
 
     sure, right = proba.max(axis=1), proba.argmax(axis=1) == y
@@ -328,18 +328,9 @@ def _text(result: dict[str, Any]) -> str:
         [f"{name}, {next(iter(runs.values()))[0]['metric']}", *(cell(runs[m]) for m in models)]
         for name, runs in tables.items()
     ]
-    seconds = [
-        [name, *(f"{np.mean([fit['cpu'] for fit in runs[m]]):.2f}" for m in models)]
-        for name, runs in tables.items()
-    ]
+    seconds = [[name, *(f"{_mean(runs[m], 'cpu'):.2f}" for m in models)] for name, runs in tables.items()]
     calibrated = [
-        [
-            name,
-            *(
-                f"{np.mean([f['log_loss'] for f in runs[m]]):.4f} / {np.mean([f['ece'] for f in runs[m]]):.3f}"
-                for m in models
-            ),
-        ]
+        [name, *(f"{_mean(runs[m], 'log_loss'):.4f} / {_mean(runs[m], 'ece'):.3f}" for m in models)]
         for name, runs in tables.items()
         if "log_loss" in next(iter(runs.values()))[0]
     ]
@@ -352,12 +343,16 @@ def _text(result: dict[str, Any]) -> str:
         table(["table", *models], scores),
         "CPU seconds of fit:",
         table(["table", *models], seconds),
-        f"Over all tables: mean logarithm of the error's ratio to {models[0]}'s, mean rank, mean CPU seconds:",
+        f"Over all tables: mean logarithm of the error's ratio to {models[0]}'s, rank, CPU seconds:",
         table(["model", "log ratio", "rank", "CPU s"], overall),
     ]
     if calibrated:
         parts += ["Log-loss / expected calibration error:", table(["table", *models], calibrated)]
     return "\n\n".join(parts)
+
+
+def _mean(fits: list[dict[str, Any]], what: str) -> float:
+    return float(np.mean([fit[what] for fit in fits]))
 
 
 if __name__ == "__main__":

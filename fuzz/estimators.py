@@ -181,6 +181,9 @@ class Run:
         options: dict[str, Any] = {
             "clip_norm": self.pick([None, "auto", 0.1]),
             "gradient_noise": self.pick([0.0, 0.1]),
+            "learning_rate_factors": self.pick(
+                [None, {"coefs_": 0.5}, {"intercepts_": np.zeros(layers + 1)}, {"bn_beta_": [2.0] * layers}]
+            ),
             "record_gradients": self.chance(0.5),
             "alpha": self.pick([0.0, 1e-3, 1.0]),
             "scoring": self.pick([None, "loss", "r2", "accuracy", "neg_max_error", "nonsense"]),
@@ -188,6 +191,8 @@ class Run:
                 [None, "cosine", schedules.Exponential(0.5), lambda epoch: 1.0 / (epoch + 1)]
             ),
             "max_time": self.pick([None, 1e-3]),
+            "weight_decay": self.pick([0.0, 0.1]),
+            "weight_decay_schedule": self.pick([None, "polynomial", schedules.Plateau(patience=0)]),
         }
         if self.recurrent:
             options |= {
@@ -200,6 +205,7 @@ class Run:
                 "activation": self.pick(["relu", "tanh", "gelu", "mish", "softplus", "hard_tanh"]),
                 "batch_norm": self.chance(0.4) and layers > 0,
                 "dropout": self.pick([0.0, 0.3]) if layers else 0.0,
+                "dropout_schedule": self.pick([None, "cosine", lambda epoch: 1 - epoch / 2]),
                 "backprop_depth": self.pick([None, 1, 2]),
                 "init": self.pick(["sklearn", "he_normal", "orthogonal"]),
             }

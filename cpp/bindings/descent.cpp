@@ -1,5 +1,7 @@
 #include "bindings/descent.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "bindings/rules.h"
@@ -17,6 +19,36 @@ double checked_limit(py::handle limit, const char* name) {
 }
 
 constexpr double kLargest = std::numeric_limits<double>::max();
+
+// By group, as estimators name their attributes.
+constexpr const char* kGroupNames[kGroups] = {"coefs", "intercepts", "bn_gamma", "bn_beta"};
+
+std::string factors_of(const char* argument, const std::string& group) {
+    return std::string(argument) + "['" + group + "']";
+}
+
+// Their number is checked as soon as there is a network: check_rate_factors().
+void read_rate_factors(DescentOptions& options, py::handle value, const char* name) {
+    if (value.is_none()) return;
+    if (!py::isinstance<py::dict>(value))
+        throw py::type_error(std::string(name) + " must be a dictionary or None, got " +
+                             py::cast<std::string>(py::repr(value)));
+    for (const auto& [key, given] : py::reinterpret_borrow<py::dict>(value)) {
+        const std::string group = checked_text(key, name);
+        const auto* const found = std::find(std::begin(kGroupNames), std::end(kGroupNames), group);
+        if (found == std::end(kGroupNames))
+            throw py::value_error(std::string(name) + " has no group '" + group + "'");
+        const std::string label = factors_of(name, group);
+        if (!py::isinstance<py::sequence>(given))
+            throw py::type_error(label + " must be a sequence of numbers, got " +
+                                 py::cast<std::string>(py::repr(given)));
+        std::vector<double>& factors = options.rate_factors[static_cast<size_t>(found - kGroupNames)];
+        for (const py::handle factor : py::tuple(py::reinterpret_borrow<py::object>(given)))
+            factors.push_back(
+                checked_share(checked_number<double>(factor, label.c_str()), label.c_str(), 0, kLargest));
+        if (factors.empty()) throw py::value_error(label + " must hold numbers, got none");
+    }
+}
 
 // Each argument is declared here: its name, and how it is read and checked. What it means and its default
 // stand in DescentOptions.
@@ -36,10 +68,9 @@ constexpr DescentArgument kArguments[] = {
      [](DescentOptions& options, py::handle value, const char* name) {
          options.l1_ratio = checked_share(checked_number<double>(value, name), name, 0, 1);
      }},
-    {"weight_decay",
-     [](DescentOptions& options, py::handle value, const char* name) {
-         options.weight_decay = checked_share(checked_number<double>(value, name), name, 0, kLargest);
-     }},
+    {"weight_decay", [](DescentOptions& options, py::handle value,
+                        const char*) { options.weight_decay = checked_weight_decay(value); }},
+    {"learning_rate_factors", read_rate_factors},
     {"clip_value", [](DescentOptions& options, py::handle value,
                       const char* name) { options.limits.value = checked_limit(value, name); }},
     {"clip_norm",
@@ -115,6 +146,26 @@ DescentOptions descent_options(Arguments& arguments) {
                              py::cast<std::string>(py::repr(params)));
     options.rule = rule_named(rule, py::reinterpret_borrow<py::dict>(params));
     return options;
+}
+
+double checked_weight_decay(py::handle value) {
+    return checked_share(checked_number<double>(value, "weight_decay"), "weight_decay", 0, kLargest);
+}
+
+void check_rate_factors(const DescentOptions& options, const Spec& spec) {
+    const size_t layers = spec.layers.size();
+    const bool normalized = std::any_of(spec.layers.begin(), spec.layers.end(),
+                                        [](const Layer& layer) { return layer.normalized; });
+    for (size_t group = 0; group < kGroups; ++group) {
+        const size_t count = options.rate_factors[group].size();
+        if (count == 0) continue;
+        const bool of_norms = group >= static_cast<size_t>(Group::gammas);
+        const std::string label = factors_of("learning_rate_factors", kGroupNames[group]);
+        if (of_norms && !normalized) throw py::value_error(label + " has no meaning without batch_norm");
+        if (const size_t expected = of_norms ? layers - 1 : layers; count != expected)
+            throw py::value_error(label + " must hold " + std::to_string(expected) + " numbers, got " +
+                                  std::to_string(count));
+    }
 }
 
 LearningRates checked_learning_rates(const py::object& learning_rate, int64_t steps, double& one) {

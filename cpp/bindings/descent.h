@@ -12,6 +12,11 @@ namespace gdfast {
 // wrong.
 DescentOptions descent_options(Arguments& arguments);
 
+// Whether there is a learning rate's factor for each of its layers, or an error that names the group.
+void check_rate_factors(const DescentOptions& options, const Spec& spec);
+
+double checked_weight_decay(py::handle value);
+
 // A number, which `one` is to keep, or an array of `steps` numbers.
 LearningRates checked_learning_rates(const py::object& learning_rate, int64_t steps, double& one);
 

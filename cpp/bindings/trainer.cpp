@@ -27,6 +27,10 @@ struct Epoch {
     py::tuple states;
     double rate = 0;
 
+    void set_weight_decay(Arguments& arguments) {
+        if (const py::object given = arguments.take("weight_decay", py::none()); !given.is_none())
+            options.weight_decay = checked_weight_decay(given);
+    }
     void set_rates(Arguments& arguments, int64_t steps) {
         options.learning_rates = checked_learning_rates(arguments.take("learning_rate"), steps, rate);
     }
@@ -65,6 +69,7 @@ public:
         GradientHook<T> hook(arguments.take("on_gradient", py::none()), core_->descent, core_->spec());
         Epoch<typename Kind::Input> epoch;
         Kind::read_epoch(*core_, arguments, epoch);
+        epoch.set_weight_decay(arguments);
         arguments.all_taken();
         epoch.options.on_gradient = hook.callback();
         // Read anew: the caller may have limited its threads meanwhile.
@@ -166,6 +171,21 @@ std::unique_ptr<Core> built(const Given&... given) {
 
 // ----------------------------------------------------------------------------------------------------- rows
 
+std::vector<double> checked_dropout(const py::object& dropout, size_t layers) {
+    std::vector<double> rates;
+    if (dropout.is_none()) return rates;
+    for (const py::handle rate : py::cast<py::sequence>(dropout)) {
+        rates.push_back(checked_number<double>(rate, "dropout"));
+        if (!(rates.back() >= 0 && rates.back() < 1))
+            throw py::value_error("dropout must be at least 0 and below 1, got " +
+                                  std::to_string(rates.back()));
+    }
+    if (!rates.empty() && rates.size() != layers)
+        throw py::value_error("dropout must hold a rate for the inputs and one for each hidden layer, " +
+                              std::to_string(layers) + " in all, got " + std::to_string(rates.size()));
+    return rates;
+}
+
 template <class T>
 struct RowKind {
     using Core = Trainer<T>;
@@ -194,23 +214,14 @@ struct RowKind {
             throw py::value_error("backprop_depth must be from 1 to the number of layers, " +
                                   std::to_string(layers) + ", got " + std::to_string(depth));
         epoch.options.first_layer = static_cast<int>(layers - depth);
+        epoch.options.dropout = checked_dropout(arguments.take("dropout", py::none()), spec.layers.size());
+        for (size_t i = 0; i < epoch.options.dropout.size(); ++i)
+            if (epoch.options.dropout[i] > 0 && !(i < core.dropout().size() && core.dropout()[i] > 0))
+                throw py::value_error("dropout[" + std::to_string(i) +
+                                      "] must be 0 as it is in the trainer's dropout, got " +
+                                      std::to_string(epoch.options.dropout[i]));
     }
 };
-
-std::vector<double> checked_dropout(const py::object& dropout, size_t layers) {
-    std::vector<double> rates;
-    if (dropout.is_none()) return rates;
-    for (const py::handle rate : py::cast<py::sequence>(dropout)) {
-        rates.push_back(checked_number<double>(rate, "dropout"));
-        if (!(rates.back() >= 0 && rates.back() < 1))
-            throw py::value_error("dropout must be at least 0 and below 1, got " +
-                                  std::to_string(rates.back()));
-    }
-    if (!rates.empty() && rates.size() != layers)
-        throw py::value_error("dropout must hold a rate for the inputs and one for each hidden layer, " +
-                              std::to_string(layers) + " in all, got " + std::to_string(rates.size()));
-    return rates;
-}
 
 std::unique_ptr<AnyTrainer> row_trainer(const py::args& args, const py::kwargs& kwargs) {
     Arguments arguments("Trainer", {"coefs", "intercepts", "activations", "loss"}, args, kwargs);
@@ -238,6 +249,7 @@ std::unique_ptr<AnyTrainer> row_trainer(const py::args& args, const py::kwargs& 
             throw py::value_error("gradient_noise is not supported for networks with embeddings");
         const Spec spec(network.units, activations_named(activations, network.units.size() - 2),
                         kernels<T>().panel, kernels<T>().lanes, normalized, shapes);
+        check_rate_factors(common.descent, spec);
         return std::make_unique<TypedTrainer<T, RowKind<T>>>(
             LentArrays<T>(common.coefs, common.intercepts, batch_norm, embeddings), common.n_threads,
             built<Trainer<T>>(spec, loss, common.descent, dropout, norm, common.batch_size,
@@ -284,6 +296,7 @@ std::unique_ptr<AnyTrainer> sequence_trainer(const py::args& args, const py::kwa
         const RecurrentSpec spec =
             checked_recurrent<T>(common.coefs, common.intercepts, cell, Access::write).spec;
         const LossFunction<T> loss = loss_named<T>(common.loss, spec.head().out);
+        check_rate_factors(common.descent, spec.matrices);
         return std::make_unique<TypedTrainer<T, SequenceKind<T>>>(
             LentArrays<T>(common.coefs, common.intercepts, py::none(), py::none()), common.n_threads,
             built<SequenceTrainer<T>>(spec, loss, common.descent, per_step, truncation, common.batch_size,

@@ -72,7 +72,10 @@ inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int
         for (int j = 0; j < NV; ++j) {
             V v = acc[i][j];
             if (p.epilogue == Epilogue::relu) v = max(V{}, v);
-            if (p.epilogue == Epilogue::relu_derivative) v = load(activated + i * P + j * L) <= V{} ? V{} : v;
+            if (p.epilogue == Epilogue::relu_derivative)
+                v = load(activated + i * P + j * L) <= V{} ? V{} : v * broadcast(p.factor);
+            if (p.epilogue == Epilogue::drop)
+                v = is_negative_zero<T>(load(activated + i * P + j * L)) ? V{} : v * broadcast(p.factor);
             store(c + i * P + j * L, v);
         }
 }

@@ -50,6 +50,12 @@ constexpr bool derivative_from_sum(Activation a) {
            a == Activation::mish;
 }
 
+// Whether the sign of an activation's output determines its derivative: that of a value after dropout does,
+// too.
+constexpr bool derivative_from_sign(Activation a) {
+    return a == Activation::identity || a == Activation::relu || a == Activation::leaky_relu;
+}
+
 enum class Output : int { identity, softmax, logistic, exp, quantiles };
 constexpr int kOutputs = static_cast<int>(Output::quantiles) + 1;
 
@@ -68,7 +74,9 @@ constexpr int kLosses = static_cast<int>(Loss::quantile) + 1;
 enum class Start : int { zero, bias, output };
 // The operation on a finished sum before it is stored. Other activations are a separate pass over the panel,
 // which is still in the L1 cache.
-enum class Epilogue : int { none, relu, relu_derivative };
+// relu_derivative and drop are for the way back: times `factor`, or zero where the forward pass stored no
+// positive number, or dropped the value.
+enum class Epilogue : int { none, relu, relu_derivative, drop };
 
 // One panel of outputs for a range of rows: c = epilogue(start + a . b)
 template <class T>
@@ -79,11 +87,12 @@ struct Product {
     int64_t b_stride;    // P for panels; the row length for plain row-major weights
     T* c;                // (rows, P)
     const T* bias;       // (P) or, for plain weights, (columns)
-    const T* activated;  // (rows, P): what the forward pass stored, for relu_derivative
+    const T* activated;  // (rows, P): what the forward pass stored, for relu_derivative and drop
     int64_t rows, depth;
     int columns;  // 1 .. P
     Start start;
     Epilogue epilogue;
+    T factor;  // of relu_derivative and drop
 };
 
 // One block of a weight gradient over a range of rows: g (+)= a^T . b
@@ -220,7 +229,7 @@ struct Dropout {
     T* out;      // (rows, P), may be a
     int64_t rows, first_row, column;
     RandomKey key;
-    uint32_t threshold;  // the probability, times 2^32
+    uint32_t threshold;  // the probability, times 2^16
     T factor;            // 1 / (1 - the probability)
 };
 

@@ -1,5 +1,6 @@
 // A counter-based random number generator: neither threads nor resuming change its numbers. Threefry-2x32
-// with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
+// (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): 20 rounds as the authors advise, and
+// 13, the fewest in which they found no flaw, where speed matters.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -10,28 +11,27 @@ namespace {
 
 // x0 and x1 hold the counter on entry and the random words on return. Word is a 32-bit unsigned integer or a
 // vector of them.
-template <class Word>
+template <int rounds, class Word>
 inline void threefry(RandomKey key, Word& x0, Word& x1) {
     constexpr int rotations[8] = {13, 15, 26, 6, 17, 29, 16, 24};
     const uint32_t keys[3] = {key.first, key.second, 0x1BD11BDA ^ key.first ^ key.second};
     x0 += keys[0];
     x1 += keys[1];
-#pragma GCC unroll 5
-    for (uint32_t group = 0; group < 5; ++group) {
-#pragma GCC unroll 4
-        for (int round = 0; round < 4; ++round) {
-            const int r = rotations[(group % 2) * 4 + static_cast<uint32_t>(round)];
-            x0 += x1;
-            x1 = ((x1 << r) | (x1 >> (32 - r))) ^ x0;
-        }
-        x0 += keys[(group + 1) % 3];
-        x1 += keys[(group + 2) % 3] + (group + 1);
+#pragma GCC unroll 20
+    for (uint32_t round = 0; round < rounds; ++round) {
+        const int r = rotations[round % 8];
+        x0 += x1;
+        x1 = ((x1 << r) | (x1 >> (32 - r))) ^ x0;
+        if (round % 4 != 3) continue;
+        const uint32_t group = round / 4 + 1;
+        x0 += keys[group % 3];
+        x1 += keys[(group + 1) % 3] + group;
     }
 }
 
 // A separate key for each step and layer.
 inline RandomKey derive_key(RandomKey key, uint32_t x0, uint32_t x1) {
-    threefry(key, x0, x1);
+    threefry<20>(key, x0, x1);
     return {x0, x1};
 }
 
@@ -43,30 +43,56 @@ inline Words counters(uint32_t first) {
     return w;
 }
 
-// out = a times `factor`, or zero where the element is dropped. Element (row, column) draws word row % 2 of
-// counter (row / 2, column), and is dropped if that is below `threshold`. `a` holds the rows from first_row
-// on of the panel that begins at column `column`.
+// Rows 4 i to 4 i + 3 of a column draw their 16 bits from the two words of the counter (i, column): the lower
+// half of the first word, its upper half, and those of the second word.
+constexpr int kCounterRows = 4;
+
+// The columns from `first` on, one for each word. A vector of doubles has two words to a lane: the lower ones
+// are for the first vector of columns, the upper ones are for the second.
 template <class T>
-void drop(const Dropout<T>& d) {
-    constexpr int P = kPanel<T>;
-    alignas(64) uint32_t words[2][P];
-    int64_t drawn = -1;
-    for (int64_t i = 0; i < d.rows; ++i) {
-        const int64_t row = d.first_row + i;
-        if (row / 2 != drawn) {
-            drawn = row / 2;
-            for (int j = 0; j < P; j += kWords) {
-                Words x0 = Words{} + static_cast<uint32_t>(drawn);
-                Words x1 = counters(static_cast<uint32_t>(d.column + j));
-                threefry(d.key, x0, x1);
-                __builtin_memcpy(words[0] + j, &x0, sizeof x0);
-                __builtin_memcpy(words[1] + j, &x1, sizeof x1);
+inline Words drawing_columns(uint32_t first) {
+    constexpr int L = Simd<T>::lanes, vectors = kWords / L;
+    Words w{};
+    for (int i = 0; i < kWords; ++i) w[i] = first + static_cast<uint32_t>(i % vectors * L + i / vectors);
+    return w;
+}
+
+// out = a times `factor`, or -0 where the element is dropped, which it is if its number is below `threshold`.
+// No other is -0, for -0 + 0 is 0: so the backward pass sees what was dropped. `a` holds the rows from
+// first_row on of the panel that begins at column `column`.
+template <class T>
+void drop(const Dropout<T>& dropout) {
+    constexpr int P = kPanel<T>, L = Simd<T>::lanes, bits = 8 * static_cast<int>(sizeof(T));
+    const Dropout<T> d = dropout;  // a copy stays in registers: stores through vectors may alias anything
+    // Numbers are compared in the upper bits of a lane, where a shift to the left is all it takes.
+    using Lane = decltype(Unsigned<T>{}[0] + 0);
+    const Unsigned<T> threshold = Unsigned<T>{} + (static_cast<Lane>(d.threshold) << (bits - 16));
+    const Vec<T> factor = broadcast(d.factor);
+    // The row of `a` with which a counter begins. The first one may lie before `a`.
+    for (int64_t first = -(d.first_row % kCounterRows); first < d.rows; first += kCounterRows) {
+        const bool whole = first >= 0 && first + kCounterRows <= d.rows;
+#pragma GCC unroll 2
+        for (int j = 0; j < P; j += kWords) {
+            Words words[2] = {Words{} + static_cast<uint32_t>((d.first_row + first) / kCounterRows),
+                              drawing_columns<T>(static_cast<uint32_t>(d.column + j))};
+            threefry<13>(d.key, words[0], words[1]);
+            const auto drop_row = [&](int64_t r) __attribute__((always_inline)) {
+#pragma GCC unroll 2
+                for (int v = 0; v < kWords / L; ++v) {
+                    const int64_t at = (first + r) * P + j + v * L;
+                    const int shift = bits - 16 - 32 * v - 16 * static_cast<int>(r % 2);
+                    const auto dropped = (Unsigned<T>)words[r / 2] << shift < threshold;
+                    store(d.out + at, dropped ? broadcast(T(-0.0)) : fma(load(d.a + at), factor, Vec<T>{}));
+                }
+            };
+            if (whole) {
+#pragma GCC unroll 4
+                for (int64_t r = 0; r < kCounterRows; ++r) drop_row(r);
+            } else {
+                for (int64_t r = 0; r < kCounterRows; ++r)
+                    if (first + r >= 0 && first + r < d.rows) drop_row(r);
             }
         }
-        const uint32_t* word = words[row % 2];
-        const T* from = d.a + i * P;
-        T* to = d.out + i * P;
-        for (int j = 0; j < P; ++j) to[j] = word[j] < d.threshold ? T(0) : from[j] * d.factor;
     }
 }
 
@@ -103,7 +129,7 @@ void add_noise(int64_t n, int64_t first, RandomKey key, T sigma, T* g) {
         const uint64_t counter = static_cast<uint64_t>((first + i) / P) * kWords;
         Words x0 = counters(static_cast<uint32_t>(counter)),
               x1 = Words{} + static_cast<uint32_t>(counter >> 32);
-        threefry(key, x0, x1);
+        threefry<20>(key, x0, x1);
         __builtin_memcpy(words, &x0, sizeof x0);
         __builtin_memcpy(words + kWords, &x1, sizeof x1);
         for (int j = 0; j < P; ++j) {

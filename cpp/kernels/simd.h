@@ -24,6 +24,7 @@ typedef float VecFAny __attribute__((vector_size(GDFAST_VECTOR_BYTES), aligned(4
 typedef double VecDAny __attribute__((vector_size(GDFAST_VECTOR_BYTES), aligned(8), may_alias));
 
 typedef uint32_t Words __attribute__((vector_size(GDFAST_VECTOR_BYTES)));
+typedef uint64_t LongWords __attribute__((vector_size(GDFAST_VECTOR_BYTES)));
 
 template <class T>
 struct Simd;
@@ -32,6 +33,7 @@ template <>
 struct Simd<float> {
     using V = VecF;
     using I = IntF;
+    using U = Words;
     static constexpr int lanes = GDFAST_VECTOR_BYTES / 4;
     static constexpr int mantissa_bits = 23, exponent_bias = 127;
     static constexpr float round_magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
@@ -41,6 +43,7 @@ template <>
 struct Simd<double> {
     using V = VecD;
     using I = IntD;
+    using U = LongWords;
     static constexpr int lanes = GDFAST_VECTOR_BYTES / 8;
     static constexpr int mantissa_bits = 52, exponent_bias = 1023;
     static constexpr double round_magic = 6755399441055744.0;  // 1.5 * 2^52
@@ -50,6 +53,8 @@ template <class T>
 using Vec = typename Simd<T>::V;
 template <class T>
 using Int = typename Simd<T>::I;
+template <class T>
+using Unsigned = typename Simd<T>::U;
 
 // A panel is two vectors wide. A tile of 6 x 2 vectors (14 x 2 with 32 registers) leaves just enough
 // registers for the operands.
@@ -230,6 +235,11 @@ inline Int<T> lane_numbers() {
     Int<T> index{};
     for (int i = 0; i < Simd<T>::lanes; ++i) index[i] = i;
     return index;
+}
+
+template <class T>
+inline Int<T> is_negative_zero(Vec<T> v) {
+    return (Int<T>)v == (Int<T>)broadcast(T(-0.0));
 }
 
 // All ones in the first n lanes.

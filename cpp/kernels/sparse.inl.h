@@ -107,20 +107,21 @@ void sparse_outer_narrow(const SparseOuter<T>& o) {
     }
 }
 
-// The same mask as drop() for the elements (row, column[0]), (row, column[1]), ...
+// The same as drop() for the elements (row, column[0]), (row, column[1]), ...
 template <class T>
 void drop_entries(const EntryDropout<T>& d) {
-    alignas(64) uint32_t words[kWords];
+    alignas(64) uint32_t numbers[kWords];
     for (int64_t first = 0; first < d.count; first += kWords) {
         const int n = d.count - first < kWords ? static_cast<int>(d.count - first) : kWords;
-        Words x0 = Words{} + static_cast<uint32_t>(d.row / 2), x1{};
-        for (int i = 0; i < n; ++i) x1[i] = static_cast<uint32_t>(d.column[first + i]);
-        threefry(d.key, x0, x1);
-        if (d.row % 2) x0 = x1;
-        __builtin_memcpy(words, &x0, sizeof x0);
+        Words words[2] = {Words{} + static_cast<uint32_t>(d.row / kCounterRows), Words{}};
+        for (int i = 0; i < n; ++i) words[1][i] = static_cast<uint32_t>(d.column[first + i]);
+        threefry<13>(d.key, words[0], words[1]);
+        __builtin_memcpy(numbers, words + d.row % kCounterRows / 2, sizeof numbers);
+        const int shift = d.row % 2 ? 16 : 0;
         for (int i = 0; i < n; ++i) {
             T& value = d.value[first + i];
-            value = words[i] < d.threshold ? T(0) : value * d.factor;
+            const bool dropped = (numbers[i] >> shift & 0xFFFF) < d.threshold;
+            value = dropped ? T(-0.0) : fma_lane(value, d.factor, T(0));
         }
     }
 }

@@ -44,25 +44,27 @@ void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t 
     }
 }
 
-// Applies dropout to one panel of outputs, or to their deltas.
+// Applies dropout to one panel of a layer's inputs.
 template <class T>
 void drop(const Workspace<T>& work, size_t layer, Range rows, int64_t j, const T* a, T* out) {
     const DropoutRate& d = work.dropout[layer];
     const KernelTable<T>& table = kernels<T>();
     table.drop({a, out, rows.count(), rows.first, j * table.panel, d.key, d.threshold(),
-                static_cast<T>(1 / (1 - d.rate))});
+                static_cast<T>(d.factor())});
 }
 
 // Activation and dropout of one panel of hidden layer i. In: the pre-activations (normalised, in a normalised
-// layer), in for_derivative(i). Out: the inputs of layer i + 1.
+// layer), or the outputs if `activated`, in for_derivative(i). Out: the inputs of layer i + 1.
 template <class T>
-void activate(const Layer& l, const Workspace<T>& work, size_t i, Range rows, int64_t j) {
+void activate(const Layer& l, const Workspace<T>& work, size_t i, Range rows, int64_t j,
+              bool activated = false) {
     const KernelTable<T>& table = kernels<T>();
     T* kept = work.for_derivative(i).at(rows.first, j);
     T* values = work.activations[i + 1].at(rows.first, j);
     T* to = derivative_from_sum(l.activation.kind) ? values : kept;
-    table.activate[static_cast<int>(l.activation.kind)](rows.count() * table.panel, kept, to,
-                                                        static_cast<T>(l.activation.parameter));
+    if (!activated)
+        table.activate[static_cast<int>(l.activation.kind)](rows.count() * table.panel, kept, to,
+                                                            static_cast<T>(l.activation.parameter));
     if (work.dropout[i + 1].rate > 0) drop(work, i + 1, rows, j, to, values);
 }
 
@@ -112,13 +114,12 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
         const bool hidden = i + 1 < spec.layers.size();
         const bool waits = work.raw[i].stride;  // for the batch's moments
         const bool fused = hidden && !l.normalized && l.activation.kind == Activation::relu;
-        const bool finished = !hidden || (fused && !(work.dropout[i + 1].rate > 0));
         const RowPanels<T>& inputs = work.activations[i];
         const RowPanels<T>& pre_activations = work.pre_activations(i);
         const auto finish = [&](int64_t j, const T* panel) {
-            if (waits || finished) return;
+            if (waits || !hidden) return;
             if (l.normalized) normalize(work, i, rows, j, panel);
-            activate(l, work, i, rows, j);
+            activate(l, work, i, rows, j, fused);
         };
         const Epilogue epilogue = fused ? Epilogue::relu : Epilogue::none;
         if (l.narrow) {
@@ -178,15 +179,15 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
         p.a = work.deltas[i].at(rows.first);
         p.a_stride = stride;
         p.c = work.deltas[i - 1].at(rows.first);
-        p.activated = kept;
+        p.activated = work.activations[i].at(rows.first);
         p.start = Start::zero;
         p.rows = rows.count();
-        const bool fused = activation.kind == Activation::relu;
-        p.epilogue = fused ? Epilogue::relu_derivative : Epilogue::none;
+        const bool fused = activation.kind == Activation::relu, dropout = work.dropout[i].rate > 0;
+        p.epilogue = fused ? Epilogue::relu_derivative : dropout ? Epilogue::drop : Epilogue::none;
+        p.factor = dropout ? static_cast<T>(work.dropout[i].factor()) : T(1);
         multiply(
             table, p, l.out, l.in, [&](int64_t j) { return parameters.transposed_panel(l, j); },
             [&](int64_t j, T* panel) {
-                if (work.dropout[i].rate > 0) drop(work, i, rows, j, panel, panel);
                 if (!fused)
                     differentiate(rows.count() * P, kept + j * stride, panel,
                                   static_cast<T>(activation.parameter));

@@ -63,7 +63,7 @@ void SparseInputs<T>::gather(const Rows<T>& x, const int64_t* order, int64_t fir
         x.copy_entries(order ? order[i] : first + i, count, column, value);
         if (dropout.rate > 0)
             kernels<T>().drop_entries({column, value, count, i, dropout.key, dropout.threshold(),
-                                       static_cast<T>(1 / (1 - dropout.rate))});
+                                       static_cast<T>(dropout.factor())});
     }
 }
 

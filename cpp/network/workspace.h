@@ -83,8 +83,10 @@ struct DropoutRate {
     double rate = 0;
     RandomKey key{0, 0};  // of the current step
 
-    // The probability times 2^32.
-    uint32_t threshold() const { return static_cast<uint32_t>(std::min(rate * 4294967296.0, 4294967295.0)); }
+    // The probability times 2^16: it is a multiple of 1 / 2^16, below 1.
+    uint32_t threshold() const { return static_cast<uint32_t>(std::min(rate * 65536 + 0.5, 65535.0)); }
+    // What values that are kept are multiplied with.
+    double factor() const { return 1 / (1 - threshold() / 65536.0); }
 };
 
 template <class T>
@@ -118,7 +120,8 @@ public:
     // The values from which the derivative of hidden layer i's activation is computed. They are stored
     // apart from the inputs of layer i + 1 if those do not determine the derivative.
     const RowPanels<T>& for_derivative(size_t i) const {
-        return separate_[i].stride ? separate_[i] : activations[i + 1];
+        const bool apart = separate_[i].stride && (from_sum_[i] || dropout[i + 1].rate > 0);
+        return apart ? separate_[i] : activations[i + 1];
     }
 
     // Derives a key for each layer and step.
@@ -134,7 +137,7 @@ public:
     std::vector<RowPanels<T>> deltas;       // d loss / d pre-activations of layer i, see pre_activations()
     std::vector<RowPanels<T>> raw;          // pre-activations of layer i before normalisation, in training
     std::vector<Norm<T>> norms;             // of normalised layers
-    std::vector<DropoutRate> dropout;       // of the inputs of layer i
+    std::vector<DropoutRate> dropout;       // of the inputs of layer i; one above 0 may become any other
     RowPanels<T> target;                    // of all losses but cross-entropy
     Buffer<int32_t> label;                  // of cross-entropy
     Buffer<T> weight, row_loss;
@@ -150,8 +153,10 @@ private:
             const bool last = i + 1 == spec.layers.size();
             activations.push_back(i > 0 ? RowPanels<T>(capacity, l.in_panels, P) : RowPanels<T>());
             deltas.emplace_back(training || last ? capacity : 0, l.out_panels, P);
+            from_sum_.push_back(derivative_from_sum(l.activation.kind));
             const bool separate =
-                training && !last && (derivative_from_sum(l.activation.kind) || dropout[i + 1].rate > 0);
+                training && !last &&
+                (from_sum_.back() || (dropout[i + 1].rate > 0 && !derivative_from_sign(l.activation.kind)));
             separate_.push_back(separate ? RowPanels<T>(capacity, l.out_panels, P) : RowPanels<T>());
             raw.push_back(training && l.normalized ? RowPanels<T>(capacity, l.out_panels, P)
                                                    : RowPanels<T>());
@@ -167,6 +172,7 @@ private:
     int64_t capacity_;
     bool training_;
     std::vector<RowPanels<T>> separate_;
+    std::vector<bool> from_sum_;
 };
 
 }  // namespace gdfast

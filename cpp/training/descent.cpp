@@ -38,6 +38,9 @@ Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOp
         slots_.emplace_back(spec_.parameters);
         std::fill_n(slots_.back().data(), spec_.parameters, static_cast<T>(slot.initial));
     }
+    if (std::any_of(options_.rate_factors.begin(), options_.rate_factors.end(),
+                    [](const std::vector<double>& factors) { return !factors.empty(); }))
+        layer_rules_.resize(spec_.layers.size());
     for (const Layer& l : spec_.layers)
         norm_gradients.emplace_back(l.normalized ? 2 * l.out_panels * spec_.panel : 0);
 }
@@ -75,7 +78,7 @@ void Descent<T>::begin_epoch(const EpochOptions& options, int64_t rows) {
         Sums sums{};
         const StripGradient<T> weights = in_whole(spec_, tiling_[unit], parameters_.values.data());
         for_pieces(spec_, parameters_, tiling_[unit], weights, [&](const GradientPiece<T>& piece) {
-            if (piece.bias) return;
+            if (piece.group != Group::weights) return;
             sums.squares += table.sum_squares(piece.elements, piece.gradient);
             sums.magnitudes += table.sum_magnitudes(piece.elements, piece.gradient);
         });
@@ -89,11 +92,27 @@ void Descent<T>::begin_step(const Step& now) {
     const double learning_rate = epoch_.learning_rates.at(now.number), weight_sum = now.weight_sum;
     const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
     const bool by_rule = plain_ && !epoch_.on_gradient;
-    rule_ = options_.rule.at<T>(step + 1, learning_rate, by_rule ? l2 : 0);
-    rule_.weight_factor *= static_cast<T>(1 - learning_rate * options_.weight_decay);
-    bias_rule_ = rule_;
-    bias_rule_.decay = 0;
-    bias_rule_.weight_factor = 1;
+    const double weight_decay = epoch_.weight_decay.value_or(options_.weight_decay);
+    const auto of_weights = [&](double rate) {
+        RuleStep<T> rule = options_.rule.at<T>(step + 1, rate, by_rule ? l2 : 0);
+        rule.weight_factor *= static_cast<T>(1 - rate * weight_decay);
+        return rule;
+    };
+    const auto without_decay = [](RuleStep<T> rule) {
+        rule.decay = 0;
+        rule.weight_factor = 1;
+        return rule;
+    };
+    rule_ = of_weights(learning_rate);
+    bias_rule_ = without_decay(rule_);
+    for (auto i = static_cast<size_t>(epoch_.first_layer); i < layer_rules_.size(); ++i)
+        for (size_t group = 0; group < kGroups; ++group) {
+            const std::vector<double>& factors = options_.rate_factors[group];
+            const double rate = learning_rate * (i < factors.size() ? factors[i] : 1);
+            layer_rules_[i][group] = group == static_cast<size_t>(Group::weights)
+                                         ? of_weights(rate)
+                                         : without_decay(of_weights(rate));
+        }
     l2_ = static_cast<T>(by_rule ? 0 : l2);
     if (plain_) return;
     l1_ = static_cast<T>(options_.alpha * options_.l1_ratio / weight_sum);
@@ -184,7 +203,7 @@ void Descent<T>::sum(int64_t unit, int thread, const Factors<T>& factors) {
 
 template <class T>
 void Descent<T>::penalize(const GradientPiece<T>& piece, Sums& sums) const {
-    if (piece.bias) return;
+    if (piece.group != Group::weights) return;
     const KernelTable<T>& table = kernels<T>();
     const T* w = parameters_.values.data() + piece.offset;
     if (!plain_) sums.squares += table.sum_squares(piece.elements, w);
@@ -277,12 +296,18 @@ void Descent<T>::apply(const GradientPiece<T>& piece, int thread, Sums& sums) {
     if (options_.records) std::copy_n(w, piece.elements, before);
     T* states[kMostStates];
     for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;
-    const T squares = table.update[static_cast<int>(options_.rule.rule)](
-        piece.elements, w, piece.gradient, states, piece.bias ? bias_rule_ : rule_);
-    if (plain_ && !piece.bias) sums.squares += static_cast<double>(squares);
-    if (options_.records && !piece.bias)
+    const T squares = table.update[static_cast<int>(options_.rule.rule)](piece.elements, w, piece.gradient,
+                                                                         states, rule_of(piece));
+    if (plain_ && piece.group == Group::weights) sums.squares += static_cast<double>(squares);
+    if (options_.records && piece.group == Group::weights)
         sums.update_squares += table.sum_squared_differences(piece.elements, w, before);
     if (piece.transposed) table.transpose(w, piece.transposed);
+}
+
+template <class T>
+const RuleStep<T>& Descent<T>::rule_of(const GradientPiece<T>& piece) const {
+    if (layer_rules_.empty()) return piece.group == Group::weights ? rule_ : bias_rule_;
+    return layer_rules_[static_cast<size_t>(piece.layer)][static_cast<size_t>(piece.group)];
 }
 
 template <class T>

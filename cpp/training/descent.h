@@ -2,7 +2,9 @@
 // matrices of weights with their inputs and deltas, and nothing of what is between them.
 #pragma once
 
+#include <array>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "network/parameters.h"
@@ -18,6 +20,9 @@ struct DescentOptions {
     RuleSpec rule;
     double alpha = 0, l1_ratio = 0;  // the penalty: alpha ((1 - l1_ratio) / 2 sum w^2 + l1_ratio sum |w|)
     double weight_decay = 0;         // decoupled: weights shrink by learning rate times this
+    // Of the learning rate, by group: for each layer (gammas' and betas' for each hidden one). An empty list
+    // is of ones; without any list no step has a rule for each layer.
+    std::array<std::vector<double>, kGroups> rate_factors;
     GradientLimits limits;
     // Annealed noise of variance gradient_noise / step^0.55 (Neelakantan et al., "Adding gradient noise
     // improves learning for very deep networks", 2015).
@@ -44,6 +49,10 @@ struct EpochOptions {
     int thread_limit;
     // Layers from this one on are trained; those below it keep every bit.
     int first_layer = 0;
+    // In place of those of the trainer: DescentOptions::weight_decay, and dropout's rates (where that of the
+    // trainer is 0, 0 as well).
+    std::optional<double> weight_decay;
+    std::vector<double> dropout;
     // The gradient's place: called in every step when the whole gradient of the mean loss has been summed,
     // with its penalty, and before anything else is done to it. Descent::get_gradient() and set_gradient()
     // look at it and replace it. (One that changes nothing changes no bit, but for one rounding where both
@@ -123,6 +132,7 @@ private:
     void penalize(const GradientPiece<T>& piece, Sums& sums) const;
     void measure(const GradientPiece<T>& piece, Sums& sums) const;
     void apply(const GradientPiece<T>& piece, int thread, Sums& sums);
+    const RuleStep<T>& rule_of(const GradientPiece<T>& piece) const;
     template <class Change>
     void for_norm_gradients(Change change);
 
@@ -148,6 +158,8 @@ private:
 
     // of this step
     RuleStep<T> rule_{}, bias_rule_{};  // nothing decays a bias
+    // Of layers, in their place where learning rates have factors; embeddings have none.
+    std::vector<std::array<RuleStep<T>, kGroups>> layer_rules_;
     T l2_ = 0, l1_ = 0, noise_ = 0;
     RandomKey noise_key_{0, 0};
     double loss_ = 0;  // the sum of its terms'

@@ -55,6 +55,10 @@ struct StripGradient {
     T *bias = nullptr, *weights = nullptr, *gamma = nullptr, *beta = nullptr;
 };
 
+// What a layer's parameters are. Only weights are penalized and decay.
+enum class Group { weights, biases, gammas, betas };
+constexpr size_t kGroups = 4;
+
 // A piece of the array of parameters whose gradient has just been summed.
 template <class T>
 struct GradientPiece {
@@ -62,7 +66,8 @@ struct GradientPiece {
     int64_t offset, elements;
     int columns;    // real ones of each P: the rest is padding
     T* transposed;  // where the other orientation of this block of weights is kept, or null
-    bool bias;      // or gamma, or beta: no penalty
+    int layer;
+    Group group;
 
     // Padding of weights stays zero.
     void clear_padding(int panel) const {
@@ -173,19 +178,20 @@ void for_pieces(const Spec& spec, const Parameters<T>& parameters, const Strip& 
     };
     if (strip.bias) {
         const int64_t panel = l.narrow ? 0 : strip.panel;
-        const auto vector = [&](T* values, int64_t offset) {
-            use(GradientPiece<T>{values, offset + panel * P, P, l.columns(panel, P), nullptr, true});
+        const auto vector = [&](T* values, int64_t offset, Group group) {
+            use(GradientPiece<T>{values, offset + panel * P, P, l.columns(panel, P), nullptr, strip.layer,
+                                 group});
         };
         if (l.normalized) {
-            vector(gradient.gamma, l.gamma);
-            vector(gradient.beta, l.beta);
+            vector(gradient.gamma, l.gamma, Group::gammas);
+            vector(gradient.beta, l.beta, Group::betas);
         } else {
-            vector(gradient.bias, l.bias);
+            vector(gradient.bias, l.bias, Group::biases);
         }
     }
     if (l.narrow) {
         use(GradientPiece<T>{gradient.weights, l.weights + strip.panel * l.transposed_panel(P), l.out * P,
-                             real(l.in, strip.panel), nullptr, false});
+                             real(l.in, strip.panel), nullptr, strip.layer, Group::weights});
         return;
     }
     const int64_t panel_offset = l.weights + strip.panel * l.weight_panel(P);
@@ -193,7 +199,8 @@ void for_pieces(const Spec& spec, const Parameters<T>& parameters, const Strip& 
         use(GradientPiece<T>{
             gradient.weights + (block - strip.blocks.first) * P * P, panel_offset + block * P * P,
             real(l.in, block) * P, l.columns(strip.panel, P),
-            strip.layer > 0 ? parameters.transposed_panel(l, block) + strip.panel * P * P : nullptr, false});
+            strip.layer > 0 ? parameters.transposed_panel(l, block) + strip.panel * P * P : nullptr,
+            strip.layer, Group::weights});
 }
 
 }  // namespace gdfast

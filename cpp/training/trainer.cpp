@@ -11,6 +11,7 @@ Trainer<T>::Trainer(const Spec& spec, const LossFunction<T>& loss, const Descent
                     int thread_limit)
     : spec_(spec),
       loss_(loss),
+      dropout_(dropout),
       norm_(norm),
       batch_size_(batch_size),
       parameters_(spec_, true),
@@ -65,6 +66,8 @@ EpochResult Trainer<T>::run(const Data<T>& given, const EpochOptions& options) {
         data.x.embeddings = embeddings_.rows();
         embeddings_.begin_epoch(*data.x.encoding);
     }
+    const std::vector<double>& dropout = options.dropout.empty() ? dropout_ : options.dropout;
+    for (size_t i = 0; i < dropout.size(); ++i) work_.dropout[i].rate = dropout[i];
     work_.make_room(spec_, data.x, data.order, data.count);
     const RowNetwork<T> network{spec_,        parameters_,
                                 work_,        loss_,

@@ -27,11 +27,13 @@ public:
     const Spec& spec() const { return spec_; }
     LossFunction<T> loss() const { return loss_; }
     int64_t batch_size() const { return batch_size_; }
+    const std::vector<double>& dropout() const { return dropout_; }
     int threads() const { return threads_; }
 
 private:
     const Spec spec_;
     const LossFunction<T> loss_;
+    const std::vector<double> dropout_;
     const NormOptions norm_;
     const int64_t batch_size_;
     Parameters<T> parameters_;

@@ -36,6 +36,8 @@ class _StepArguments(TypedDict, total=False):
     alpha: float  # the penalty's factor; 0.0
     l1_ratio: float  # the l1 part of the penalty; 0.0
     weight_decay: float  # decoupled; 0.0
+    # By "coefs", "intercepts", "bn_gamma" and "bn_beta": for each layer, or each hidden layer; None
+    learning_rate_factors: dict[str, Sequence[float]] | None
     clip_value: float | None
     clip_norm: float | Literal["auto"] | None
     clip_layer_norm: float | None
@@ -107,6 +109,8 @@ class Trainer:
         learning_rate: float | NDArray[np.float64],  # one for every batch
         backprop_depth: int | None = None,
         on_gradient: _OnGradient | None = None,
+        dropout: Sequence[float] | None = None,  # of this epoch; 0 where the trainer's is 0
+        weight_decay: float | None = None,  # of this epoch
     ) -> tuple[float, bool]: ...
     @overload  # of a SequenceTrainer
     def run_epoch(
@@ -120,6 +124,7 @@ class Trainer:
         learning_rate: float | NDArray[np.float64],
         states: Sequence[_Floats] | None = None,  # read and written, by layer
         on_gradient: _OnGradient | None = None,
+        weight_decay: float | None = None,
     ) -> tuple[float, bool]: ...
     def load(self) -> None: ...
     def state_dict(self) -> _TrainerState: ...

@@ -105,7 +105,7 @@ std::vector<std::vector<T>> trained(const Problem& problem, int threads) {
         trainer.descent.set_gradient(gradient);
     };
     for (int epoch = 0; epoch < 10; ++epoch) {
-        EpochOptions options{{&rate, 1}, thread_limit(threads), 0, {}};
+        EpochOptions options{{&rate, 1}, thread_limit(threads), 0, {}, {}, {}};
         if (problem.looked_at) options.on_gradient = look;
         const EpochResult result = trainer.run(data, options);
         losses.push_back(static_cast<T>(result.loss));

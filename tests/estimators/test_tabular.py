@@ -239,7 +239,7 @@ def test_a_column_of_ids_does_no_harm() -> None:
 
 def test_presets() -> None:
     X, y = frame(60)
-    for preset, members in (("fast", 2), ("balanced", 4), ("best", 12)):
+    for preset, members in (("fast", 2), ("balanced", 4), ("best", 8)):
         clf = TabularClassifier(preset, max_iter=1, random_state=0).fit(X, y)
         assert len(clf.members_) == members
     assert len(TabularClassifier("best", n_members=1, max_iter=1).fit(X, y).members_) == 1

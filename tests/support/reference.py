@@ -475,9 +475,13 @@ class Trainer:
         clip_value: float | None = None,
         clip_norm: float | str | None = None,
         clip_layer_norm: float | None = None,
+        learning_rate_factors: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self.plain = [*coefs, *intercepts]
         self.n_weights = len(coefs)
+        # Of the learning rate, for each array: those of a parameter group that is left out are 1.
+        self.rate_factors = learning_rate_factors or {}
+        self.factors = [f for name in ("coefs", "intercepts") for f in self.factors_of(name, len(coefs))]
         self.l1_ratio, self.weight_decay = l1_ratio, weight_decay
         self.clip_value, self.clip_norm, self.clip_layer_norm = clip_value, clip_norm, clip_layer_norm
         self.norms: list[float] = []
@@ -490,6 +494,11 @@ class Trainer:
             for name, value in reference_rules.slots(rule, self.rule_params).items()
         }
         self.load()
+
+    def factors_of(self, name: str, n_arrays: int) -> list[float]:
+        factors = list(self.rate_factors.get(name, [1.0] * n_arrays))
+        assert len(factors) == n_arrays
+        return factors
 
     def load(self) -> None:
         """Take the weights from the caller's arrays again; the rule's state goes on."""
@@ -505,10 +514,12 @@ class Trainer:
         learning_rate: float | Array,
         backprop_depth: int | None = None,
         on_gradient: OnGradient | None = None,
+        weight_decay: float | None = None,
     ) -> tuple[float, bool]:
         """One pass over the rows of ``order``: the mean over the rows of their batch's loss, and whether all
-        weights are finite. A batch that weighs nothing has no loss."""
+        weights are finite. A batch that weighs nothing has no loss. ``weight_decay`` is this epoch's."""
         self.on_gradient = on_gradient
+        self.decay = self.weight_decay if weight_decay is None else weight_decay
         order = np.arange(len(X)) if order is None else order
         loss_sum, n_rows = 0.0, 0
         self.records: list[tuple[Array, Array, Array]] = []
@@ -568,7 +579,7 @@ class Trainer:
             flat = clipped_to(flat, auto_limit(self.norms) if self.clip_norm == "auto" else self.clip_norm)
         before = [p.copy() for p in self.params]
         for i in range(first, layers):
-            self.params[i] = self.params[i] * (1 - learning_rate * self.weight_decay)
+            self.params[i] = self.params[i] * (1 - learning_rate * self.factors[i] * self.decay)
         grads: list[Array | None] = [None] * (2 * layers)
         grads[first:layers], grads[layers + first :] = flat[::2], flat[1::2]
         self.update(grads, learning_rate)
@@ -606,7 +617,8 @@ class Trainer:
                 params["weight_decay"] = 0.0
             state = {name: arrays[i] for name, arrays in self.slots.items()}
             rule = reference_rules.RULES[self.rule]
-            self.params[i], state = rule(self.params[i], grad, state, self.step, lr=learning_rate, **params)
+            rate = learning_rate * self.factors[i]
+            self.params[i], state = rule(self.params[i], grad, state, self.step, lr=rate, **params)
             for name, array in state.items():
                 self.slots[name][i] = array
 

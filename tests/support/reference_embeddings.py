@@ -117,10 +117,10 @@ class Trainer(reference_layers.Trainer):
 
     def update(self, grads: Sequence[Array | None], learning_rate: float) -> None:
         """The rule: on rows of the batch's categories only, where it is embeddings that it moves."""
-        kept = 1 - learning_rate * self.weight_decay
+        kept = 1 - learning_rate * self.decay
         for i in range(self.n_weights):
             if grads[i] is not None:
-                self.params[i] = self.params[i] * kept
+                self.params[i] = self.params[i] * (1 - learning_rate * self.factors[i] * self.decay)
         super().update([*grads[: self.first_embedding], *[None] * len(self.embeddings)], learning_rate)
         for i in range(self.first_embedding, len(grads)):
             grad = grads[i]

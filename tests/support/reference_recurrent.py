@@ -185,6 +185,7 @@ class Trainer(reference.Trainer):
         batch_size: int,
         rule: str,
         rule_params: Mapping[str, float],
+        **options: Any,
     ) -> None:
         super().__init__(
             coefs,
@@ -195,6 +196,7 @@ class Trainer(reference.Trainer):
             batch_size=batch_size,
             rule=rule,
             rule_params=rule_params,
+            **options,
         )
         self.cell, self.per_step, self.tbptt = cell, per_step, tbptt
 

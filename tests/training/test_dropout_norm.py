@@ -103,15 +103,29 @@ def check(p: Problem, rule: str, norms: Norms | None, depth: int | None = None, 
 # ------------------------------------------------------------------------------------------------- dropout
 
 
-def test_generator_gives_the_published_words() -> None:
-    """Random123's known answers for Threefry-2x32 with 20 rounds."""
-    for key, counter, answer in (
-        ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
-        ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
-        ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
-    ):
-        x0, x1 = reference_layers.threefry(key, np.array([counter[0]]), np.array([counter[1]]))
-        assert (int(x0[0]), int(x1[0])) == answer
+PI = ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3))
+ONES = ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF))
+ZEROS = ((0, 0), (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("rounds", "key_and_counter", "answer"),
+    [
+        (13, ZEROS, (0x9D1C5EC6, 0x8BD50731)),
+        (13, ONES, (0xFD36D048, 0x2D17272C)),
+        (13, PI, (0xBA3E4725, 0xF27D669E)),
+        (20, ZEROS, (0x6B200159, 0x99BA4EFE)),
+        (20, ONES, (0x1CB996FC, 0xBB002BE7)),
+        (20, PI, (0xC4923A9C, 0x483DF7A0)),
+    ],
+)
+def test_generator_gives_the_published_words(
+    rounds: int, key_and_counter: Any, answer: tuple[int, int]
+) -> None:
+    """Random123's known answers for Threefry-2x32."""
+    key, counter = key_and_counter
+    x0, x1 = reference_layers.threefry(key, np.array([counter[0]]), np.array([counter[1]]), rounds)
+    assert (int(x0[0]), int(x1[0])) == answer
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -122,7 +136,9 @@ def test_ten_steps_of_dropout(rates: list[float], rule: str, dtype: type) -> Non
 
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, *MORE_ACTIVATIONS], ids=str)
 def test_dropout_of_every_activation(activation: Any, dtype: type) -> None:
-    p = problem("cross_entropy", SIZES, ROWS, dtype, activation=activation)
+    # Of an unbounded activation cross-entropy would clip probabilities, at the dtype's epsilon, and squares
+    # would diverge.
+    p = problem(("huber", [1.0]), SIZES, ROWS, dtype, activation=activation)
     check(p, "nesterov", None, dropout=[0.2, 0.5, 0.3, 0.1])
 
 
@@ -133,9 +149,61 @@ def test_no_dropout_changes_no_bit(dtype: type) -> None:
     assert same_bits(plain.arrays, none.arrays)
 
 
-def test_dropout_keeps_the_share_it_should() -> None:
-    dropped = [np.mean(reference_layers.words(SEED, 3, layer, 101, 500) < 0.3 * 2**32) for layer in range(3)]
-    assert np.abs(np.array(dropped) - 0.3).max() < 4 * np.sqrt(0.21 / 50500)
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "gelu"])
+def test_dropout_of_many_rows(activation: str, dtype: type) -> None:
+    """Several blocks of rows, and a last one that ends within a counter's four rows."""
+    p = problem("squared_error", [5, 33, 2, 64, 3], 1203, dtype, activation=activation)
+    check(p, "nesterov", None, dropout=[0.2, 0.5, 0.3, 0.1], batch_size=601)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "identity", "tanh"])
+def test_dropout_at_zero(activation: str, dtype: type) -> None:
+    """A value of zero, of either sign, is not a dropped one."""
+    p = problem("squared_error", [3, 20, 20, 2], 40, dtype, activation=activation)
+    for coef in p.coefs[:-1]:
+        coef[:, ::2] = -0.0
+    for intercept in p.intercepts[:-1]:
+        intercept[::2] = -0.0
+    check(p, "nesterov", None, dropout=[0, 0.5, 0.5], batch_size=20)
+
+
+@pytest.mark.parametrize("rate", [1e-7, 0.3 / 65536, 0.6 / 65536, 1 - 1e-9], ids=str)
+def test_rates_are_multiples_of_a_65536th(rate: float, dtype: type) -> None:
+    p = problem("squared_error", [3, 40, 2], 40, dtype)
+    check(p, "nesterov", None, dropout=[0, rate], batch_size=20)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_masks_are_independent(rate: float) -> None:
+    """Each score is nearly standard normal for independent masks: 4.5 standard deviations are the limit."""
+    # By seed, step, layer, row and column; 0 on average, with a variance of 1.
+    masks = np.array(
+        [
+            [
+                [reference_layers.kept(seed, step, layer, 64, 96, rate, np.float64) for layer in range(3)]
+                for step in range(8)
+            ]
+            for seed in (0, 1, SEED)
+        ]
+    )
+    unit = ((masks > 0) - (1 - rate)) / np.sqrt(rate * (1 - rate))
+
+    def score(values: Array) -> Any:
+        return values.sum() / np.sqrt(values.size)
+
+    found = {"share": score(unit)}
+    for axis, name in enumerate(["seeds", "steps", "layers", "rows", "columns"]):
+        others = tuple(i for i in range(unit.ndim) if i != axis)
+        shares = unit.sum(axis=others) / np.sqrt(unit.size / unit.shape[axis])
+        found[f"shares of {name}"] = (shares**2 - 1).sum() / np.sqrt(2 * shares.size)
+        length = unit.shape[axis]
+        for apart in {1, 2, 3, 4, 5, 8, 16, 32} & set(range(1, length)):
+            first, second = unit.take(range(length - apart), axis), unit.take(range(apart, length), axis)
+            found[f"{name} {apart} apart"] = score(first * second)
+    found["diagonals"] = score(unit[..., 1:, :-1] * unit[..., :-1, 1:])
+    found["three rows"] = score(unit[..., 2:, :] * unit[..., 1:-1, :] * unit[..., :-2, :])
+    found["three columns"] = score(unit[..., 2:] * unit[..., 1:-1] * unit[..., :-2])
+    assert {name: value for name, value in found.items() if abs(value) > 4.5} == {}
 
 
 # ----------------------------------------------------------------------------------- batch normalisation

@@ -203,6 +203,7 @@ def test_every_rule(rule: str) -> None:
         {"clip_layer_norm": 0.02, "clip_norm": 0.03},
         {"batch_size": 3, "weighted": True},
         {"batch_size": ROWS},
+        {"learning_rate_factors": {"coefs": [0.5, 2.0, 0.0]}, "weight_decay": 0.5, "alpha": 0.1},
     ],
     ids=str,
 )

@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from gdfast.training.listeners import Listeners
 from gdfast.training.monitor import Monitor, Validation
 from gdfast.training.network import MLP
 from gdfast.training.optimizer import Optimizer
-from gdfast.training.options import StepOptions, TrainingOptions
+from gdfast.training.options import Limits, StepOptions, TrainingOptions
 from gdfast.training.order import RowOrder
 from gdfast.training.outcome import Outcome
+from gdfast.training.scheduled import Scheduled
 from gdfast.training.state import TrainingState
 from gdfast.training.train import train
 from gdfast.training.weights import Weights
@@ -33,7 +35,9 @@ NETWORK = MLP(("tanh", "relu"), "identity", n_threads=1, dropout=[0.0, 0.1, 0.0]
 class Run:
     """A run of training without an estimator."""
 
-    def __init__(self, dtype: Any, rule: optim.Optimizer, schedule: Any, seed: int = 0) -> None:
+    def __init__(
+        self, dtype: Any, rule: optim.Optimizer, schedule: Any, seed: int = 0, scheduled: Any = None
+    ) -> None:
         X, labels = make(dtype)
         self.data = Data(X, labels[:, np.newaxis].astype(dtype), None)
         random_state = np.random.RandomState(seed)
@@ -41,8 +45,14 @@ class Run:
             "he_normal", [5, 8, 7, 1], ["tanh", "relu", "identity"], np.dtype(dtype), random_state
         )
         self.state = TrainingState(Weights({"coefs_": coefs, "intercepts_": intercepts}), random_state)
-        name, params = rule._rule()
-        self.state.optimizer = Optimizer(name, params, rule.lr, schedules.resolve(schedule), 0.5)
+        options = {
+            name: replace(option, schedule=schedules.resolve(option.schedule))
+            for name, option in (scheduled or {}).items()
+        }
+        rule_name, params = rule._rule()
+        self.state.optimizer = Optimizer(
+            rule_name, params, rule.lr, schedules.resolve(schedule), 0.5, options
+        )
         self.state.optimizer.seed = 7
         self.state.order = RowOrder(len(X), random_state)
         self.state.records.begin(by_score=False, validates=True)
@@ -90,6 +100,41 @@ def test_a_loaded_state_goes_on_as_the_one_that_it_was_taken_of(dtype: Any, rule
     assert whole.state.records.loss_curve == other.state.records.loss_curve
     assert whole.state.records.validation_scores == other.state.records.validation_scores
     assert whole.state.random_state.randint(2**31) == other.state.random_state.randint(2**31)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_options_with_a_schedule_go_on_from_a_loaded_state(dtype: Any) -> None:
+    falls = schedules.Plateau(patience=0, threshold=0.5, factor=0.5)
+    scheduled = {
+        "dropout": Scheduled("dropout", 0.1, falls, Limits(0, 1), (0.0, 1.0, 0.0)),
+        "weight_decay": Scheduled("weight_decay", 0.5, schedules.Cosine(T_max=12), Limits(0)),
+    }
+    whole = Run(dtype, optim.Adam(0.01), "constant", scheduled=scheduled)
+    whole.go(4)
+    taken = whole.state.state_dict()
+    other = Run(dtype, optim.Adam(0.01), "constant", seed=1, scheduled=scheduled)
+    other.state.load_state_dict(taken)
+    for run in (whole, other):
+        assert run.go(6) == Outcome("max_iter")
+        assert run.state.optimizer is not None
+        assert run.state.optimizer.of_epoch["dropout"][1] < 0.1
+    for a, b in zip(whole.state.weights, other.state.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    plain = Run(dtype, optim.Adam(0.01), "constant")
+    plain.go(10)
+    assert not np.array_equal(plain.state.weights.coefs[1], whole.state.weights.coefs[1])
+
+
+def test_the_state_of_a_schedule_within_another_is_copied() -> None:
+    schedule = schedules.Warmup(schedules.Plateau(patience=0, threshold=0.5), total_iters=3)
+    whole = Run(np.float64, optim.SGD(0.01), schedule)
+    whole.go(4)
+    taken = whole.state.state_dict()
+    whole.go(3)
+    other = Run(np.float64, optim.SGD(0.01), schedule, seed=1)
+    other.state.load_state_dict(taken)
+    other.go(3)
+    assert whole.state.records.learning_rate_curve == other.state.records.learning_rate_curve
 
 
 def test_a_state_is_plain_values() -> None:

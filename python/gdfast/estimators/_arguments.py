@@ -88,6 +88,7 @@ class Arguments(BaseEstimator):
             None,
         ],
         "activation_params": [dict, None],
+        "learning_rate_factors": [dict, None],
         "scoring": [str, callable, None],
         "coefs_init": [list, tuple, None],
         "intercepts_init": [list, tuple, None],
@@ -95,6 +96,8 @@ class Arguments(BaseEstimator):
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "callbacks": [list, tuple, None],
         "schedule": [str, Schedule, callable, None],
+        "dropout_schedule": [str, Schedule, callable, None],
+        "weight_decay_schedule": [str, Schedule, callable, None],
         "init": [str, tuple],
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "batch_norm": ["boolean"],
@@ -140,7 +143,10 @@ class Arguments(BaseEstimator):
     init: Any
     l1_ratio: float
     weight_decay: float
+    learning_rate_factors: dict[str, Any] | None
+    weight_decay_schedule: Any
     dropout: Any
+    dropout_schedule: Any
     batch_norm: bool
     bn_momentum: float
     bn_epsilon: float
@@ -151,6 +157,10 @@ class Arguments(BaseEstimator):
     gradient_noise: float
     record_gradients: bool
     annealing_params: dict[str, Any] | None
+
+    def _n_matrices(self, n_hidden: int) -> int:
+        """The number of weight matrices of a network with so many hidden layers."""
+        return n_hidden + 1
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Store a constructor's arguments, its ``locals()``, and do nothing else."""

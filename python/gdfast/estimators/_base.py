@@ -373,7 +373,12 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             by_score=bool(self.early_stopping),
-            step=StepOptions(**_descent.declared(self, StepOptions)),
+            step=StepOptions(
+                **_descent.declared(self, StepOptions),
+                learning_rate_factors=_descent.rate_factors(
+                    self, len(_validation.hidden_sizes(self.hidden_layer_sizes))
+                ),
+            ),
             batch_size=AUTO_BATCH_SIZE if self.batch_size == "auto" else int(self.batch_size),
             shuffle=bool(self.shuffle),
             single_epoch=incremental,
@@ -565,9 +570,12 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         random_state: np.random.RandomState,
     ) -> Optimizer:
         kept = None if before is None else before.optimizer
+        scheduled = _descent.scheduled(self, n_hidden)
         if incremental and kept is not None:
+            kept.reschedule(scheduled)
             return kept
         optimizer = self._new_optimizer()
+        optimizer.reschedule(scheduled)
         if _descent.is_random(self, n_hidden):
             optimizer.seed = int(random_state.randint(2**31))
         if kept is not None and self.keep_optimizer_state:

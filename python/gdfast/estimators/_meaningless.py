@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdfast import optim
-from gdfast.estimators import _solvers, _validation
+from gdfast.estimators import _descent, _solvers, _validation
 from gdfast.training import activations
 from gdfast.training.options import StepOptions, TrainingOptions
 
@@ -40,6 +40,13 @@ def _is_object(est: Any) -> bool:
 _OF_STEPS = tuple(
     f.name for options in (StepOptions, TrainingOptions) for f in fields(options) if "of_steps" in f.metadata
 )
+
+_SCHEDULES = ("schedule", "dropout_schedule", "weight_decay_schedule")
+
+
+def _drops_out(est: Any) -> bool:
+    return any(_descent.dropout_rates(est.dropout, len(_validation.hidden_sizes(est.hidden_layer_sizes))))
+
 
 RULES = (
     Rule(("huber_delta",), lambda est: est.loss == "huber", "has no meaning without loss='huber'."),
@@ -72,6 +79,16 @@ RULES = (
         "Give dropout=[{dropout!r}] for the inputs.",
     ),
     Rule(
+        ("dropout_schedule",),
+        _drops_out,
+        "has no meaning with dropout={dropout!r}: it multiplies the rates of dropout.",
+    ),
+    Rule(
+        ("weight_decay_schedule",),
+        lambda est: est.weight_decay != 0,
+        "has no meaning with weight_decay={weight_decay!r}: it multiplies weight_decay.",
+    ),
+    Rule(
         ("init",),
         lambda est: est.coefs_init is None or est.intercepts_init is None,
         "has no meaning where coefs_init and intercepts_init say what all first weights are.",
@@ -87,7 +104,7 @@ RULES = (
         "divides the penalty, but with alpha=0 there is none.",
     ),
     Rule(
-        ("schedule", "backprop_depth", "dropout", "batch_norm", *_OF_STEPS),
+        (*_SCHEDULES, "backprop_depth", "dropout", "batch_norm", *_OF_STEPS),
         lambda est: _solvers.is_stochastic(est.solver),
         "has no meaning with solver={solver!r}, which takes no steps over batches. Use a stochastic solver, "
         "such as 'adam', or leave it out.",

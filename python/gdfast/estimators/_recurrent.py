@@ -61,6 +61,7 @@ class Recurrent(BaseMLP):
     batch_norm = False
     bn_epsilon = 1e-5
     dropout = 0.0
+    dropout_schedule = None
     init = "sklearn"
     max_fun = 15_000
 
@@ -88,6 +89,9 @@ class Recurrent(BaseMLP):
                 "With per_step=True scoring must be None or 'loss': scorers take one target each."
             )
         return sizes
+
+    def _n_matrices(self, n_hidden: int) -> int:
+        return 2 * n_hidden + 1  # input-to-hidden and hidden-to-hidden
 
     def _truncation(self) -> tuple[int, int] | None:
         if self.tbptt is None:

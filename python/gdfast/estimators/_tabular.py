@@ -45,9 +45,9 @@ from gdfast.training.outcome import Outcome
 # What a preset stands for, by the arguments whose default is None; for max_iter the number of steps that
 # epochs are to make, and the fewest and most epochs.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 2, "n_bins": 16, "hidden_layer_sizes": (128, 128), "epochs": (1200, 10, 24)},
-    "balanced": {"n_members": 4, "n_bins": 16, "hidden_layer_sizes": (256, 256), "epochs": (1600, 12, 32)},
-    "best": {"n_members": 12, "n_bins": 32, "hidden_layer_sizes": (256, 256), "epochs": (2400, 16, 48)},
+    "fast": {"n_members": 2, "hidden_layer_sizes": (128, 128), "epochs": (1200, 10, 24)},
+    "balanced": {"n_members": 4, "hidden_layer_sizes": (256, 256), "epochs": (1600, 12, 32)},
+    "best": {"n_members": 8, "hidden_layer_sizes": (256, 256), "epochs": (2400, 16, 48)},
 }
 
 # With fewer rows none are set aside for validation.
@@ -247,7 +247,7 @@ class BaseTabular(BaseEstimator, ABC):
             member.callbacks = shared.of_member(i) or None
             plan = Plan(split=splits[i] if len(splits[i][1]) else None, latest_of_equal=True, warns=False)
             outcome = member._fit_by_plan(rows, target, sample_weight, plan=plan)
-            member.callbacks = None
+            member.callbacks, member.n_jobs = None, self.n_jobs
             member._training.end()
             if self.verbose:
                 print(self._report(i, len(members), member))
@@ -293,11 +293,11 @@ class BaseTabular(BaseEstimator, ABC):
         self.encoder_ = TableEncoder(
             categorical_features=self.categorical_features,
             bins=self.bins,
-            n_bins=self._setting("n_bins"),
+            n_bins=self.n_bins,
             min_frequency=self.min_frequency,
             max_categories=self.max_categories,
             embed_from=self.embed_from,
-            random_state=random_state,
+            random_state=int(random_state.randint(2**31 - 1)),
         )
         _check_feature_names(self.encoder_, X, reset=True)
         self.encoder_.n_features_in_ = len(columns)
@@ -414,7 +414,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _report(self, number: int, members: int, member: Any) -> str:
         scores = member.validation_scores_ or []
         best = "" if not scores else f", validation score {max(scores):.6g}"
-        return f"Member {number + 1} of {members}: {member.n_iter_} epochs, loss {member.loss_:.6g}{best}"
+        return f"Member {number + 1} of {members}: {member.n_iter_} epochs{best}"
 
     def _warn_of(self, reasons: set[Any], trained: int, members: int) -> None:
         if "interrupted" in reasons or (trained < members and "out_of_time" not in reasons):

@@ -143,10 +143,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     weight_decay : float, default=0.0
         Decoupled weight decay: every step also multiplies the weights (not the intercepts) by
         ``1 - learning_rate * weight_decay``. ``solver="adamw"`` uses 0.01 if this is 0.
+    weight_decay_schedule : str, schedule or callable, default=None
+        Schedule of ``weight_decay``, in any of the forms of ``schedule``: in each epoch ``weight_decay`` is
+        what the schedule makes of it as it makes learning rates, the mean over the epoch's steps. None keeps
+        it constant.
+    learning_rate_factors : dict or None, default=None
+        Factors of the learning rate for groups of parameters, at least 0: a dict whose keys are attributes
+        that are trained ("coefs_", "intercepts_"; with batch normalisation also "bn_gamma_" and "bn_beta_")
+        and whose values are a number for all arrays of the attribute, or a sequence with a number for each.
+        A group that is left out has the factor 1; an array with the factor 0 does not change. Decoupled
+        weight decay follows the group's learning rate.
     dropout : float or sequence of float, default=0.0
         Probability of setting a value to zero in training; the others are multiplied by
         ``1 / (1 - dropout)``. One number for all hidden layers, or one for the inputs and one for each hidden
         layer.
+    dropout_schedule : str, schedule or callable, default=None
+        Schedule of ``dropout``, in any of the forms of ``schedule``: in each epoch ``dropout`` is what the
+        schedule makes of it as it makes learning rates, the mean over the epoch's steps. Several rates are
+        multiplied by what it makes of 1. None keeps them constant.
     batch_norm : bool, default=False
         Whether the pre-activations of each hidden layer are normalised over the batch. Prediction uses the
         running mean and variance.
@@ -319,7 +333,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         init: Any = "sklearn",
         l1_ratio: float = 0.0,
         weight_decay: float = 0.0,
+        weight_decay_schedule: Any = None,
+        learning_rate_factors: dict[str, Any] | None = None,
         dropout: Any = 0.0,
+        dropout_schedule: Any = None,
         batch_norm: bool = False,
         bn_momentum: float = 0.1,
         bn_epsilon: float = 1e-5,

@@ -123,6 +123,16 @@ class RNNRegressor(Recurrent, MLPRegressor):
     weight_decay : float, default=0.0
         Decoupled weight decay: every update also multiplies the weights (not the biases) by
         ``1 - learning_rate * weight_decay``.
+    weight_decay_schedule : str, schedule or callable, default=None
+        Schedule of ``weight_decay``, in any of the forms of ``schedule``: in each epoch ``weight_decay`` is
+        what the schedule makes of it as it makes learning rates, the mean over the epoch's steps. None keeps
+        it constant.
+    learning_rate_factors : dict or None, default=None
+        Factors of the learning rate for groups of parameters, at least 0: a dict whose keys are attributes
+        that are trained ("coefs_", "intercepts_"; with batch normalisation also "bn_gamma_" and "bn_beta_")
+        and whose values are a number for all arrays of the attribute, or a sequence with a number for each.
+        A group that is left out has the factor 1; an array with the factor 0 does not change. Decoupled
+        weight decay follows the group's learning rate.
     clip_value : float, default=None
         Maximum absolute value of every component of the gradient, the penalty included. None sets no limit.
     clip_norm : float or "auto", default=None
@@ -286,6 +296,8 @@ class RNNRegressor(Recurrent, MLPRegressor):
         schedule: Any = None,
         l1_ratio: float = 0.0,
         weight_decay: float = 0.0,
+        weight_decay_schedule: Any = None,
+        learning_rate_factors: dict[str, Any] | None = None,
         clip_value: float | None = None,
         clip_norm: float | str | None = None,
         clip_layer_norm: float | None = None,

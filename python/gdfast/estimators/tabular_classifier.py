@@ -48,8 +48,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ==================  ==========  ==========  ==========
         argument            fast        balanced    best
         ==================  ==========  ==========  ==========
-        n_members           2           4           12
-        n_bins              16          16          32
+        n_members           2           4           8
         hidden_layer_sizes  (128, 128)  (256, 256)  (256, 256)
         max_iter            10 to 24    12 to 32    16 to 48
         ==================  ==========  ==========  ==========
@@ -59,7 +58,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     cv : int, cross-validation generator or iterable, default=None
         Folds in place of random validation rows: one network is trained for each, and ``oof_prediction_`` has
         what it predicts for the rows that it has not seen.
-    validation_fraction : float, default=0.2
+    validation_fraction : float, default=0.1
         Share of the rows on which a network's epochs are scored; with less than 10 rows there are none.
     scoring : str, callable or None, default=None
         The score that decides which epoch is kept, as in :func:`sklearn.metrics.check_scoring`; "loss" is the
@@ -70,7 +69,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     bins : {"mixed", "tree", "values", "quantile", None}, default="mixed"
         How numbers are split into bins, see :class:`gdfast.preprocessing.PiecewiseLinearEncoder`.
     n_bins : int, default=None
-        The largest number of bins of a column; with "mixed" there may be twice as many.
+        The largest number of bins of a column; with "mixed" there may be twice as many. None: one for 256
+        rows, from 12 to 48, and fewer if there are many columns of numbers.
     min_frequency : int, default=2
         Categories of fewer rows share one input.
     max_categories : int, default=4096
@@ -187,7 +187,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         *,
         n_members: int | None = None,
         cv: Any = None,
-        validation_fraction: float = 0.2,
+        validation_fraction: float = 0.1,
         scoring: Any = None,
         categorical_features: Any = "from_dtype",
         bins: str | None = "mixed",

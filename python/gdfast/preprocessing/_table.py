@@ -58,9 +58,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Or a mask, indices or names of columns; None for none.
     bins : {"mixed", "tree", "values", "quantile", None}, default="mixed"
         How the edges of bins are found, see :class:`PiecewiseLinearEncoder`; None for no bins.
-    n_bins : int, default=16
-        The largest number of bins of a column; with "mixed" there may be twice as many.
-    max_inputs : int, default=4096
+    n_bins : int or None, default=None
+        The largest number of bins of a column; with "mixed" there may be twice as many. None: one for 256
+        rows, from 12 to 48.
+    max_inputs : int, default=1024
         With many columns of numbers, these get fewer bins, or none, so that bins are no more than this
         number of inputs in all.
     min_frequency : int, default=2
@@ -104,7 +105,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "bins": [StrOptions(set(_piecewise.BINS)), None],
-        "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "n_bins": [Interval(Integral, 1, None, closed="left"), None],
         "max_inputs": [Interval(Integral, 1, None, closed="left")],
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "max_categories": [Interval(Integral, 1, None, closed="left")],
@@ -123,8 +124,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         *,
         categorical_features: Any = "from_dtype",
         bins: str | None = "mixed",
-        n_bins: int = 16,
-        max_inputs: int = 4096,
+        n_bins: int | None = None,
+        max_inputs: int = 1024,
         min_frequency: int = 2,
         max_categories: int = 256,
         embed_from: int | None = None,
@@ -202,7 +203,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         numbers = np.flatnonzero(~self.categorical_features_).tolist()
         most = self.max_inputs // max(len(numbers), 1)
-        n_bins = min(self.n_bins, most // 2 if self.bins == "mixed" else most)
+        n_bins = int(np.clip(len(table) // 256, 12, 48)) if self.n_bins is None else self.n_bins
+        n_bins = min(n_bins, most // 2 if self.bins == "mixed" else most)
         for i in numbers:
             x = as_numbers(columns[i])
             missing = np.isnan(x)

@@ -97,14 +97,19 @@ def resolve(schedule: Schedule | str | Callable[[int], float] | None) -> Schedul
     >>> resolve("cosine")
     Cosine(T_max=None, eta_min=0.0, per='epoch')
     """
+    return _resolve(schedule, "schedule")
+
+
+def _resolve(schedule: Schedule | str | Callable[[int], float] | None, argument: str) -> Schedule:
+    """`resolve`, with errors that name ``argument``."""
     if schedule is None:
         return Constant()
     if isinstance(schedule, str):
         if schedule not in _NAMED:
-            raise ValueError(f"schedule must be one of {', '.join(map(repr, _NAMED))}; got {schedule!r}")
+            raise ValueError(f"{argument} must be one of {', '.join(map(repr, _NAMED))}; got {schedule!r}")
         return _NAMED[schedule]()
     if isinstance(schedule, Schedule):
         return copy.deepcopy(schedule)
     if callable(schedule) and not isinstance(schedule, type):
         return Lambda(schedule)
-    raise TypeError(f"schedule must be a schedule, its name, or a callable; got {schedule!r}")
+    raise TypeError(f"{argument} must be a schedule, its name, or a callable; got {schedule!r}")

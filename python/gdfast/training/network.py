@@ -42,6 +42,8 @@ class Trainer(Protocol):
         learning_rate: Any,
         backprop_depth: int,
         on_gradient: Callable[[list[Array]], None] | None = None,
+        dropout: Sequence[float] | None = None,
+        weight_decay: float | None = None,
     ) -> tuple[float, bool]: ...
 
 
@@ -219,6 +221,8 @@ class SequenceTrainer:
         learning_rate: Any,
         backprop_depth: int,
         on_gradient: Callable[[list[Array]], None] | None = None,
+        dropout: Sequence[float] | None = None,
+        weight_decay: float | None = None,
     ) -> tuple[float, bool]:
         states = None
         if X.carried is not None:
@@ -236,6 +240,7 @@ class SequenceTrainer:
             learning_rate=learning_rate,
             states=states,
             on_gradient=on_gradient,
+            weight_decay=weight_decay,
         )
         if X.carried is not None and finite:
             X.carried.arrays = states

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from gdfast.schedules import Progress, Rates, Schedule
 from gdfast.training.losses import Loss
 from gdfast.training.network import Network, Trainer
 from gdfast.training.options import StepOptions
+from gdfast.training.scheduled import Scheduled, continued, load_state, state_of
 from gdfast.training.weights import Weights
 
 _SCHEDULE = ("learning_rate_init", "power_t")
@@ -32,11 +34,15 @@ class Optimizer:
         One of scikit-learn's by name, or one of `gdfast.schedules`, whose state training changes.
     power_t : float
         Exponent of ``invscaling``.
+    scheduled : mapping of str to Scheduled
+        Options that have a schedule, by name.
 
     Attributes
     ----------
     learning_rate : float or ndarray
         Learning rate of the coming epoch, or of each of its steps.
+    of_epoch : dict
+        The values of ``scheduled`` in the coming epoch.
     seed : int
         Seed of the random numbers in steps.
     """
@@ -48,6 +54,7 @@ class Optimizer:
         learning_rate_init: float,
         schedule: str | Schedule,
         power_t: float,
+        scheduled: Mapping[str, Scheduled] | None = None,
     ) -> None:
         self.rule = rule
         self.rule_params = rule_params
@@ -55,6 +62,8 @@ class Optimizer:
         self.learning_rate: Rates = learning_rate_init
         self.schedule = schedule
         self.power_t = power_t
+        self.scheduled = dict(scheduled or {})
+        self.of_epoch: dict[str, Any] = {}
         self.seed = 0
         self._epochs = self._steps = 0  # so far
         self._trainer: Trainer | None = None
@@ -116,6 +125,11 @@ class Optimizer:
         if same and repr(other.schedule) == repr(self.schedule):
             self.schedule = copy.deepcopy(other.schedule)
             self.learning_rate = other.learning_rate
+        self.scheduled = continued(self.scheduled, other.scheduled)
+
+    def reschedule(self, scheduled: Mapping[str, Scheduled]) -> None:
+        """Change the options that have a schedule; a schedule with the same arguments continues."""
+        self.scheduled = continued(scheduled, self.scheduled)
 
     def state_dict(self) -> Any:
         """The step count and the moments; None before the first step."""
@@ -130,7 +144,8 @@ class Optimizer:
             "epochs": self._epochs,
             "steps": self._steps,
             "seed": self.seed,
-            "schedule": dict(vars(self.schedule)) if isinstance(self.schedule, Schedule) else self.schedule,
+            "schedule": state_of(self.schedule) if isinstance(self.schedule, Schedule) else self.schedule,
+            "scheduled": {name: state_of(option.schedule) for name, option in self.scheduled.items()},
         }
 
     def load_training_state_dict(self, state: dict[str, Any]) -> None:
@@ -139,7 +154,9 @@ class Optimizer:
         self.learning_rate, self.seed = state["learning_rate"], state["seed"]
         self._epochs, self._steps = state["epochs"], state["steps"]
         if isinstance(self.schedule, Schedule):
-            vars(self.schedule).update(state["schedule"])
+            load_state(self.schedule, state["schedule"])
+        for name, option in self.scheduled.items():
+            load_state(option.schedule, state["scheduled"][name])
 
     def is_finite(self) -> bool:
         """Whether the moments are finite, so that training can continue."""
@@ -157,8 +174,8 @@ class Optimizer:
 
     def epoch_begins(self, epochs: int, steps: int, samples_seen: int) -> Rates:
         """The learning rates of the coming epoch of ``steps``: one of at most ``epochs`` in this fit."""
+        now = Progress(self._epochs, self._steps, samples_seen, steps, self._epochs + epochs)
         if isinstance(self.schedule, Schedule):
-            now = Progress(self._epochs, self._steps, samples_seen, steps, self._epochs + epochs)
             rates = self.schedule.rates(self.learning_rate_init, now)
             if not (np.isfinite(rates).all() and np.min(rates) >= 0):
                 raise ValueError(
@@ -166,12 +183,15 @@ class Optimizer:
                     f"schedule={self.schedule!r}."
                 )
             self.learning_rate = rates
+        self.of_epoch = {name: option.of_epoch(now) for name, option in self.scheduled.items()}
         self._epochs += 1
         self._steps += steps
         return self.learning_rate
 
     def epoch_ends(self, samples_seen: int, monitored: float) -> bool:
-        """Set the learning rate for the next epoch; whether the schedule ends training."""
+        """Set the learning rate for the next epoch; whether its schedule ends training."""
+        for option in self.scheduled.values():
+            option.schedule.epoch_ends(monitored)
         if isinstance(self.schedule, Schedule):
             return self.schedule.epoch_ends(monitored)
         if self.schedule == "invscaling":

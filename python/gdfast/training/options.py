@@ -55,6 +55,8 @@ class StepOptions:
         The penalty ``alpha ((1 - l1_ratio) / 2 sum w^2 + l1_ratio sum |w|)``.
     weight_decay : float
         Decoupled weight decay.
+    learning_rate_factors : dict of str to list of float, or None
+        Factors of the learning rate, for each array of a group of parameters (`weights.GROUPS`).
     clip_value, clip_norm, clip_layer_norm : float, "auto" (of clip_norm) or None
         Limits of the gradient's components, of its norm, and of each layer's norm.
     gradient_noise : float
@@ -66,6 +68,7 @@ class StepOptions:
     alpha: float = field(default=0.0, metadata={"limits": Limits(0)})
     l1_ratio: float = of_steps(0.0, Limits(0, 1, "both"))
     weight_decay: float = of_steps(0.0, Limits(0))
+    learning_rate_factors: Mapping[str, list[float]] | None = field(default=None, metadata={"of_steps": True})
     clip_value: float | None = of_steps(None, Limits(0, None, "neither", (None,)))
     clip_norm: float | str | None = of_steps(None, Limits(0, None, "neither", ("auto", None)))
     clip_layer_norm: float | None = of_steps(None, Limits(0, None, "neither", (None,)))
@@ -76,6 +79,10 @@ class StepOptions:
         """The options by the core's names."""
         arguments = asdict(self)
         arguments["records"] = arguments.pop("record_gradients")
+        if factors := arguments["learning_rate_factors"]:
+            arguments["learning_rate_factors"] = {
+                group.removesuffix("_"): numbers for group, numbers in factors.items()
+            }
         return arguments
 
 

@@ -58,6 +58,7 @@ def train_stochastic(
                     learning_rate=rates,
                     backprop_depth=options.depth_of_epoch(optimizer.epoch, len(state.weights.coefs)),
                     on_gradient=listeners.gradient_hook(state),
+                    **optimizer.of_epoch,
                 )
             finally:
                 if current.step > steps_before:

@@ -15,6 +15,8 @@ from gdfast.training.arrays import Array, array_list, as_weights, weights_dtype
 NORMS = ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_")
 EMBEDDINGS = "embeddings_"
 NAMES = ("coefs_", "intercepts_", *NORMS, EMBEDDINGS)
+# Those that the rule changes, each of which is a group of parameters.
+GROUPS = (*NAMES[:2], *NORMS[:2])
 
 
 @dataclass
