@@ -25,6 +25,7 @@ from typing import Any
 import gdfast
 import numpy as np
 from gdfast import optim, schedules
+from gdfast.training.encoding import CategoryColumn, EncodedRows, Encoding, NumberColumn
 from scipy import sparse
 
 # What a call may raise.
@@ -46,6 +47,7 @@ class Run:
         self.features = int(self.rng.integers(1, 40))
         self.steps = int(self.rng.integers(1, 6))
         self.dtype = self.pick([np.float32, np.float64])
+        self.encodes = not self.recurrent and self.chance(0.2)
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
@@ -72,6 +74,8 @@ class Run:
 
     def odd(self, X: np.ndarray) -> Any:
         """The same data in another form, or wrong ones."""
+        if self.encodes and self.chance(0.8):
+            return self.encoded(X)
         form = self.pick(
             ["plain"] * 4
             + [
@@ -119,6 +123,14 @@ class Run:
         if form == "object":
             return X.astype(object)
         return X
+
+    def encoded(self, X: np.ndarray) -> EncodedRows:
+        """A table whose first column is embedded; now and then another encoding."""
+        table = X.copy()
+        table[:, 0] = np.floor(np.abs(table[:, 0] * 3) % 8) - 1
+        first = CategoryColumn(6, embedding=3 if self.chance(0.9) else 2)
+        numbers = [NumberColumn(np.empty(0))] * (X.shape[1] - 1)
+        return EncodedRows(table, Encoding([first, *numbers]))
 
     def weights(self) -> Any:
         kind = self.pick(
@@ -211,7 +223,9 @@ class Run:
     # What people do to an estimator.
 
     def edit(self, est: Any) -> None:
-        names = [n for n in ("coefs_", "intercepts_", "bn_gamma_", "bn_mean_") if n in vars(est)]
+        names = [
+            n for n in ("coefs_", "intercepts_", "bn_gamma_", "bn_mean_", "embeddings_") if n in vars(est)
+        ]
         if not names:
             return
         name = self.pick(names)

@@ -294,6 +294,53 @@ std::vector<bool> add_norms(py::handle norms, Network<T>& network, Access access
 }
 
 template <class T>
+std::vector<EmbeddingShape> add_embeddings(py::handle embeddings, PlainArrays<T>& arrays, Access access) {
+    std::vector<EmbeddingShape> shapes;
+    if (embeddings.is_none()) return shapes;
+    if (!py::isinstance<py::sequence>(embeddings))
+        throw py::type_error("embeddings must be a list of arrays or None, got " +
+                             py::cast<std::string>(py::repr(embeddings)));
+    const auto list = py::reinterpret_borrow<py::sequence>(embeddings);
+    for (size_t i = 0; i < list.size(); ++i) {
+        const Name name("embeddings", i);
+        const py::object entry = list[i];
+        arrays.embeddings.push_back(checked<T>(entry, name, {kAny, kAny}, access));
+        const auto array = py::reinterpret_borrow<py::array>(entry);
+        if (array.size() == 0)
+            throw py::value_error(name.str() + " must not be empty, got shape " + shape_text(array));
+        shapes.push_back({array.shape(0), array.shape(1)});
+    }
+    return shapes;
+}
+
+template <class T>
+void check_embedded(const Encoding<T>& encoding, const std::vector<EmbeddingShape>& shapes) {
+    const auto text = [](const EmbeddingShape& shape) {
+        const int64_t sizes[] = {shape.categories, shape.size};
+        return shape_text(sizes, 2);
+    };
+    std::string wanted, got;
+    bool fits = encoding.embedded().size() == shapes.size();
+    for (size_t i = 0; i < encoding.embedded().size(); ++i) {
+        const EmbeddingShape& shape = encoding.embedded()[i].shape;
+        fits = fits && shape == shapes[i];
+        wanted += (i ? ", " : "") + text(shape);
+    }
+    for (size_t i = 0; i < shapes.size(); ++i) got += (i ? ", " : "") + text(shapes[i]);
+    if (!fits)
+        throw py::value_error("embeddings must hold an array for each embedded column, of the shapes [" +
+                              wanted + "], got [" + got + "]");
+}
+
+template <class T>
+std::vector<EmbeddingRows<T>> rows_of(const PlainArrays<T>& arrays,
+                                      const std::vector<EmbeddingShape>& shapes) {
+    std::vector<EmbeddingRows<T>> rows;
+    for (size_t i = 0; i < shapes.size(); ++i) rows.push_back({arrays.embeddings[i], shapes[i].size});
+    return rows;
+}
+
+template <class T>
 PlainArrays<T> LentArrays<T>::of(const Spec& spec) const {
     PlainArrays<T> arrays;
     std::vector<T*>* const of_norms[] = {&arrays.gammas, &arrays.betas, &arrays.means, &arrays.variances};
@@ -307,6 +354,12 @@ PlainArrays<T> LentArrays<T>::of(const Spec& spec) const {
             of_norms[k]->push_back(
                 l.normalized ? checked<T>(norm, Name("batch_norm", i), {l.out}, Access::write) : nullptr);
         }
+    }
+    for (size_t i = 0; i < spec.embeddings.size(); ++i) {
+        const EmbeddingShape& shape = spec.embeddings[i];
+        const py::object array = embeddings_[i];
+        arrays.embeddings.push_back(
+            checked<T>(array, Name("embeddings", i), {shape.categories, shape.size}, Access::write));
     }
     return arrays;
 }
@@ -445,6 +498,10 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
                                         Access);                                                            \
     template Targets<T> checked_targets(py::handle, Loss, int64_t, int64_t);                                \
     template std::vector<bool> add_norms(py::handle, Network<T>&, Access);                                  \
+    template std::vector<EmbeddingShape> add_embeddings(py::handle, PlainArrays<T>&, Access);               \
+    template void check_embedded(const Encoding<T>&, const std::vector<EmbeddingShape>&);                   \
+    template std::vector<EmbeddingRows<T>> rows_of(const PlainArrays<T>&,                                   \
+                                                   const std::vector<EmbeddingShape>&);                     \
     template LossFunction<T> loss_named(const py::object&, int64_t);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

@@ -90,20 +90,35 @@ Network<T> checked_network(const py::sequence& coefs, const py::sequence& interc
 template <class T>
 std::vector<bool> add_norms(py::handle norms, Network<T>& network, Access access);
 
+// Adds the arrays of embedded columns to a network's: None, or a list of matrices. Returns their shapes.
+template <class T>
+std::vector<EmbeddingShape> add_embeddings(py::handle embeddings, PlainArrays<T>& arrays, Access access);
+
+// Raises ValueError where an encoding's embedded columns are not of these shapes.
+template <class T>
+void check_embedded(const Encoding<T>& encoding, const std::vector<EmbeddingShape>& shapes);
+
+// Plain arrays of these shapes, as rows are encoded with them.
+template <class T>
+std::vector<EmbeddingRows<T>> rows_of(const PlainArrays<T>& arrays,
+                                      const std::vector<EmbeddingShape>& shapes);
+
 // A network's arrays as a caller has handed them over: references of our own, for lists and arrays stay the
 // caller's to change. So every use looks at them anew, and takes all sizes from the network's spec.
 template <class T>
 class LentArrays {
 public:
-    LentArrays(const py::sequence& coefs, const py::sequence& intercepts, const py::object& norms)
+    LentArrays(const py::sequence& coefs, const py::sequence& intercepts, const py::object& norms,
+               const py::object& embeddings)
         : coefs_(coefs),
           intercepts_(intercepts),
-          norms_(py::isinstance<py::sequence>(norms) ? py::tuple(norms) : py::tuple()) {}
+          norms_(py::isinstance<py::sequence>(norms) ? py::tuple(norms) : py::tuple()),
+          embeddings_(py::isinstance<py::sequence>(embeddings) ? py::tuple(embeddings) : py::tuple()) {}
     // Raises where an array is no longer what it was.
     PlainArrays<T> of(const Spec& spec) const;
 
 private:
-    const py::tuple coefs_, intercepts_, norms_;
+    const py::tuple coefs_, intercepts_, norms_, embeddings_;
 };
 
 template <class T>

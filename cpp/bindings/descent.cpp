@@ -98,13 +98,14 @@ constexpr DescentArgument kArguments[] = {
 
 using Sizes = std::vector<int64_t>;
 
-// Of weights, biases, then each normalised layer's gamma and beta.
+// Of weights, biases, then each normalised layer's gamma and beta, then embeddings.
 std::vector<Sizes> trained_shapes(const Spec& spec) {
     std::vector<Sizes> shapes;
     for (const Layer& l : spec.layers) shapes.push_back({l.in, l.out});
     for (const Layer& l : spec.layers) shapes.push_back({l.out});
     for (const Layer& l : spec.layers)
         if (l.normalized) shapes.insert(shapes.end(), 2, {l.out});
+    for (const EmbeddingShape& e : spec.embeddings) shapes.push_back({e.categories, e.size});
     return shapes;
 }
 
@@ -120,6 +121,7 @@ PlainArrays<T> arranged(const Spec& spec, const std::vector<T*>& pointers) {
     for (const Layer& l : spec.layers)
         for (auto* list : {&plain.gammas, &plain.betas})
             list->push_back(l.normalized ? pointers[next++] : nullptr);
+    plain.embeddings.assign(pointers.begin() + static_cast<std::ptrdiff_t>(next), pointers.end());
     return plain;
 }
 
@@ -180,6 +182,8 @@ GradientHook<T>::GradientHook(const py::object& function, Descent<T>& descent, c
     if (!PyCallable_Check(function_.ptr()))
         throw py::type_error("on_gradient must be callable or None, got " +
                              py::cast<std::string>(py::repr(function_)));
+    if (!spec.embeddings.empty())
+        throw py::value_error("on_gradient is not supported for networks with embeddings");
     py::list arrays;
     for (const Sizes& shape : trained_shapes(spec)) arrays.append(py::array_t<T>(shape));
     arrays_ = py::tuple(arrays);
@@ -225,7 +229,9 @@ py::dict descent_state(const Descent<T>& descent, const Spec& spec) {
             pointers.push_back(copy.mutable_data());
             arrays.append(copy);
         }
-        unpack(spec, descent.slot(i), arranged(spec, pointers));
+        const PlainArrays<T> plain = arranged(spec, pointers);
+        unpack(spec, descent.slot(i), plain);
+        if (descent.embeddings()) descent.embeddings()->save_slot(i, plain);
         slots[names[i].name] = arrays;
     }
     py::dict state;
@@ -279,7 +285,10 @@ void load_descent_state(Descent<T>& descent, const Spec& spec, const py::dict& s
                                   " norms");
     }
     descent.norms.restore(norms);
-    for (size_t i = 0; i < names.size(); ++i) pack<T>(spec, all[i], descent.slot(i));
+    for (size_t i = 0; i < names.size(); ++i) {
+        pack<T>(spec, all[i], descent.slot(i));
+        if (descent.embeddings()) descent.embeddings()->load_slot(i, all[i]);
+    }
     descent.step = step;
 }
 

@@ -12,14 +12,20 @@ namespace gdfast {
 
 namespace {
 
-// `columns` holds a tuple for each column: (clipped, flagged, edges) or (categories, binary).
+// `columns` holds a tuple for each column: (clipped, flagged, edges), (categories, binary) or, embedded,
+// (categories, binary, inputs).
 template <class T>
 Encoding<T> encoding_of(const py::sequence& columns) {
     std::vector<Column<T>> found;
     for (const py::handle entry : columns) {
         const auto fields = py::cast<py::tuple>(entry);
         Column<T> column;
-        if (fields.size() == 3) {
+        if (fields.size() == 3 && py::isinstance<py::int_>(fields[2])) {
+            column.categories = py::cast<int64_t>(fields[0]);
+            column.embedding = py::cast<int64_t>(fields[2]);
+            if (column.categories < 1 || column.embedding < 1)
+                throw py::value_error("an embedded column must have at least one category and one input");
+        } else if (fields.size() == 3) {
             column.clipped = py::cast<bool>(fields[0]);
             column.flagged = py::cast<bool>(fields[1]);
             const py::array edges = checked_array<double>(fields[2], "edges", Access::read);
@@ -37,7 +43,9 @@ Encoding<T> encoding_of(const py::sequence& columns) {
             if (column.categories < 1 || (column.binary && column.categories != 2))
                 throw py::value_error("a column must have at least one category, and a binary one two");
         } else {
-            throw py::value_error("a column must be (clipped, flagged, edges) or (categories, binary)");
+            throw py::value_error(
+                "a column must be (clipped, flagged, edges), (categories, binary) or (categories, binary, "
+                "inputs)");
         }
         found.push_back(std::move(column));
     }
@@ -46,8 +54,12 @@ Encoding<T> encoding_of(const py::sequence& columns) {
 
 template <class T>
 void encode_typed(const AnyEncoding& self, const py::object& table, const py::object& rows,
-                  const py::object& out) {
+                  const py::object& out, const py::object& embeddings) {
     const Encoding<T>& encoding = self.of<T>();
+    PlainArrays<T> arrays;
+    const std::vector<EmbeddingShape> shapes = add_embeddings(embeddings, arrays, Access::read);
+    check_embedded(encoding, shapes);
+    const std::vector<EmbeddingRows<T>> embedding_rows = rows_of<T>(arrays, shapes);
     const T* from = checked<T>(table, "table", {kAny, encoding.columns()}, Access::read);
     int64_t count = 0;
     const int64_t* order =
@@ -61,15 +73,16 @@ void encode_typed(const AnyEncoding& self, const py::object& table, const py::ob
             stop_point();
             const int64_t n = std::min(piece, count - first);
             encoding.encode(n, order ? from : from + first * encoding.columns(),
-                            order ? order + first : nullptr, to + first * encoding.inputs(), 0,
-                            encoding.inputs());
+                            order ? order + first : nullptr, embedding_rows.data(),
+                            to + first * encoding.inputs(), 0, encoding.inputs());
         }
     });
 }
 
-void encode(const AnyEncoding& self, const py::object& table, const py::object& out, const py::object& rows) {
+void encode(const AnyEncoding& self, const py::object& table, const py::object& out, const py::object& rows,
+            const py::object& embeddings) {
     const auto typed = is_float32(table, "table") ? encode_typed<float> : encode_typed<double>;
-    typed(self, table, rows, out);
+    typed(self, table, rows, out, embeddings);
 }
 
 }  // namespace
@@ -81,7 +94,8 @@ void register_encoding(py::module_& m) {
              }),
              py::arg("columns"))
         .def_property_readonly("n_inputs", [](const AnyEncoding& self) { return self.of<double>().inputs(); })
-        .def("encode", &encode, py::arg("table"), py::arg("out"), py::arg("rows") = py::none());
+        .def("encode", &encode, py::arg("table"), py::arg("out"), py::arg("rows") = py::none(),
+             py::arg("embeddings") = py::none());
 }
 
 }  // namespace gdfast

@@ -26,13 +26,17 @@ template <class T>
 py::object forward_typed(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
                          const py::sequence& activations, const std::string& output, const py::object& rows,
                          const py::object& out, int n_threads, const py::object& batch_norm,
-                         double bn_epsilon, bool check_finite) {
+                         double bn_epsilon, const py::object& embeddings, bool check_finite) {
     Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
     const std::vector<bool> normalized = add_norms(batch_norm, network, Access::read);
     const Spec spec = make_spec(network.units, activations_named(activations, network.units.size() - 2),
                                 sizeof(T) == 4, normalized);
     const Output output_function = output_named(output);
-    const Rows<T> data = checked_rows<T>(x, "X", spec.inputs());
+    Rows<T> data = checked_rows<T>(x, "X", spec.inputs());
+    const std::vector<EmbeddingShape> shapes = add_embeddings(embeddings, network.arrays, Access::read);
+    if (data.encoding) check_embedded(*data.encoding, shapes);
+    const std::vector<EmbeddingRows<T>> embedding_rows = rows_of<T>(network.arrays, shapes);
+    data.embeddings = embedding_rows.data();
     int64_t count = 0;
     const int64_t* order = checked_order(rows, "rows", data.rows, count);
     py::array result;
@@ -46,6 +50,8 @@ py::object forward_typed(const py::object& x, const py::sequence& coefs, const p
             check_apart(out, "out", py::object(coefs[i]), Name("weights", i));
             check_apart(out, "out", py::object(intercepts[i]), Name("biases", i));
         }
+        for (size_t i = 0; i < shapes.size(); ++i)
+            check_apart(out, "out", py::object(embeddings[py::int_(i)]), Name("embeddings", i));
         result = py::reinterpret_borrow<py::array>(out);
     }
     T* to = static_cast<T*>(result.mutable_data());
@@ -63,11 +69,11 @@ py::object forward_typed(const py::object& x, const py::sequence& coefs, const p
 template <bool check_finite>
 py::object forward_any(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
                        const py::sequence& activations, const std::string& output, const py::object& rows,
-                       const py::object& out, int n_threads, const py::object& batch_norm,
-                       double bn_epsilon) {
+                       const py::object& out, int n_threads, const py::object& batch_norm, double bn_epsilon,
+                       const py::object& embeddings) {
     const auto typed = is_float32(values_of(x), "X") ? forward_typed<float> : forward_typed<double>;
     return typed(x, coefs, intercepts, activations, output, rows, out, n_threads, batch_norm, bn_epsilon,
-                 check_finite);
+                 embeddings, check_finite);
 }
 
 template <class T>
@@ -94,6 +100,8 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::s
     if (!(alpha >= 0)) throw py::value_error("alpha must be at least 0, got " + std::to_string(alpha));
     Data<T> data;
     data.x = checked_rows<T>(x, "X", spec.inputs());
+    if (data.x.encoding && !data.x.encoding->embedded().empty())
+        throw py::value_error("X has embedded columns, which loss_and_grad has no gradient for");
     data.y = checked_targets<T>(y, loss_function.kind, data.x.rows, spec.outputs());
     data.count = data.x.rows;
     if (data.count == 0) throw py::value_error("X must have at least one row: the loss is a mean over rows");
@@ -126,7 +134,8 @@ void register_kernels(py::module_& m) {
     const auto define_forward = [&](const char* name, auto function) {
         m.def(name, function, py::arg("X"), py::arg("coefs"), py::arg("intercepts"), py::arg("activations"),
               py::arg("output"), py::arg("rows") = py::none(), py::arg("out") = py::none(),
-              py::arg("n_threads") = 0, py::arg("batch_norm") = py::none(), py::arg("bn_epsilon") = 1e-5);
+              py::arg("n_threads") = 0, py::arg("batch_norm") = py::none(), py::arg("bn_epsilon") = 1e-5,
+              py::arg("embeddings") = py::none());
     };
     define_forward("forward", forward_any<false>);
     define_forward("forward_if_finite", forward_any<true>);

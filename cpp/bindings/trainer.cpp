@@ -197,6 +197,9 @@ struct RowKind {
         Data<T>& data = epoch.data;
         const Spec& spec = core.spec();
         data.x = checked_rows<T>(arguments.take("X"), "X", spec.inputs());
+        if (data.x.encoding) check_embedded(*data.x.encoding, spec.embeddings);
+        if (!spec.embeddings.empty() && !data.x.encoding)
+            throw py::value_error("X must be a table with an encoding for a trainer of embeddings");
         data.y = checked_targets<T>(arguments.take("y"), core.loss().kind, data.x.rows, spec.outputs());
         data.order = checked_order(arguments.take("order", py::none()), "order", data.x.rows, data.count);
         if (const py::object weight = arguments.take("sample_weight", py::none()); !weight.is_none())
@@ -232,6 +235,7 @@ std::unique_ptr<AnyTrainer> row_trainer(const py::args& args, const py::kwargs& 
     norm.epsilon = arguments.number("bn_epsilon", norm.epsilon);
     if (!(norm.epsilon > 0))
         throw py::value_error("bn_epsilon must be positive, got " + std::to_string(norm.epsilon));
+    const py::object embeddings = arguments.take("embeddings", py::none());
     arguments.all_taken();
 
     const auto make = [&](auto zero) -> std::unique_ptr<AnyTrainer> {
@@ -240,11 +244,14 @@ std::unique_ptr<AnyTrainer> row_trainer(const py::args& args, const py::kwargs& 
             checked_network<T>(common.coefs, common.intercepts, "coefs", "intercepts", Access::write);
         const std::vector<bool> normalized = add_norms(batch_norm, network, Access::write);
         const LossFunction<T> loss = loss_named<T>(common.loss, network.units.back());
+        const std::vector<EmbeddingShape> shapes = add_embeddings(embeddings, network.arrays, Access::write);
+        if (!shapes.empty() && common.descent.gradient_noise > 0)
+            throw py::value_error("gradient_noise is not supported for networks with embeddings");
         const Spec spec(network.units, activations_named(activations, network.units.size() - 2),
-                        kernels<T>().panel, kernels<T>().lanes, normalized);
+                        kernels<T>().panel, kernels<T>().lanes, normalized, shapes);
         check_rate_factors(common.descent, spec);
         return std::make_unique<TypedTrainer<T, RowKind<T>>>(
-            LentArrays<T>(common.coefs, common.intercepts, batch_norm), common.n_threads,
+            LentArrays<T>(common.coefs, common.intercepts, batch_norm, embeddings), common.n_threads,
             built<Trainer<T>>(spec, loss, common.descent, dropout, norm, common.batch_size,
                               thread_limit(common.n_threads)));
     };
@@ -291,7 +298,7 @@ std::unique_ptr<AnyTrainer> sequence_trainer(const py::args& args, const py::kwa
         const LossFunction<T> loss = loss_named<T>(common.loss, spec.head().out);
         check_rate_factors(common.descent, spec.matrices);
         return std::make_unique<TypedTrainer<T, SequenceKind<T>>>(
-            LentArrays<T>(common.coefs, common.intercepts, py::none()), common.n_threads,
+            LentArrays<T>(common.coefs, common.intercepts, py::none(), py::none()), common.n_threads,
             built<SequenceTrainer<T>>(spec, loss, common.descent, per_step, truncation, common.batch_size,
                                       thread_limit(common.n_threads)));
     };

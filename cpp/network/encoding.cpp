@@ -17,9 +17,21 @@ public:
         : at_(row), jump_(stride - panel), panel_(panel), left_(panel) {}
     void put(T value) { fill(1, value); }
     void fill(int64_t n, T value) {
+        in_runs(n, [&](int64_t now) { std::fill_n(at_, now, value); });
+    }
+    void copy(int64_t n, const T* from) {
+        in_runs(n, [&](int64_t now) {
+            std::copy_n(from, now, at_);
+            from += now;
+        });
+    }
+
+private:
+    template <class Write>
+    void in_runs(int64_t n, Write write) {
         while (n > 0) {
             const int64_t now = std::min(n, left_);
-            std::fill_n(at_, now, value);
+            write(now);
             at_ += now;
             left_ -= now;
             n -= now;
@@ -29,7 +41,6 @@ public:
         }
     }
 
-private:
     T* at_;
     const int64_t jump_, panel_;
     int64_t left_;
@@ -60,32 +71,46 @@ void encode_number(const Column<T>& column, T x, Cursor<T>& to) {
 
 template <class T>
 void encode_category(const Column<T>& column, T x, Cursor<T>& to) {
-    const bool known = x >= 0 && x < static_cast<T>(column.categories);
-    const int64_t number = known ? static_cast<int64_t>(x) : 0;
-    if (column.binary) return to.put(known ? static_cast<T>(2 * number - 1) : T(0));
-    if (!known) return to.fill(column.categories, 0);
+    const int64_t number = category_of(x, column.categories);
+    if (column.binary) return to.put(number < 0 ? T(0) : static_cast<T>(2 * number - 1));
+    if (number < 0) return to.fill(column.categories, 0);
     to.fill(number, 0);
     to.put(1);
     to.fill(column.categories - number - 1, 0);
+}
+
+template <class T>
+void embed(const Column<T>& column, T x, const EmbeddingRows<T>& rows, Cursor<T>& to) {
+    const int64_t number = category_of(x, column.categories);
+    if (number < 0) return to.fill(column.embedding, 0);
+    to.copy(column.embedding, rows.values + number * rows.stride);
 }
 
 }  // namespace
 
 template <class T>
 Encoding<T>::Encoding(std::vector<Column<T>> columns) : columns_(std::move(columns)) {
-    for (const Column<T>& column : columns_) inputs_ += checked_product(column.inputs(), 1);
+    for (size_t c = 0; c < columns_.size(); ++c) {
+        const Column<T>& column = columns_[c];
+        if (column.embedding)
+            embedded_.push_back({static_cast<int64_t>(c), inputs_, {column.categories, column.embedding}});
+        inputs_ = checked_product(inputs_ + checked_product(column.inputs(), 1), 1);
+    }
 }
 
 template <class T>
-void Encoding<T>::encode(int64_t count, const T* table, const int64_t* order, T* panels, int64_t stride,
-                         int64_t panel) const {
+void Encoding<T>::encode(int64_t count, const T* table, const int64_t* order,
+                         const EmbeddingRows<T>* embeddings, T* panels, int64_t stride, int64_t panel) const {
     for (int64_t i = 0; i < count; ++i) {
         const T* const row = table + (order ? order[i] : i) * columns();
         Cursor<T> to(panels + i * panel, stride, panel);
+        const EmbeddingRows<T>* embedding = embeddings;
         for (size_t c = 0; c < columns_.size(); ++c) {
             const volatile T& changing = row[c];
             const T x = changing;  // read once: the caller's threads may change it
-            if (columns_[c].categories)
+            if (columns_[c].embedding)
+                embed(columns_[c], x, *embedding++, to);
+            else if (columns_[c].categories)
                 encode_category(columns_[c], x, to);
             else
                 encode_number(columns_[c], x, to);

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "network/spec.h"
+
 namespace gdfast {
 
 // How one column of the table is encoded, and as how many inputs.
@@ -19,12 +21,34 @@ struct Column {
     // with `binary` set, one input, -1 or 1. All are 0 for any other value.
     int64_t categories = 0;
     bool binary = false;
+    // Or, with a size, so many inputs: the category's row of a trained array.
+    int64_t embedding = 0;
 
     int64_t bins() const { return edges.size() > 1 ? static_cast<int64_t>(edges.size()) - 1 : 0; }
     int64_t inputs() const {
+        if (embedding) return embedding;
         if (categories) return binary ? 1 : categories;
         return clipped + flagged + bins();
     }
+};
+
+// The category of number x, or -1 where it is none of them.
+template <class T>
+int64_t category_of(T x, int64_t categories) {
+    return x >= 0 && x < static_cast<T>(categories) ? static_cast<int64_t>(x) : -1;
+}
+
+// Where an embedded column is in the table and among the inputs.
+struct EmbeddedColumn {
+    int64_t column, first_input;
+    EmbeddingShape shape;
+};
+
+// The trained array of an embedded column.
+template <class T>
+struct EmbeddingRows {
+    const T* values;  // a row for each category
+    int64_t stride;
 };
 
 template <class T>
@@ -34,14 +58,17 @@ public:
 
     int64_t columns() const { return static_cast<int64_t>(columns_.size()); }
     int64_t inputs() const { return inputs_; }
+    const std::vector<EmbeddedColumn>& embedded() const { return embedded_; }
 
     // Encodes rows order[0 .. count) (order null: 0, 1, ...) of a row-major table of columns() columns, into
     // panels of `panel` inputs that are `stride` apart. Any value is encoded within these bounds.
-    void encode(int64_t count, const T* table, const int64_t* order, T* panels, int64_t stride,
-                int64_t panel) const;
+    // `embeddings` has the array of each embedded column.
+    void encode(int64_t count, const T* table, const int64_t* order, const EmbeddingRows<T>* embeddings,
+                T* panels, int64_t stride, int64_t panel) const;
 
 private:
     std::vector<Column<T>> columns_;
+    std::vector<EmbeddedColumn> embedded_;
     int64_t inputs_ = 0;
 };
 

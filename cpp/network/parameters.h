@@ -9,14 +9,14 @@ namespace gdfast {
 
 // The caller's arrays, which hold the parameters outside of fit: coefs[i] is (in, out) row-major,
 // intercepts[i] is (out,). A normalised layer also has gammas[i], betas[i], means[i] and variances[i],
-// (out,); these are null for the other layers.
+// (out,); these are null for the other layers. embeddings[i] is that of Spec::embeddings[i], row-major.
 template <class T>
 struct PlainArrays {
-    std::vector<T*> coefs, intercepts, gammas, betas, means, variances;
+    std::vector<T*> coefs, intercepts, gammas, betas, means, variances, embeddings;
 };
 template <class T>
 struct ConstPlainArrays {
-    std::vector<const T*> coefs, intercepts, gammas, betas, means, variances;
+    std::vector<const T*> coefs, intercepts, gammas, betas, means, variances, embeddings;
     ConstPlainArrays() = default;
     ConstPlainArrays(const PlainArrays<T>& a)
         : coefs(a.coefs.begin(), a.coefs.end()),
@@ -24,7 +24,8 @@ struct ConstPlainArrays {
           gammas(a.gammas.begin(), a.gammas.end()),
           betas(a.betas.begin(), a.betas.end()),
           means(a.means.begin(), a.means.end()),
-          variances(a.variances.begin(), a.variances.end()) {}
+          variances(a.variances.begin(), a.variances.end()),
+          embeddings(a.embeddings.begin(), a.embeddings.end()) {}
 };
 
 // Copies an array of Spec::parameters elements from or to plain arrays: the weights, or one array of an

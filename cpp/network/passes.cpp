@@ -196,10 +196,51 @@ void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& w
     }
 }
 
+template <class T>
+void backward_to_inputs(const Spec& spec, const Parameters<T>& parameters, const Workspace<T>& work,
+                        Range rows, const std::vector<PanelInputs>& inputs, const RowPanels<T>& deltas,
+                        StopCheck& check) {
+    const KernelTable<T>& table = kernels<T>();
+    const int P = spec.panel;
+    const Layer& l = spec.layers.front();
+    const RowPanels<T>& from = work.deltas.front();
+    const std::vector<T> nothing(static_cast<size_t>(P));
+    for (size_t i = 0; i < inputs.size(); ++i) {
+        const PanelInputs& part = inputs[i];
+        T* to = deltas.at(rows.first, static_cast<int64_t>(i));
+        if (l.narrow) {
+            Product<T> p{};
+            p.a = from.at(rows.first);
+            p.a_stride = from.stride;
+            p.b = parameters.transposed_panel(l, part.panel);
+            p.b_stride = P;
+            p.c = to;
+            p.start = Start::zero;
+            p.epilogue = Epilogue::none;
+            p.rows = rows.count();
+            p.depth = l.out;
+            p.columns = P;
+            table.product(p);
+        } else {
+            // An input's weights are a row of each panel of W.
+            const T* w = parameters.weight_panel(l, 0) + (part.panel * P + part.first) * P;
+            table.dots({from.at(rows.first), from.stride, w, l.weight_panel(P), nothing.data(),
+                        to + part.first, rows.count(), l.out, part.last - part.first});
+        }
+        if (work.dropout[0].rate > 0) drop(work, 0, rows, part.panel, to, to);
+        if (check.after(rows.count() * l.out * (part.last - part.first))) return;
+    }
+}
+
 template void forward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, Range, StopCheck&);
 template void forward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, Range, StopCheck&);
 template void backward(const Spec&, const Parameters<float>&, Workspace<float>&, Range, int, int, StopCheck&);
 template void backward(const Spec&, const Parameters<double>&, Workspace<double>&, Range, int, int,
                        StopCheck&);
+
+template void backward_to_inputs(const Spec&, const Parameters<float>&, const Workspace<float>&, Range,
+                                 const std::vector<PanelInputs>&, const RowPanels<float>&, StopCheck&);
+template void backward_to_inputs(const Spec&, const Parameters<double>&, const Workspace<double>&, Range,
+                                 const std::vector<PanelInputs>&, const RowPanels<double>&, StopCheck&);
 
 }  // namespace gdfast

@@ -24,6 +24,19 @@ template <class T>
 void backward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, int from,
               int to, StopCheck& check);
 
+// Some inputs of one panel of the first layer.
+struct PanelInputs {
+    int64_t panel;
+    int first, last;
+};
+
+// Computes the deltas of these inputs from those of the first layer: deltas.at(row, i) has those of
+// inputs[i], each in its place in the panel; what is beside them is anything.
+template <class T>
+void backward_to_inputs(const Spec& spec, const Parameters<T>& parameters, const Workspace<T>& work,
+                        Range rows, const std::vector<PanelInputs>& inputs, const RowPanels<T>& deltas,
+                        StopCheck& check);
+
 // Part `part` of `parts` contiguous parts of 0 .. n.
 inline Range share(int64_t n, int64_t part, int64_t parts) {
     return {n * part / parts, n * (part + 1) / parts};

@@ -15,7 +15,8 @@ struct Rows {
     const T* dense = nullptr;  // (rows, columns) row-major, or:
     const T* table = nullptr;  // (rows, encoding->columns()) row-major, encoded as `columns` inputs, or:
     const Encoding<T>* encoding = nullptr;
-    const T* data = nullptr;  // CSR, with `stored` entries:
+    const EmbeddingRows<T>* embeddings = nullptr;  // of the encoding's embedded columns
+    const T* data = nullptr;                       // CSR, with `stored` entries:
     int64_t stored = 0;
     const int32_t *indices32 = nullptr, *indptr32 = nullptr;
     const int64_t *indices64 = nullptr, *indptr64 = nullptr;
@@ -41,8 +42,8 @@ struct Rows {
     // into panels `stride` apart.
     void gather(int64_t count, const int64_t* order, int64_t first, T* panels, int64_t stride) const {
         if (encoding)
-            return encoding->encode(count, order ? table : table + first * encoding->columns(), order, panels,
-                                    stride, kernels<T>().panel);
+            return encoding->encode(count, order ? table : table + first * encoding->columns(), order,
+                                    embeddings, panels, stride, kernels<T>().panel);
         kernels<T>().gather(count, columns, order ? dense : dense + first * columns, columns, order, panels,
                             stride);
     }

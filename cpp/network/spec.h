@@ -40,19 +40,29 @@ struct Layer {
     int64_t transposed_panel(int panel) const { return out_panels * panel * panel; }
 };
 
+// The array of an embedded column: `size` inputs of the network for each category.
+struct EmbeddingShape {
+    int64_t categories, size;
+    bool operator==(const EmbeddingShape& other) const {
+        return categories == other.categories && size == other.size;
+    }
+};
+
 // A narrow layer has outputs that would fill only a fraction of a vector. Its columns are the inputs: the
 // transposed weights are trained, the backward pass reads them directly, and the forward pass computes dot
 // products.
 struct Spec {
     std::vector<Layer> layers;
+    std::vector<EmbeddingShape> embeddings;  // in the order of their columns
     int panel;
     int64_t parameters = 0;  // elements of all weights and biases in panels
     int64_t transposed = 0;  // elements of the transposed copies of weights for the backward pass
 
     // A chain of dense layers.
     Spec(const std::vector<int64_t>& units, const std::vector<ActivationFunction>& activations, int panel,
-         int lanes, const std::vector<bool>& normalized = {})
-        : panel(panel) {
+         int lanes, const std::vector<bool>& normalized = {},
+         const std::vector<EmbeddingShape>& embeddings = {})
+        : embeddings(embeddings), panel(panel) {
         for (size_t i = 0; i + 1 < units.size(); ++i) {
             Layer layer{};
             layer.in = units[i];

@@ -54,6 +54,12 @@ void Descent<T>::set_threads(int threads) {
 }
 
 template <class T>
+void Descent<T>::set_embeddings(Embeddings<T>& embeddings) {
+    embeddings_ = &embeddings;
+    scales_.resize(spec_.layers.size() + static_cast<size_t>(embeddings.count()), T(1));
+}
+
+template <class T>
 void Descent<T>::begin_epoch(const EpochOptions& options, int64_t rows) {
     epoch_ = options;
     const double sums = spec_.work_per_row() * static_cast<double>(rows);
@@ -97,10 +103,8 @@ void Descent<T>::begin_step(const Step& now) {
         rule.weight_factor = 1;
         return rule;
     };
-    if (layer_rules_.empty()) {
-        rule_ = of_weights(learning_rate);
-        bias_rule_ = without_decay(rule_);
-    }
+    rule_ = of_weights(learning_rate);
+    bias_rule_ = without_decay(rule_);
     for (auto i = static_cast<size_t>(epoch_.first_layer); i < layer_rules_.size(); ++i)
         for (size_t group = 0; group < kGroups; ++group) {
             const std::vector<double>& factors = options_.rate_factors[group];
@@ -142,7 +146,14 @@ std::vector<Phase> Descent<T>::phases(const FirstHalf<T>& first) {
     const auto divide = [this](int threads, int64_t* bounds) {
         tiling_.divide(first_strip_, threads, bounds);
     };
+    const auto divide_embeddings = [this](int threads, int64_t* bounds) {
+        divide_evenly(embeddings_->count(), threads, bounds);
+    };
     std::vector<Phase> phases;
+    if (embeds())
+        phases.push_back(
+            {divide_embeddings,
+             [this](int64_t unit, int) { embeddings_->sum(unit, l2_, l1_, options_.limits.value); }, true});
     phases.push_back({[=](int threads, int64_t* bounds) {
                           divide(threads, bounds);
                           ++bounds[threads];  // one more unit: the loss
@@ -165,6 +176,13 @@ std::vector<Phase> Descent<T>::phases(const FirstHalf<T>& first) {
                               divide(threads, bounds);
                           },
                           [this](int64_t unit, int thread) { move(unit, thread); }, false});
+    if (embeds())
+        phases.push_back({divide_embeddings,
+                          [this](int64_t unit, int) {
+                              embeddings_->move(
+                                  unit, scales_[spec_.layers.size() + static_cast<size_t>(unit)], rule_);
+                          },
+                          false});
     return phases;
 }
 
@@ -237,12 +255,14 @@ void Descent<T>::set_gradient(const ConstPlainArrays<T>& arrays) {
 template <class T>
 void Descent<T>::limit() {
     if (!options_.limits.on_norms()) return;
-    std::vector<double> layer_norms(spec_.layers.size());
+    std::vector<double> layer_norms(scales_.size());
     double norm = 0;
     for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit) {
         double& layer = layer_norms[static_cast<size_t>(tiling_[unit].layer)];
         layer = std::hypot(layer, sums_[static_cast<size_t>(unit)].clipped_norm);
     }
+    for (int64_t i = 0; embeds() && i < embeddings_->count(); ++i)
+        layer_norms[spec_.layers.size() + static_cast<size_t>(i)] = embeddings_->sums(i).gradient_norm;
     const auto factor = [](double norm, double limit) { return norm > limit ? limit / norm : 1.0; };
     for (size_t i = 0; i < layer_norms.size(); ++i) {
         const double by_layer = factor(layer_norms[i], options_.limits.layer_norm);
@@ -307,6 +327,10 @@ double Descent<T>::penalty() const {
         squares += s.squares;
         magnitudes += s.magnitudes;
     }
+    for (int64_t i = 0; embeds() && i < embeddings_->count(); ++i) {
+        squares += embeddings_->sums(i).squares;
+        magnitudes += embeddings_->sums(i).magnitudes;
+    }
     // Without a penalty squares beyond all numbers must not count, times zero.
     if (!(options_.alpha > 0)) return 0;
     return options_.alpha * (0.5 * (1 - options_.l1_ratio) * squares + options_.l1_ratio * magnitudes);
@@ -338,6 +362,7 @@ EpochResult Descent<T>::result() const {
 
 template <class T>
 bool Descent<T>::state_is_finite() const {
+    if (embeddings_ && !embeddings_->state_is_finite()) return false;
     return std::all_of(slots_.begin(), slots_.end(),
                        [&](const Buffer<T>& slot) { return all_finite(slot.data(), spec_.parameters); });
 }

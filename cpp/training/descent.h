@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "network/parameters.h"
+#include "training/embeddings.h"
 #include "training/limits.h"
 #include "training/rule.h"
 #include "training/step.h"
@@ -73,6 +74,9 @@ public:
     Descent(const Spec& spec, Parameters<T>& parameters, const DescentOptions& options,
             const std::vector<int64_t>& rows);
     void set_threads(int threads);
+    // Moves these, too, in every step that reaches the first layer.
+    void set_embeddings(Embeddings<T>& embeddings);
+    Embeddings<T>* embeddings() const { return embeddings_; }
 
     // An epoch begins, and all that is said of it is kept until the next one. Gradients are sums over `rows`
     // rows at most.
@@ -118,6 +122,7 @@ private:
     void sum(int64_t unit, int thread, const Factors<T>& factors);
     void measure(int64_t unit, int thread);
     void limit();
+    bool embeds() const { return embeddings_ && epoch_.first_layer == 0; }
     void move(int64_t unit, int thread);
     double penalty() const;
     void record();
@@ -139,7 +144,8 @@ private:
     std::vector<Buffer<T>> slots_, scratch_, before_;
     Buffer<T> gradient_;  // where it must be known as a whole
     std::vector<Sums> sums_;
-    std::vector<T> scales_;  // each layer's gradient's, by the limits on norms
+    Embeddings<T>* embeddings_ = nullptr;  // or null: there are none
+    std::vector<T> scales_;  // each layer's gradient's, by the limits on norms, then each embedding's
     std::vector<LayerRecord> recorded_;
 
     // of this epoch
@@ -152,7 +158,7 @@ private:
 
     // of this step
     RuleStep<T> rule_{}, bias_rule_{};  // nothing decays a bias
-    // In their place where learning rates have factors.
+    // Of layers, in their place where learning rates have factors; embeddings have none.
     std::vector<std::array<RuleStep<T>, kGroups>> layer_rules_;
     T l2_ = 0, l1_ = 0, noise_ = 0;
     RandomKey noise_key_{0, 0};

@@ -52,6 +52,7 @@ std::vector<Phase> RowSteps<T>::phases() {
     way.backward_to = first_layer_;
     phases.push_back(rows_phase(way));
     if (this->factors_.sparse && first_layer_ == 0) phases.push_back(sort_phase());
+    if (network_.embeddings && first_layer_ == 0) phases.push_back(embedding_phase());
     return phases;
 }
 
@@ -108,6 +109,21 @@ Phase RowSteps<T>::sort_phase() {
             true};
 }
 
+// The deltas of embedded inputs: before the weights of the first layer move.
+template <class T>
+Phase RowSteps<T>::embedding_phase() {
+    return {[this](int threads, int64_t* bounds) {
+                units_ = row_units(threads);
+                divide_evenly(units_, threads, bounds);
+            },
+            [this](int64_t unit, int thread) {
+                StopCheck check(interruption_, thread);
+                network_.embeddings->take_deltas(network_.parameters, network_.work,
+                                                 share(batch_.count, unit, units_), check);
+            },
+            true};
+}
+
 template <class T>
 bool RowSteps<T>::next(int) {
     batch_.first += batch_.count;
@@ -125,6 +141,7 @@ void RowSteps<T>::begin_step() {
     if (this->factors_.sparse)
         network_.work.sparse.begin(data_.x, data_.order ? data_.order + batch_.first : nullptr, batch_.first,
                                    batch_.count);
+    if (network_.embeddings) network_.embeddings->begin_step(data_, batch_);
     for (Moments<T>& moments : network_.moments) moments.save_running();
 }
 

@@ -6,6 +6,7 @@
 
 #include "network/normalization.h"
 #include "training/batch.h"
+#include "training/embeddings.h"
 #include "training/step.h"
 
 namespace gdfast {
@@ -24,6 +25,7 @@ struct RowNetwork {
     // What masks of dropout are functions of.
     RandomKey key;
     const int64_t& steps_taken;
+    Embeddings<T>* embeddings = nullptr;  // or null: there are none
 };
 
 template <class T>
@@ -45,6 +47,7 @@ private:
     Phase moments_phase(size_t layer);
     Phase norm_gradients_phase(size_t layer);
     Phase sort_phase();
+    Phase embedding_phase();
     int64_t row_units(int threads) const;
 
     const RowNetwork<T> network_;

@@ -19,6 +19,7 @@ public:
     void save(const PlainArrays<T>& arrays) const;
     bool finite() const;
 
+    // Rows of `data` have an encoding with the spec's embeddings, if it has some.
     // See run_epoch(). There is a learning rate for each batch, or one for all. The loss is the mean over the
     // rows of their batch's.
     EpochResult run(const Data<T>& data, const EpochOptions& options);
@@ -38,6 +39,7 @@ private:
     Parameters<T> parameters_;
     Workspace<T> work_;
     std::vector<Moments<T>> moments_;  // one for each layer
+    Embeddings<T> embeddings_;
 
 public:
     Descent<T> descent;

@@ -27,7 +27,8 @@ class _OptimizerState(TypedDict):
     step: int
     slots: dict[str, list[NDArray[Any]]]  # by name, such as "m" and "v"
 
-class _TrainerState(_OptimizerState):  # coefs' arrays first, then intercepts', then each (gamma, beta)
+# coefs' arrays first, then intercepts', then each (gamma, beta), then embeddings
+class _TrainerState(_OptimizerState):
     norms: NotRequired[list[float]]  # with clip_norm="auto": of the latest steps
 
 # The arguments of a step, the same for rows and sequences.
@@ -69,9 +70,15 @@ class StopFlag:
 
 class Encoding:
     n_inputs: int
-    # For each column (clipped, flagged, edges) or (n_categories, binary).
+    # For each column (clipped, flagged, edges), (n_categories, binary) or (n_categories, binary, embedding).
     def __init__(self, columns: Sequence[tuple[Any, ...]]) -> None: ...
-    def encode(self, table: _Floats, out: _Floats, rows: _Rows | None = None) -> None: ...
+    def encode(
+        self,
+        table: _Floats,
+        out: _Floats,
+        rows: _Rows | None = None,
+        embeddings: Sequence[_Floats] | None = None,
+    ) -> None: ...
 
 def shuffle(bit_generator: Any, rows: _Rows) -> None: ...
 def fma_peak(n_threads: int, seconds: float) -> float: ...
@@ -88,6 +95,7 @@ class Trainer:
         batch_norm: Sequence[_Norm | None] | None = None,
         bn_momentum: float = 0.1,
         bn_epsilon: float = 1e-5,
+        embeddings: Sequence[_Floats] | None = None,  # of X's embedded columns
         **step: Unpack[_StepArguments],
     ) -> None: ...
     @overload
@@ -164,6 +172,7 @@ def forward(
     n_threads: int = 0,
     batch_norm: Sequence[_Norm | None] | None = None,
     bn_epsilon: float = 1e-5,
+    embeddings: Sequence[_Floats] | None = None,
 ) -> NDArray[Any]: ...
 def forward_if_finite(
     X: _Matrix,
@@ -176,6 +185,7 @@ def forward_if_finite(
     n_threads: int = 0,
     batch_norm: Sequence[_Norm | None] | None = None,
     bn_epsilon: float = 1e-5,
+    embeddings: Sequence[_Floats] | None = None,
 ) -> NDArray[Any] | None: ...
 def loss_and_grad(
     X: _Matrix,

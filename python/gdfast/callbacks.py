@@ -23,7 +23,7 @@ callbacks.
 names of the weights: ``"coefs_"`` and ``"intercepts_"`` and, with batch normalisation, ``"bn_gamma_"`` and
 ``"bn_beta_"``. Clipping (``clip_norm`` and the like), gradient noise and the update use the gradient as the
 callbacks leave it. The arrays are valid during the call only; the weights of ``est`` are those at the start
-of the epoch.
+of the epoch. A network with embeddings of a table's columns takes no callback with ``on_gradient``.
 
 In all other methods ``est.coefs_`` and ``est.intercepts_`` hold the current weights: a callback may predict
 with ``est``, save it, or edit the weights, and training continues from the edited weights (except with lbfgs

@@ -194,8 +194,13 @@ class Trainer(reference.Trainer):
                 (1 - self.l1_ratio) * coefs[layer] + self.l1_ratio * np.sign(coefs[layer])
             )
             grads[layer] = (values[layer].T @ delta + penalty) / total
+        if first == 0:
+            self.back_to_inputs(grads, deltas[0] @ coefs[0].T * masks[0] / total, total)
         self.update(self.limited(self.seen(grads)), learning_rate)
         return loss
+
+    def back_to_inputs(self, grads: list[Array | None], gradient: Array, total: float) -> None:
+        """Takes the gradient of the inputs, before the weights move."""
 
     def limited(self, grads: list[Array | None]) -> list[Array | None]:
         if self.clip_norm is None:

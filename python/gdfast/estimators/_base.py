@@ -309,10 +309,20 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         if given_holdout is not None:
             given_holdout = self._check_holdout(*given_holdout)
         layer_units = [X.shape[1], *sizes, self.n_outputs_]
+        embedded = _validation.embedding_shapes(X)
+        if embedded and not _solvers.is_stochastic(self.solver):
+            raise ValueError(
+                f"solver={self.solver!r} cannot train the embeddings of X's columns. Use a stochastic "
+                "solver, such as 'adam', or encode X with embed_from=None."
+            )
+        if given_holdout is not None and _validation.embedding_shapes(given_holdout[0]) != embedded:
+            raise ValueError("X_val must have the same embedded columns as X.")
         if begins:
             self._begin(layer_units, X.dtype, random_state)
+            if embedded:
+                self.embeddings_ = init.embeddings(embedded, X.dtype, random_state)
         # The weights determine the dtype: training that continues from float32 stays in float32.
-        weights = self._take_weights(layer_units)
+        weights = self._take_weights(layer_units, embedded)
         data = self._data(X, y, sample_weight, weights.dtype)
         before = vars(self).get("_training")
         state = TrainingState(weights, random_state, records_of(self))
@@ -511,11 +521,13 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
         return [self.n_features_in_, *sizes, self.n_outputs_]
 
-    def _take_weights(self, layer_units: list[int], dtype: np.dtype[Any] | None = None) -> Weights:
+    def _take_weights(
+        self, layer_units: list[int], embedded: list[tuple[int, int]], dtype: np.dtype[Any] | None = None
+    ) -> Weights:
         """Convert the current weights, which a user may have edited or replaced, to the core's form.
 
-        ValueError if they are not those of a network with ``layer_units``. The dtype is ``dtype``, if given,
-        else their own.
+        ValueError if they are not those of a network with ``layer_units`` and embeddings of the shapes
+        ``embedded``. The dtype is ``dtype``, if given, else their own.
         """
         if not self.batch_norm:
             for name in NORMS:
@@ -524,6 +536,7 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
         if self.batch_norm and not any(name in weights.lists for name in NORMS):
             weights.begin_norms(layer_units[1:-1])
         self._check_shapes(weights, layer_units)
+        weights.check_embeddings(embedded)
         self.__dict__.update(weights.lists)
         self.n_layers_ = len(layer_units)
         return weights

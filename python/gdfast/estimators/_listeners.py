@@ -70,6 +70,11 @@ class FitListeners(Listeners):
                 f"A callback has on_gradient, which has no meaning with solver={est.solver!r}: it takes no "
                 "steps over batches. Use a stochastic solver, such as 'adam'."
             )
+        if self._gradient_hooks and state.weights.embeddings:
+            raise ValueError(
+                "A callback has on_gradient, which is not supported for a network with embeddings. Encode X "
+                "with embed_from=None."
+            )
         self._max_time = est.max_time if task is not None else None
         self._dtype = state.weights.dtype
         self._exits = ExitStack()
@@ -147,4 +152,5 @@ class FitListeners(Listeners):
         return stops
 
     def _take_edits(self) -> None:
-        self._state.weights = self._est._take_weights(self._est._layer_units(), self._dtype)
+        embedded = [array.shape for array in self._state.weights.embeddings]
+        self._state.weights = self._est._take_weights(self._est._layer_units(), embedded, self._dtype)

@@ -15,7 +15,7 @@ from gdfast.training import activations
 from gdfast.training.arrays import Array, check_shapes
 from gdfast.training.encoding import EncodedRows
 from gdfast.training.network import MLP
-from gdfast.training.weights import NAMES, NORMS, Weights
+from gdfast.training.weights import NORMS, Weights
 
 
 class NetworkEstimator(Arguments):
@@ -31,6 +31,7 @@ class NetworkEstimator(Arguments):
     bn_beta_: list[Array]
     bn_mean_: list[Array]
     bn_var_: list[Array]
+    embeddings_: list[Array]
 
     def _network(self) -> Any:
         """The network that the arguments describe."""
@@ -71,7 +72,7 @@ class NetworkEstimator(Arguments):
             names = activations.of_layers(self.activation, len(coefs) - 1)
             norms: dict[str, Any] = {}
             if not fitted.keys().isdisjoint(NORMS):
-                weights = Weights({name: fitted[name] for name in NAMES})
+                weights = Weights({name: fitted[name] for name in NORMS})
                 norms = {"batch_norm": weights.norms(), "bn_epsilon": float(self.bn_epsilon)}
             outputs = _core.forward_if_finite(
                 X,
@@ -106,6 +107,7 @@ class NetworkEstimator(Arguments):
         weights = self._weights_at_hand()
         if isinstance(X, EncodedRows):
             _validation.check_encoded(self, X, reset=False)
+            weights.check_embeddings(X.encoding.embedding_shapes)
         else:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
         single = np.result_type(X.dtype, weights.dtype) == np.float32

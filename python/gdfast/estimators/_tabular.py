@@ -68,6 +68,7 @@ class BaseTabular(BaseEstimator, ABC):
         "n_bins": [Interval(Integral, 1, None, closed="left"), None],
         "min_frequency": TableEncoder._parameter_constraints["min_frequency"],
         "max_categories": TableEncoder._parameter_constraints["max_categories"],
+        "embed_from": TableEncoder._parameter_constraints["embed_from"],
         "hidden_layer_sizes": [*Arguments._parameter_constraints["hidden_layer_sizes"], None],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, tuple, None],
@@ -102,6 +103,7 @@ class BaseTabular(BaseEstimator, ABC):
     n_bins: int | None
     min_frequency: int
     max_categories: int
+    embed_from: int | None
     hidden_layer_sizes: Any
     activation: Any
     batch_norm: bool
@@ -294,6 +296,7 @@ class BaseTabular(BaseEstimator, ABC):
             n_bins=self.n_bins,
             min_frequency=self.min_frequency,
             max_categories=self.max_categories,
+            embed_from=self.embed_from,
             random_state=int(random_state.randint(2**31 - 1)),
         )
         _check_feature_names(self.encoder_, X, reset=True)

@@ -101,6 +101,11 @@ def check_encoded(est: Any, X: EncodedRows, *, reset: bool) -> None:
         )
 
 
+def embedding_shapes(X: Any) -> list[tuple[int, int]]:
+    """The shapes of the arrays that X's embedded columns have in a network."""
+    return X.encoding.embedding_shapes if isinstance(X, EncodedRows) else []
+
+
 def as_matrix(X: Any, dtype: DTypeLike) -> Any:
     """X in the form that the core takes: a dense array, the three arrays of a CSR matrix, or encoded rows."""
     if isinstance(X, EncodedRows):

@@ -232,6 +232,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     bn_gamma_, bn_beta_, bn_mean_, bn_var_ : list of ndarrays of shape (fan_out,)
         With ``batch_norm``, for each hidden layer: scale and shift of the normalised pre-activations, and
         their running mean and variance.
+    embeddings_ : list of ndarrays of shape (n_categories, n_inputs)
+        Where X was a table with embedded columns, see :class:`gdfast.preprocessing.TableEncoder`: for each of
+        them the inputs of each category. A step trains those of the categories that its batch has.
     n_iter_ : int
         Number of epochs (iterations, for lbfgs and annealing) of the last fit.
     t_ : int

@@ -73,8 +73,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         rows, from 12 to 48, and fewer if there are many columns of numbers.
     min_frequency : int, default=2
         Categories of fewer rows share one input.
-    max_categories : int, default=256
-        The largest number of inputs of a column of categories.
+    max_categories : int, default=4096
+        The largest number of categories of a column; the rarest beyond it share one.
+    embed_from : int or None, default=32
+        Columns of more categories are embedded: each network learns a short vector for each category, which
+        is its inputs (``1.6 n^0.56`` numbers for n categories, as in fastai). Columns of fewer have an input
+        for each category. None: no column is embedded.
     hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=None
         Number of units of each hidden layer.
     activation : str or sequence of str, default="relu"
@@ -189,7 +193,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         bins: str | None = "mixed",
         n_bins: int | None = None,
         min_frequency: int = 2,
-        max_categories: int = 256,
+        max_categories: int = 4096,
+        embed_from: int | None = 32,
         hidden_layer_sizes: Any = None,
         activation: Any = "relu",
         batch_norm: bool = True,

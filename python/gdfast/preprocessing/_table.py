@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -31,6 +33,11 @@ from gdfast.training.arrays import Array
 from gdfast.training.encoding import CategoryColumn, EncodedRows, Encoding, NumberColumn
 
 
+def embedding_size(n_categories: int) -> int:
+    """The size of embeddings by fastai's rule (Howard and Gugger, "fastai", 2020: ``emb_sz_rule``)."""
+    return min(600, round(1.6 * math.pow(n_categories, 0.56)))
+
+
 class TableEncoder(TransformerMixin, BaseEstimator):
     """Encode a table as inputs of a network.
 
@@ -38,6 +45,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     :class:`PiecewiseLinearEncoder`; where some are missing in training, an input says so. Categories become
     inputs as by :class:`CategoricalEncoder`. Dates become numbers, days since 1970. A constant or empty
     column becomes nothing.
+
+    With ``embed_from``, :meth:`encode` marks columns of many categories to be embedded: a network that is
+    trained on these rows learns a short vector for each category, ``embeddings_``, and has a few inputs in
+    place of one for each. The vectors belong to the network, so :meth:`transform` and
+    :meth:`get_feature_names_out` give one input for each category all the same.
 
     Parameters
     ----------
@@ -55,7 +67,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     min_frequency : int, default=2
         Categories of fewer rows are rare.
     max_categories : int, default=256
-        The largest number of inputs of a column of categories.
+        The largest number of categories of a column; the rarest beyond it share one.
+    embed_from : int or None, default=None
+        Columns of more categories are embedded; None for none.
+    embedding_dim : int or "auto", default="auto"
+        Number of inputs of an embedded column, at most that of its categories. "auto": ``1.6 n^0.56``,
+        rounded, for n categories, and at most 600, as in fastai (Howard and Gugger, 2020).
     dtype : {"float32", "float64"}, default="float32"
         The dtype of the inputs.
     random_state : int, RandomState instance or None, default=None
@@ -64,7 +81,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     encoding_ : Encoding
-        The inputs of each column.
+        The inputs of each column, as :meth:`encode` gives them.
     categorical_features_ : ndarray of shape (n_features_in_,), bool
         Which columns hold categories.
     date_features_ : list of str
@@ -92,6 +109,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         "max_inputs": [Interval(Integral, 1, None, closed="left")],
         "min_frequency": [Interval(Integral, 1, None, closed="left")],
         "max_categories": [Interval(Integral, 1, None, closed="left")],
+        "embed_from": [Interval(Integral, 1, None, closed="left"), None],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "dtype": [StrOptions({"float32", "float64"})],
         "random_state": ["random_state"],
     }
@@ -109,6 +128,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         max_inputs: int = 1024,
         min_frequency: int = 2,
         max_categories: int = 256,
+        embed_from: int | None = None,
+        embedding_dim: int | str = "auto",
         dtype: str = "float32",
         random_state: Any = None,
     ) -> None:
@@ -118,6 +139,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.max_inputs = max_inputs
         self.min_frequency = min_frequency
         self.max_categories = max_categories
+        self.embed_from = embed_from
+        self.embedding_dim = embedding_dim
         self.dtype = dtype
         self.random_state = random_state
 
@@ -176,7 +199,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if len(categories):
             table[:, categories] = self._categories.numbers(objects)
             for i, column in zip(categories, self._categories.encoded_columns(), strict=True):
-                encoded[i] = column
+                encoded[i] = self._embedded(column)
 
         numbers = np.flatnonzero(~self.categorical_features_).tolist()
         most = self.max_inputs // max(len(numbers), 1)
@@ -200,6 +223,19 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             encoded[0] = NumberColumn(np.empty(0))  # a network has an input
         self.encoding_ = Encoding(encoded)
         return table
+
+    def _embedded(self, column: CategoryColumn) -> CategoryColumn:
+        """A column of many categories embedded, any other as it is."""
+        if self.embed_from is None or column.n_categories <= self.embed_from:
+            return column
+        n = column.n_categories
+        size = embedding_size(n) if self.embedding_dim == "auto" else int(self.embedding_dim)
+        return replace(column, embedding=min(size, n))
+
+    def _without_embeddings(self) -> Encoding:
+        """The encoding with an input for each category of embedded columns."""
+        columns = self.encoding_.columns
+        return Encoding([replace(c, embedding=0) if isinstance(c, CategoryColumn) else c for c in columns])
 
     def _categorical(self, columns: Sequence[Column]) -> Array:
         """Which columns hold categories."""
@@ -247,7 +283,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         rows : EncodedRows
-            Estimators such as :class:`gdfast.MLPClassifier` take it in place of X.
+            Estimators such as :class:`gdfast.MLPClassifier` take it in place of X. With stochastic solvers
+            they train the embeddings of columns that have them.
         """
         check_is_fitted(self)
         X = self._in_order(X)
@@ -287,7 +324,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         -------
         X_new : ndarray of shape (n_samples, n_features_out)
         """
-        return self.encode(X).toarray()
+        return replace(self.encode(X), encoding=self._without_embeddings()).toarray()
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names of the inputs.
@@ -308,7 +345,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         of_categories.n_features_in_ = int(self.categorical_features_.sum())
         labels = list(of_categories.get_feature_names_out(names[self.categorical_features_]))
         found = []
-        for name, column in zip(names, self.encoding_.columns, strict=True):
+        for name, column in zip(names, self._without_embeddings().columns, strict=True):
             if isinstance(column, CategoryColumn):
                 found += labels[: column.n_inputs]
                 del labels[: column.n_inputs]

@@ -51,17 +51,21 @@ class CategoryColumn:
         There is an input for each: 1 if it is the row's, else 0.
     binary : bool
         Whether two categories become one input, -1 or 1.
+    embedding : int
+        With a size, the inputs are so many instead: the category's row of a trained array, an embedding.
     """
 
     n_categories: int
     binary: bool = False
+    embedding: int = 0
 
     @property
     def n_inputs(self) -> int:
-        return 1 if self.binary else self.n_categories
+        return self.embedding or (1 if self.binary else self.n_categories)
 
     def core(self) -> tuple[Any, ...]:
-        return self.n_categories, self.binary
+        plain = self.n_categories, self.binary
+        return (*plain, self.embedding) if self.embedding else plain
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,21 @@ class Encoding:
     def n_inputs(self) -> int:
         return sum(column.n_inputs for column in self.columns)
 
-    def encode(self, table: Array, rows: Array | None = None) -> Array:
-        """The inputs of these rows (None: all) as an array of shape (n_rows, n_inputs)."""
+    @property
+    def embedding_shapes(self) -> list[tuple[int, int]]:
+        """The shapes of the arrays of embedded columns, in the order of the columns."""
+        categories = [column for column in self.columns if isinstance(column, CategoryColumn)]
+        return [(column.n_categories, column.embedding) for column in categories if column.embedding]
+
+    def encode(
+        self, table: Array, rows: Array | None = None, embeddings: Sequence[Array] | None = None
+    ) -> Array:
+        """The inputs of these rows (None: all) as an array of shape (n_rows, n_inputs).
+
+        ``embeddings`` are the arrays of embedded columns.
+        """
         inputs = np.empty((len(table) if rows is None else len(rows), self.n_inputs), table.dtype)
-        self._core.encode(table, inputs, rows)
+        self._core.encode(table, inputs, rows, embeddings)
         return inputs
 
 
@@ -119,6 +134,6 @@ class EncodedRows:
         """The form that the core takes."""
         return np.require(self.table, dtype, ["C", "A"]), self.encoding._core
 
-    def toarray(self) -> Array:
-        """The matrix of inputs."""
-        return self.encoding.encode(self.table)
+    def toarray(self, embeddings: Sequence[Array] | None = None) -> Array:
+        """The matrix of inputs; ``embeddings`` are the arrays of embedded columns."""
+        return self.encoding.encode(self.table, embeddings=embeddings)

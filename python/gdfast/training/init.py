@@ -65,6 +65,17 @@ def draw(
     return coefs, intercepts
 
 
+def embeddings(
+    shapes: Sequence[tuple[int, int]], dtype: np.dtype[Any], random_state: np.random.RandomState
+) -> list[Array]:
+    """The arrays of embedded columns, uniform within 0.05, as in Keras.
+
+    So small that categories with few rows begin with much the same inputs: larger ones are soon learned by
+    heart.
+    """
+    return [_uniform(0.05, shape, dtype, random_state) for shape in shapes]
+
+
 def _matrix(
     init: Any, fan_in: int, fan_out: int, dtype: np.dtype[Any], random_state: np.random.RandomState
 ) -> Array:

@@ -99,6 +99,8 @@ class MLP(Network):
         }
         if (norms := weights.norms()) is not None:
             arguments.update(batch_norm=norms, bn_epsilon=self.bn_epsilon)
+        if weights.embeddings:
+            arguments["embeddings"] = weights.embeddings
         return arguments
 
     def forward(self, weights: Weights, X: Any, rows: Array | None, out: Array) -> None:
@@ -109,6 +111,8 @@ class MLP(Network):
             arguments["dropout"] = list(self.dropout)
         if (norms := weights.norms()) is not None:
             arguments.update(batch_norm=norms, bn_momentum=self.bn_momentum, bn_epsilon=self.bn_epsilon)
+        if weights.embeddings:
+            arguments["embeddings"] = weights.embeddings
         return _core.Trainer(
             weights.coefs,
             weights.intercepts,

@@ -10,17 +10,18 @@ import numpy as np
 
 from gdfast.training.arrays import Array, array_list, as_weights, weights_dtype
 
-# The attributes of an estimator. The last four belong to batch normalisation: lists with an array for each
-# hidden layer.
+# The attributes of an estimator. Four belong to batch normalisation: lists with an array for each hidden
+# layer. The last has an array for each embedded column of an encoded table.
 NORMS = ("bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_")
-NAMES = ("coefs_", "intercepts_", *NORMS)
+EMBEDDINGS = "embeddings_"
+NAMES = ("coefs_", "intercepts_", *NORMS, EMBEDDINGS)
 # Those that the rule changes, each of which is a group of parameters.
 GROUPS = (*NAMES[:2], *NORMS[:2])
 
 
 @dataclass
 class Weights:
-    """Lists of arrays by the names in `NAMES`; the last four only with batch normalisation."""
+    """Lists of arrays by the names in `NAMES`, some only with batch normalisation or embedded columns."""
 
     lists: dict[str, list[Array]]
 
@@ -34,6 +35,8 @@ class Weights:
         checked = {name: array_list(attributes.get(name), name) for name in NAMES[:2]}
         if any(name in attributes for name in NORMS):
             checked |= {name: array_list(attributes.get(name), name) for name in NORMS}
+        if EMBEDDINGS in attributes:
+            checked[EMBEDDINGS] = array_list(attributes[EMBEDDINGS], EMBEDDINGS)
         if dtype is None:
             dtype = weights_dtype(checked["coefs_"], checked["intercepts_"])
         lists = {}
@@ -55,6 +58,10 @@ class Weights:
     def dtype(self) -> np.dtype[Any]:
         return weights_dtype(self.coefs, self.intercepts)
 
+    @property
+    def embeddings(self) -> list[Array]:
+        return self.lists.get(EMBEDDINGS, [])
+
     def norms(self) -> list[tuple[Array, ...]] | None:
         """Gamma, beta, mean and variance of each hidden layer; None without batch normalisation."""
         if not any(name in self.lists for name in NORMS):
@@ -75,6 +82,14 @@ class Weights:
                     f"{name} must hold an array for each hidden layer, of the sizes {list(sizes)}; got "
                     f"{shapes}."
                 )
+
+    def check_embeddings(self, shapes: list[tuple[int, int]]) -> None:
+        """ValueError if the arrays of embedded columns do not have these shapes."""
+        if (found := [array.shape for array in self.embeddings]) != shapes:
+            raise ValueError(
+                f"{EMBEDDINGS} must hold an array for each embedded column, of the shapes {shapes}; got "
+                f"{found}."
+            )
 
     def __iter__(self) -> Iterator[Array]:
         for arrays in self.lists.values():
