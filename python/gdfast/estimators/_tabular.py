@@ -225,7 +225,7 @@ class BaseTabular(BaseEstimator, ABC):
         self._begin(y, sample_weight)
         target = self._target_of_members(y)
 
-        splits = self._splits(rows, y, random_state)
+        splits = self._splits(y, sample_weight, random_state)
         seeds = random_state.randint(2**31 - 1, size=len(splits))
         shared = SharedCallbacks(list(self.callbacks or ()))
         at_a_time = min(len(splits), n_threads)
@@ -318,32 +318,32 @@ class BaseTabular(BaseEstimator, ABC):
             X = check_array(X, accept_sparse="csr").toarray()
         return self.encoder_.encode(X, owner=self)
 
-    def _splits(self, rows: Any, y: Array, random_state: Any) -> list[tuple[Array, Array]]:
-        """Training and validation rows of each member, int64."""
-        n = rows.shape[0]
+    def _splits(self, y: Array, weight: Any, random_state: Any) -> list[tuple[Array, Array]]:
+        """Training and validation rows of each member, int64. Rows without weight validate nothing."""
         classes = self._classes_to_split(y)
         if self.cv is not None:
             target = y if classes is None else classes
             folds = check_cv(self.cv, target, classifier=classes is not None)
-            found = folds.split(np.zeros((n, 1)), target)
+            found = folds.split(np.zeros((len(y), 1)), target)
             return [(np.asarray(t, np.int64), np.asarray(v, np.int64)) for t, v in found]
-        if n < _FEWEST_TO_SPLIT:
-            return [(np.arange(n), np.empty(0, np.int64))] * self._setting("n_members")
+        weighs = np.ones(len(y), bool) if weight is None else np.asarray(weight) > 0
+        rows, rest = np.flatnonzero(weighs), np.flatnonzero(~weighs)
+        if len(rows) < _FEWEST_TO_SPLIT:
+            return [(np.arange(len(y)), np.empty(0, np.int64))] * self._setting("n_members")
         if classes is not None:
+            classes = classes[rows]
             _, counts = np.unique(classes, return_counts=True)
-            held_out = int(np.ceil(self.validation_fraction * n))
-            if counts.min() < 2 or len(counts) > min(held_out, n - held_out):
+            held_out = int(np.ceil(self.validation_fraction * len(rows)))
+            if counts.min() < 2 or len(counts) > min(held_out, len(rows) - held_out):
                 classes = None  # too few rows for each class to be on both sides
-        return [self._split(n, classes, random_state) for _ in range(self._setting("n_members"))]
-
-    def _split(self, n: int, classes: Array | None, random_state: Any) -> tuple[Array, Array]:
-        training, validation = train_test_split(
-            np.arange(n),
-            test_size=self.validation_fraction,
-            random_state=random_state.randint(2**31 - 1),
-            stratify=classes,
-        )
-        return training, validation
+        splits = []
+        for _ in range(self._setting("n_members")):
+            seed = random_state.randint(2**31 - 1)
+            training, validation = train_test_split(
+                rows, test_size=self.validation_fraction, random_state=seed, stratify=classes
+            )
+            splits.append((np.concatenate([training, rest]), validation))
+        return splits
 
     def _new_member(self, n_rows: int, seed: int, n_jobs: int, validates: bool) -> BaseMLP:
         batch_size = self.batch_size

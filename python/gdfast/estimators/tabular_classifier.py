@@ -75,7 +75,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Categories of fewer rows share one input.
     max_categories : int, default=4096
         The largest number of categories of a column; the rarest beyond it share one.
-    embed_from : int or None, default=32
+    embed_from : int or None, default=256
         Columns of more categories are embedded: each network learns a short vector for each category, which
         is its inputs (``1.6 n^0.56`` numbers for n categories, as in fastai). Columns of fewer have an input
         for each category. None: no column is embedded.
@@ -194,7 +194,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         n_bins: int | None = None,
         min_frequency: int = 2,
         max_categories: int = 4096,
-        embed_from: int | None = 32,
+        embed_from: int | None = 256,
         hidden_layer_sizes: Any = None,
         activation: Any = "relu",
         batch_norm: bool = True,
