@@ -278,7 +278,7 @@ def test_a_column_of_many_categories_is_learned_better(kind: Any) -> None:
 
 def test_tabular_estimators_keep_their_embeddings() -> None:
     frame, y = cities(2000, 60)
-    est = TabularRegressor(preset="fast", random_state=0, max_iter=3).fit(frame, y)
+    est = TabularRegressor(preset="fast", random_state=0, max_iter=3, embed_from=32).fit(frame, y)
     assert [[e.shape for e in member.embeddings_] for member in est.members_] == [[(60, 16)]] * 2
     other = pickle.loads(pickle.dumps(est))
     np.testing.assert_array_equal(other.predict(frame), est.predict(frame))

@@ -56,7 +56,7 @@ def test_every_check_passes_but_those_that_no_such_estimator_can(kind: Any) -> N
     reason = "validation rows, batches and their moments are other ones if rows are repeated"
     failing = {f"check_sample_weight_equivalence_on_{what}_data": reason for what in ("dense", "sparse")}
     if kind is TabularClassifier:
-        # It sets max_iter to 1000. In so many epochs Adam, whose steps do not depend on the scale of gradients,
+        # It sets max_iter to 1000. In so many epochs Adam, whose steps do not depend on the gradient's scale,
         # fits the rows of a ten-millionth of the others' weight as well, which the check takes for wrong.
         failing["check_class_weight_classifiers"] = "rows of little weight are fitted, too"
     results = check_estimator(kind(), on_skip=None, expected_failed_checks=failing)
