@@ -263,7 +263,16 @@ def test_copies_predict_the_same(kind: Any) -> None:
     assert isinstance(est.members_[0], MLPClassifier | MLPRegressor)
     if isinstance(est, TabularClassifier):
         found = np.mean([member.predict_proba(inputs) for member in est.members_], axis=0)
-        np.testing.assert_allclose(found, est.predict_proba(X), rtol=1e-6)  # of float32
+        # What smoothing of 0.1 has added to three classes is taken off, down to a tenth of it.
+        expected = np.mean(
+            [((m.predict_proba(inputs) - 0.1 / 3) / 0.9).clip(0.01 / 3) for m in est.members_], axis=0
+        )
+        expected /= expected.sum(axis=1, keepdims=True)
+        assert found.max() < expected.max()
+        np.testing.assert_allclose(est.predict_proba(X), expected, atol=0.01)
+        est.label_smoothing = 0.0
+        found = np.mean([m.predict_proba(inputs) for m in est.fit(X, y).members_], axis=0)
+        np.testing.assert_allclose(est.predict_proba(X), found, rtol=1e-6)  # of float32
 
 
 def test_scikit_learns_tools() -> None:
@@ -457,6 +466,20 @@ def test_better_than_a_plain_network_on_a_skewed_table() -> None:
     tabular = TabularRegressor(random_state=0).fit(X[:1000], y[:1000]).score(X[1000:], y[1000:])
     plain = MLPRegressor(random_state=0, max_iter=100, early_stopping=True).fit(X[:1000], y[:1000])
     assert tabular > 0.5 > plain.score(X[1000:], y[1000:])
+
+
+def test_smoothing_is_taken_off_the_probabilities() -> None:
+    X, y = frame(600)
+    clf = TabularClassifier(random_state=0, label_smoothing=0.3).fit(X[:400], y[:400])
+    proba = clf.predict_proba(X[400:])
+    assert proba.max() < 1
+    # Smoothed targets are at most 0.8.
+    assert proba[np.arange(200), y[400:]].mean() > 0.9
+    labels = np.c_[y > 0, y > 1].astype(int)
+    several = TabularClassifier(random_state=0, label_smoothing=0.3).fit(X[:400], labels[:400])
+    found = several.predict_proba(X[400:])
+    assert found.min() > 0
+    assert np.where(labels[400:] > 0, found, 1 - found).mean() > 0.9
 
 
 def test_roc_auc_counts_probabilities_not_classes() -> None:

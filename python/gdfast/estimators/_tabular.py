@@ -45,9 +45,9 @@ from gdfast.training.outcome import Outcome
 # What a preset stands for, by the arguments whose default is None; for max_iter the number of steps that
 # epochs are to make, and the fewest and most epochs.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 2, "hidden_layer_sizes": (128, 128), "epochs": (1200, 10, 24)},
-    "balanced": {"n_members": 4, "hidden_layer_sizes": (256, 256), "epochs": (1600, 12, 32)},
-    "best": {"n_members": 8, "hidden_layer_sizes": (256, 256), "epochs": (2400, 16, 48)},
+    "fast": {"n_members": 2, "epochs": (1000, 8, 20)},
+    "balanced": {"n_members": 4, "epochs": (1600, 12, 32)},
+    "best": {"n_members": 8, "epochs": (2400, 16, 48)},
 }
 
 # With fewer rows none are set aside for validation.
@@ -69,12 +69,12 @@ class BaseTabular(BaseEstimator, ABC):
         "min_frequency": TableEncoder._parameter_constraints["min_frequency"],
         "max_categories": TableEncoder._parameter_constraints["max_categories"],
         "embed_from": TableEncoder._parameter_constraints["embed_from"],
-        "hidden_layer_sizes": [*Arguments._parameter_constraints["hidden_layer_sizes"], None],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, tuple, None],
         **{
             name: Arguments._parameter_constraints[name]
             for name in (
+                "hidden_layer_sizes",
                 "activation",
                 "batch_norm",
                 "dropout",
@@ -207,7 +207,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _check_arguments(self) -> None:
         check_callbacks(self.callbacks)
         check_scorer(self.scoring)
-        self._member(hidden_layer_sizes=self._setting("hidden_layer_sizes"))._check_arguments()
+        self._member(hidden_layer_sizes=self.hidden_layer_sizes)._check_arguments()
 
     def _setting(self, name: str) -> Any:
         """An argument, or what the preset says."""
@@ -357,7 +357,7 @@ class BaseTabular(BaseEstimator, ABC):
         steps = epochs * -(-n_rows // batch_size)
         warmup = max(1, steps // 10)
         return self._member(
-            hidden_layer_sizes=self._setting("hidden_layer_sizes"),
+            hidden_layer_sizes=self.hidden_layer_sizes,
             batch_size=batch_size,
             max_iter=epochs,
             schedule=Warmup(Cosine(steps, per="step"), total_iters=warmup, start_factor=1 / warmup),

@@ -45,13 +45,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     preset : {"fast", "balanced", "best"}, default="balanced"
         What the arguments whose default is None stand for:
 
-        ==================  ==========  ==========  ==========
-        argument            fast        balanced    best
-        ==================  ==========  ==========  ==========
-        n_members           2           4           8
-        hidden_layer_sizes  (128, 128)  (256, 256)  (256, 256)
-        max_iter            10 to 24    12 to 32    16 to 48
-        ==================  ==========  ==========  ==========
+        =========  =======  ========  ========
+        argument   fast     balanced  best
+        =========  =======  ========  ========
+        n_members  2        4         8
+        max_iter   8 to 20  12 to 32  16 to 48
+        =========  =======  ========  ========
 
     n_members : int, default=None
         Number of networks. With ``cv`` it is the number of folds.
@@ -79,7 +78,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Columns of more categories are embedded: each network learns a short vector for each category, which
         is its inputs (``1.6 n^0.56`` numbers for n categories, as in fastai). Columns of fewer have an input
         for each category. None: no column is embedded.
-    hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=None
+    hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(256, 256)
         Number of units of each hidden layer.
     activation : str or sequence of str, default="relu"
         Activation of the hidden layers, as in :class:`MLPClassifier`.
@@ -101,7 +100,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     ema_decay : float, default=0.8
         Largest decay of the average of the weights over epochs, which is what is scored and kept.
     max_iter : int, default=None
-        Number of epochs. By the preset it is such that there are about 1,200, 1,600 or 2,400 steps, within
+        Number of epochs. By the preset it is such that there are about 1,000, 1,600 or 2,400 steps, within
         the limits above.
     callbacks : list, default=None
         Callbacks, see :mod:`gdfast.callbacks`. To them the training of all members is one: ``est`` is the
@@ -120,7 +119,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Weights of the classes in the training loss, as in :class:`MLPClassifier`.
     label_smoothing : float or "auto", default="auto"
         Share of each target that is spread over all classes. "auto": 0.1 where ``scoring`` counts right
-        predictions, such as accuracy, and 0 where it judges probabilities.
+        predictions, such as accuracy, and 0 where it judges probabilities. ``predict_proba`` undoes it.
 
     Attributes
     ----------
@@ -195,7 +194,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         min_frequency: int = 2,
         max_categories: int = 4096,
         embed_from: int | None = 256,
-        hidden_layer_sizes: Any = None,
+        hidden_layer_sizes: Any = (256, 256),
         activation: Any = "relu",
         batch_norm: bool = True,
         dropout: Any = 0.0,
@@ -252,7 +251,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _prediction_of(self, member: Any, rows: Any) -> Array:
         probabilities: Array = member.predict_proba(rows).astype(np.float64)
-        if self._label_binarizer.y_type_ != "multilabel-indicator":
+        is_multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
+        if share := member.label_smoothing:
+            # What the network has learned are the probabilities of smoothed targets: that is undone. The
+            # least probability keeps a mistake's log-loss finite.
+            spread = share / (2 if is_multilabel else probabilities.shape[1])
+            least = 0.1 * spread
+            probabilities = ((probabilities - spread) / (1 - share)).clip(least, 1 - least)
+        if not is_multilabel:
             # float32 is too coarse for scikit-learn's metrics, which want a sum of 1.
             probabilities /= probabilities.sum(axis=1, keepdims=True)
         return probabilities
