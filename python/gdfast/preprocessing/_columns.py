@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import _check_feature_names, check_array
 
 from gdfast.training.arrays import Array
@@ -57,6 +58,11 @@ def columns_of(X: Any) -> list[Column]:
         if doubled:
             raise ValueError(f"X has several columns of the name {min(doubled)!r}. Rename them.")
         return [_of_frame(X, i, str(name)) for i, name in enumerate(names)]
+    if sparse.issparse(X):
+        raise TypeError(
+            "Sparse data was passed for X, but dense data is required. Use '.toarray()' to convert to a dense "
+            "numpy array."
+        )
     array = X if isinstance(X, np.ndarray) else _as_array(X)
     if array.dtype.kind in "OUSM":
         array = check_array(array, dtype=None, ensure_all_finite=False)
