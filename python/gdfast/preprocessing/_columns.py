@@ -60,8 +60,8 @@ def columns_of(X: Any) -> list[Column]:
         return [_of_frame(X, i, str(name)) for i, name in enumerate(names)]
     if sparse.issparse(X):
         raise TypeError(
-            "Sparse data was passed for X, but dense data is required. Use '.toarray()' to convert to a dense "
-            "numpy array."
+            "Sparse data was passed for X, but dense data is required. Use '.toarray()' to convert to a "
+            "dense numpy array."
         )
     array = X if isinstance(X, np.ndarray) else _as_array(X)
     if array.dtype.kind in "OUSM":
