@@ -95,7 +95,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     >>> import numpy as np
     >>> from gdfast.preprocessing import TableEncoder
     >>> X = np.array([[20.0, "red"], [30.0, "blue"], [None, "blue"], [70.0, "red"]], dtype=object)
-    >>> encoder = TableEncoder(bins=None).fit(X, [0, 1, 0, 1])
+    >>> encoder = TableEncoder(bins=None, dtype="float64").fit(X, [0, 1, 0, 1])
     >>> encoder.get_feature_names_out().tolist()
     ['x0', 'x0_missing', 'x1_red']
     >>> encoder.transform(X).round(2).tolist()
