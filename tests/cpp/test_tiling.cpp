@@ -23,7 +23,7 @@ void check_tiling(const Spec& spec, int64_t rows) {
                        CHECK(piece.gradient == whole.data() + piece.offset);
                        for (int64_t e = 0; e < piece.elements; ++e)
                            ++owners[static_cast<size_t>(piece.offset + e)];
-                       if (!piece.bias) weights += piece.elements;
+                       if (piece.group == Group::weights) weights += piece.elements;
                        if (!piece.transposed) return;
                        const int64_t block = piece.transposed - parameters.transposed.data();
                        for (int64_t e = 0; e < P * P; ++e) ++transposed[static_cast<size_t>(block + e)];
