@@ -83,6 +83,13 @@ def test_frames_of_all_libraries_are_encoded_alike() -> None:
         np.testing.assert_array_equal(TableEncoder(bins="values").fit_transform(FRAMES[library]()), expected)
 
 
+@pytest.mark.parametrize("make", [pl.DataFrame, pa.table], ids=["polars", "pyarrow"])
+def test_times_of_day_are_parts_of_a_day(make: Any) -> None:
+    (column,) = columns_of(make({"t": [dt.time(6), None, dt.time(18, 0, 0)]}))
+    assert column.kind == "date"
+    np.testing.assert_array_equal(column.values, [0.25, np.nan, 0.75])
+
+
 def test_categories_of_frames() -> None:
     words = ["b", "a", None, "b"]
     frames: list[Any] = [

@@ -247,7 +247,7 @@ class BaseTabular(BaseEstimator, ABC):
             member.callbacks = shared.of_member(i) or None
             plan = Plan(split=splits[i] if len(splits[i][1]) else None, latest_of_equal=True, warns=False)
             outcome = member._fit_by_plan(rows, target, sample_weight, plan=plan)
-            member.callbacks, member.n_jobs = None, self.n_jobs
+            member.callbacks, member.max_time, member.n_jobs = None, None, self.n_jobs
             member._training.end()
             if self.verbose:
                 print(self._report(i, len(members), member))

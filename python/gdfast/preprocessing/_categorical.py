@@ -191,10 +191,9 @@ def _sparse(encoding: Encoding, numbers: Array) -> Any:
     """The same as ``encoding.encode(numbers)``, with nothing stored for zeros."""
     entries, first = [], 0
     for i, column in enumerate(encoding.columns):
-        assert not isinstance(column, tuple)
         rows = np.flatnonzero(numbers[:, i] >= 0)
         found = numbers[rows, i].astype(np.int64)
-        binary = column.n_inputs == 1 and getattr(column, "binary", False)
+        binary = getattr(column, "binary", False)
         values = 2.0 * found - 1 if binary else np.ones(len(rows))
         entries.append((values, rows, np.full(len(rows), first) if binary else first + found))
         first += column.n_inputs

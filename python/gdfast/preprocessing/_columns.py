@@ -179,9 +179,8 @@ def _of_polars(series: Any, name: str) -> Column:
     if dtype.is_numeric():
         return Column(name, series.cast(_polars().Float64).to_numpy(), "number")
     if dtype.is_temporal():
-        kind = "Time" if str(dtype) == "Time" else "date"
-        if kind == "Time":
-            return Column(name, series.cast(_polars().Int64).cast(_polars().Float64).to_numpy(), "date")
+        if str(dtype) == "Time":
+            series = series.cast(_polars().Duration("ns"))
         return Column(name, _days(series.to_numpy()), "date")
     if str(dtype).startswith(("Categorical", "Enum")):
         series = series.cast(_polars().String)
@@ -195,6 +194,8 @@ def _of_arrow(array: Any, name: str) -> Column:
         array, kind = array.cast(kind.value_type), kind.value_type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return Column(name, np.asarray(array.cast(pa.float64()).to_numpy(), np.float64), "number")
+    if pa.types.is_time(kind):
+        array = array.cast(pa.time64("ns")).cast(pa.int64()).cast(pa.duration("ns"))
     if pa.types.is_temporal(kind):
         return Column(name, _days(np.asarray(array.to_numpy())), "date")
     return _of_objects(np.array([*array.to_pylist(), None], dtype=object)[:-1], name)
@@ -205,7 +206,7 @@ def _polars() -> Any:
 
 
 def _days(dates: Array) -> Array:
-    """Days since 1970, or of a time difference; NaN where one is missing."""
+    """Days since 1970, of a time difference or since midnight; NaN where one is missing."""
     missing = np.isnat(dates)
     unit = "timedelta64[ns]" if dates.dtype.kind == "m" else "datetime64[us]"
     parts = 86_400 * (10**9 if dates.dtype.kind == "m" else 10**6)
