@@ -38,6 +38,8 @@ class FitTask:
         self._est = est
         self._root: Any = None
         self._epoch: Any = None
+        if rows is not None and hasattr(est, "_skl_callbacks"):
+            rows = rows.copy()  # the order is shuffled in place
         self._data: dict[str, Any] = {"X": _lazily(X, rows), "y": _lazily(y, rows)}
         if sample_weight is not None:
             weight = _lazily(sample_weight, rows)
@@ -86,7 +88,4 @@ class FitTask:
 
 def _lazily(data: Any, rows: Array | None) -> Callable[[], Any]:
     """The rows of ``data``, selected only if a callback asks for them."""
-    if rows is None:
-        return lambda: data
-    fixed = rows.copy()  # the order is shuffled in place
-    return lambda: _safe_indexing(data, fixed)
+    return lambda: data if rows is None else _safe_indexing(data, rows)

@@ -152,9 +152,7 @@ class Monitor:
             return
         self._epochs += 1
         decay = min(self._options.ema_decay, (1 + self._epochs) / (10 + self._epochs))
-        for mean, array in zip(self._average, weights, strict=True):
-            mean *= decay
-            mean += (1 - decay) * array
+        self._average.average_in(weights, decay)
 
     def _validate(self, diverged: bool) -> bool:
         """Evaluate the current weights, or their average if there is one; whether the score has improved."""

@@ -117,7 +117,17 @@ class Weights:
     def swap(self, other: Weights) -> None:
         """Exchange values with weights that are alike."""
         for a, b in zip(self, other, strict=True):
-            a[...], b[...] = b.copy(), a.copy()
+            for part in _parts(a):
+                held = a[part].copy()
+                a[part] = b[part]
+                b[part] = held
+
+    def average_in(self, other: Weights, decay: float) -> None:
+        """Make these the average of themselves, by ``decay``, and weights that are alike."""
+        for mean, array in zip(self, other, strict=True):
+            for part in _parts(mean):
+                mean[part] *= decay
+                mean[part] += (1 - decay) * array[part]
 
     def is_finite(self) -> bool:
         return all(bool(np.isfinite(array).all()) for array in self)
@@ -136,3 +146,9 @@ class Weights:
     def put(self, vector: Array) -> None:
         for array, part in zip(self, self.split(vector), strict=True):
             np.copyto(array, part, casting="same_kind")
+
+
+def _parts(array: Array) -> Iterator[slice]:
+    """Slices of the first axis, so small that a copy of one needs little memory."""
+    step = max(1, 2**14 * len(array) // max(array.size, 1))
+    return (slice(start, start + step) for start in range(0, len(array), step))
