@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 from gdfast import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
 from gdfast.callbacks import ProgressBar
+from gdfast.estimators._calibration import fit_temperature, tempered
 from scipy import sparse
+from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -262,17 +264,12 @@ def test_copies_predict_the_same(kind: Any) -> None:
     inputs = est.encoder_.transform(X)
     assert isinstance(est.members_[0], MLPClassifier | MLPRegressor)
     if isinstance(est, TabularClassifier):
-        found = np.mean([member.predict_proba(inputs) for member in est.members_], axis=0)
-        # What smoothing of 0.1 has added to three classes is taken off, down to a tenth of it.
-        expected = np.mean(
-            [((m.predict_proba(inputs) - 0.1 / 3) / 0.9).clip(0.01 / 3) for m in est.members_], axis=0
-        )
-        expected /= expected.sum(axis=1, keepdims=True)
-        assert found.max() < expected.max()
-        np.testing.assert_allclose(est.predict_proba(X), expected, atol=0.01)
-        est.label_smoothing = 0.0
-        found = np.mean([m.predict_proba(inputs) for m in est.fit(X, y).members_], axis=0)
-        np.testing.assert_allclose(est.predict_proba(X), found, rtol=1e-6)  # of float32
+        # What smoothing of 0.1 has added to three classes is taken off, down to a tenth of it. Then logits
+        # are divided by the temperature.
+        found = [((m.predict_proba(inputs) - 0.1 / 3) / 0.9).clip(0.01 / 3) for m in est.members_]
+        assert est.temperature_ != 1
+        found = [softmax(np.log(member) / est.temperature_, axis=1) for member in found]
+        np.testing.assert_allclose(est.predict_proba(X), np.mean(found, axis=0), rtol=1e-4)  # of float32
 
 
 def test_scikit_learns_tools() -> None:
@@ -480,6 +477,41 @@ def test_smoothing_is_taken_off_the_probabilities() -> None:
     found = several.predict_proba(X[400:])
     assert found.min() > 0
     assert np.where(labels[400:] > 0, found, 1 - found).mean() > 0.9
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_the_temperature_has_the_least_log_loss(exclusive: bool, weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=2, size=(3000, 3))
+    if exclusive:
+        truth, shown = softmax(logits, axis=1), softmax(logits / 0.4, axis=1)
+        targets = np.eye(3)[(truth.cumsum(axis=1) < rng.random((3000, 1))).sum(axis=1)]
+    else:
+        truth, shown = expit(logits), expit(logits / 0.4)
+        targets = (rng.random((3000, 3)) < truth).astype(float)
+    weight = None
+    if weighted:  # rows of no weight are wrong throughout
+        weight = (np.arange(3000) < 2000).astype(float)
+        targets[2000:] = np.roll(targets[2000:], 1, axis=1)
+    found = fit_temperature(shown, targets, weight, exclusive=exclusive)
+    # Shown are logits of 2.5 times their size; the temperature is known to some hundredths from 2,000 rows.
+    np.testing.assert_allclose(found, 2.5, atol=0.2)
+    np.testing.assert_allclose(tempered(shown, 2.5, exclusive=exclusive), truth, rtol=1e-6, atol=1e-9)
+
+
+def test_the_temperature_of_rows_that_are_all_right_has_a_bound() -> None:
+    shown = np.full((50, 2), [0.9, 0.1])
+    found = fit_temperature(shown, np.eye(2)[np.zeros(50, int)], None, exclusive=True)
+    # With one more row of either class the probability is 50.5 / 51.
+    np.testing.assert_allclose(tempered(shown, found, exclusive=True)[0, 0], 50.5 / 51, rtol=1e-3)
+
+
+def test_probabilities_are_calibrated_on_rows_not_seen() -> None:
+    X, y = frame(600)
+    clf = TabularClassifier(random_state=0, scoring="neg_log_loss").fit(X[:400], y[:400])
+    assert clf.temperature_ != 1
+    assert TabularClassifier(random_state=0).fit(X[:8], [0, 1] * 4).temperature_ == 1  # none is set aside
 
 
 def test_roc_auc_counts_probabilities_not_classes() -> None:

@@ -163,6 +163,9 @@ class BaseTabular(BaseEstimator, ABC):
     def _prediction_of(self, member: Any, rows: Any) -> Array:
         """A member's probabilities, or its predicted numbers."""
 
+    def _calibrate(self, rows: Any, y: Array, weight: Array | None, held_out: list[Array]) -> None:
+        """Calibrate what the members predict, by the rows that each has not seen."""
+
     # Training.
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -260,8 +263,10 @@ class BaseTabular(BaseEstimator, ABC):
             outcomes = side_by_side([lambda i=i: job(i) for i in range(len(members))], at_a_time)  # type: ignore[misc]
             trained = [i for i, outcome in enumerate(outcomes) if outcome is not None]
             self._publish([members[i] for i in trained])
+            splits = [splits[i] for i in trained]
+            self._calibrate(rows, y, sample_weight, [validation for _, validation in splits])
             if self.cv is not None:
-                self._publish_oof(rows, [splits[i] for i in trained])
+                self._publish_oof(rows, splits)
             whole.__dict__.update({**vars(self), "max_iter": whole.max_iter})
         finally:
             shared.end(whole)

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, column_or_1d
 
 from gdfast.estimators._base import BaseMLP
+from gdfast.estimators._calibration import fit_temperature, tempered, unsmoothed
 from gdfast.estimators._tabular import BaseTabular
 from gdfast.estimators.classifier import MLPClassifier
 from gdfast.training.arrays import Array
@@ -119,7 +120,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Weights of the classes in the training loss, as in :class:`MLPClassifier`.
     label_smoothing : float or "auto", default="auto"
         Share of each target that is spread over all classes. "auto": 0.1 where ``scoring`` counts right
-        predictions, such as accuracy, and 0 where it judges probabilities. ``predict_proba`` undoes it.
+        predictions, such as accuracy, and 0 where it judges probabilities. ``predict_proba`` undoes it,
+        and scales what is left by ``temperature_``.
 
     Attributes
     ----------
@@ -143,6 +145,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Names of the columns, if all are strings.
     classes_ : ndarray of shape (n_classes,)
         The class labels.
+    temperature_ : float
+        What logits are divided by: the networks' probabilities on the rows that they have not seen have the
+        least log-loss so. 1 without validation rows.
 
     See Also
     --------
@@ -179,6 +184,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     }
 
     classes_: Array
+    temperature_: float
 
     def __init__(
         self,
@@ -250,18 +256,42 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return y if y.ndim == 1 else None
 
     def _prediction_of(self, member: Any, rows: Any) -> Array:
+        found = tempered(self._uncalibrated(member, rows), self.temperature_, exclusive=self._is_exclusive)
+        # float32 is too coarse for scikit-learn's metrics, which want a sum of 1.
+        return found / found.sum(axis=1, keepdims=True) if self._is_exclusive else found
+
+    def _uncalibrated(self, member: Any, rows: Any) -> Array:
+        """A member's probabilities, label smoothing undone."""
         probabilities: Array = member.predict_proba(rows).astype(np.float64)
-        is_multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
-        if share := member.label_smoothing:
-            # What the network has learned are the probabilities of smoothed targets: that is undone. The
-            # least probability keeps a mistake's log-loss finite.
-            spread = share / (2 if is_multilabel else probabilities.shape[1])
-            least = 0.1 * spread
-            probabilities = ((probabilities - spread) / (1 - share)).clip(least, 1 - least)
-        if not is_multilabel:
-            # float32 is too coarse for scikit-learn's metrics, which want a sum of 1.
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
+        if member.label_smoothing:
+            return unsmoothed(probabilities, member.label_smoothing, exclusive=self._is_exclusive)
         return probabilities
+
+    @property
+    def _is_exclusive(self) -> bool:
+        """Whether a row has one class, and not any number of labels."""
+        return bool(self._label_binarizer.y_type_ != "multilabel-indicator")
+
+    def _calibrate(self, rows: Any, y: Array, weight: Array | None, held_out: list[Array]) -> None:
+        self.temperature_ = 1.0
+        at = np.concatenate(held_out)
+        seen = None if weight is None else weight[at]
+        if not len(at) or (seen is not None and not seen.any()):
+            return
+        probabilities = [
+            self._uncalibrated(member, rows[validation])
+            for member, validation in zip(self.members_, held_out, strict=True)
+            if len(validation)
+        ]
+        targets = self._label_binarizer.transform(y[at]).astype(np.float64)
+        if targets.shape[1] == 1:
+            targets = np.hstack([1 - targets, targets])
+        self.temperature_ = fit_temperature(
+            np.concatenate(probabilities),
+            targets,
+            seen,
+            exclusive=self._is_exclusive,
+        )
 
     def predict(self, X: Any) -> Any:
         """Predict the class, or the labels, of every row.
@@ -277,7 +307,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             The class labels, or an indicator matrix.
         """
         probabilities = self.predict_proba(X)
-        if self._label_binarizer.y_type_ == "multilabel-indicator":
+        if not self._is_exclusive:
             return self._label_binarizer.inverse_transform(probabilities)
         return self.classes_.take(probabilities.argmax(axis=1), mode="clip")
 
