@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from fits import make
 from gdfast import optim, schedules
-from gdfast.training.data import Data
+from gdfast.training.data import Data, Sequences
+from gdfast.training.fingerprint import fingerprint
 from gdfast.training.init import draw
 from gdfast.training.listeners import Listeners
 from gdfast.training.monitor import Monitor, Validation
@@ -59,19 +60,44 @@ class Run:
         self.state.records.t = 0
         self.state.scored_by = "loss"
 
-    def go(self, epochs: int) -> Outcome:
+    def go(
+        self, epochs: int, listeners: Listeners | None = None, *, resumes: bool = False, **more: Any
+    ) -> Outcome:
         options = TrainingOptions(
-            solver="stochastic",
-            max_iter=epochs,
-            tol=0.0,
-            n_iter_no_change=np.inf,
-            by_score=False,
-            step=StepOptions(alpha=0.01, clip_norm="auto", gradient_noise=0.01),
-            batch_size=17,
+            **{
+                "solver": "stochastic",
+                "max_iter": epochs,
+                "tol": 0.0,
+                "n_iter_no_change": np.inf,
+                "by_score": False,
+                "step": StepOptions(alpha=0.01, clip_norm="auto", gradient_noise=0.01),
+                "batch_size": 17,
+                **more,
+            }
         )
+        if not resumes:
+            self.state.epoch = 0  # a run of its own
         validation = Validation(NETWORK, self.data, np.arange(30), "squared_error", 1, None)
-        monitor = Monitor(self.state, options, validation, "loss")
-        return train(NETWORK, "squared_error", self.data, self.state, options, monitor, Listeners())
+        monitor = Monitor(self.state, options, validation, "loss", resumes=resumes)
+        listeners = listeners or Listeners()
+        outcome = train(NETWORK, "squared_error", self.data, self.state, options, monitor, listeners)
+        monitor.restore_best()
+        return outcome
+
+
+class Taken(Listeners):
+    """Takes the state after an epoch, or after the last if there are fewer."""
+
+    is_watched = True
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.state: dict[str, Any] = {}
+
+    def epoch_ends(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
+        if epoch < self.after:
+            self.state = state.state_dict()
+        return False
 
 
 RULES = [
@@ -100,6 +126,70 @@ def test_a_loaded_state_goes_on_as_the_one_that_it_was_taken_of(dtype: Any, rule
     assert whole.state.records.loss_curve == other.state.records.loss_curve
     assert whole.state.records.validation_scores == other.state.records.validation_scores
     assert whole.state.random_state.randint(2**31) == other.state.random_state.randint(2**31)
+
+
+def same(a: Run, b: Run) -> None:
+    for x, y in zip(a.state.weights, b.state.weights, strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert {**vars(a.state.records)} == {**vars(b.state.records)}
+    assert a.state.random_state.randint(2**31) == b.state.random_state.randint(2**31)
+
+
+@pytest.mark.parametrize("after", [1, 4, 9, 10])
+@pytest.mark.parametrize("ema_decay", [0.0, 0.7])
+@pytest.mark.parametrize("schedule", [schedules.Cosine(T_max=12), "adaptive"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_run_continues_from_a_state_taken_in_its_course(
+    dtype: Any, schedule: Any, ema_decay: float, after: int
+) -> None:
+    """With its best weights, its average, and the number of epochs that are left."""
+    more = {"ema_decay": ema_decay, "tol": 0.01, "n_iter_no_change": 3, "by_score": True}
+    rule = optim.Adam(0.03)
+    whole, taken = Run(dtype, rule, schedule), Taken(after)
+    whole.state.records.best_loss = None
+    outcome = whole.go(10, taken, **more)
+    resumed = Run(dtype, rule, schedule, seed=1)
+    resumed.state.load_state_dict(taken.state)
+    assert resumed.go(10, resumes=True, **more) == outcome
+    same(whole, resumed)
+
+
+def test_a_run_that_has_ended_is_not_continued() -> None:
+    more = {"tol": 1e3, "n_iter_no_change": 2}
+    whole, taken = Run(np.float64, optim.Adam(0.03), "constant"), Taken(4)
+    assert whole.go(10, taken, **more) == Outcome("flat")
+    resumed = Run(np.float64, optim.Adam(0.03), "constant", seed=1)
+    resumed.state.load_state_dict(taken.state)
+    assert resumed.go(10, resumes=True, **more) == Outcome("flat")
+    same(whole, resumed)
+    # But for a limit on epochs.
+    whole, taken = Run(np.float64, optim.Adam(0.03), "constant"), Taken(4)
+    assert whole.go(4, taken) == Outcome("max_iter")
+    resumed.state.load_state_dict({**taken.state, "ended_by": "max_iter"})
+    resumed.go(6, resumes=True)
+    whole = Run(np.float64, optim.Adam(0.03), "constant")
+    whole.go(6)
+    same(whole, resumed)
+
+
+def test_a_fingerprint_tells_data_apart() -> None:
+    X, y = np.arange(12.0).reshape(4, 3), np.arange(4.0)[:, np.newaxis]
+    csr = (np.ones(2), np.zeros(2, np.int64), np.arange(5, dtype=np.int64))
+    steps = Sequences(X, np.array([0, 1, 4]), ragged=True)
+    data = [
+        Data(X, y, None),
+        Data(X, y, np.ones(4)),
+        Data(X.astype(np.float32), y, None),
+        Data(X.reshape(3, 4), y, None),
+        Data(X + np.eye(4, 3) * 1e-15, y, None),
+        Data(X, y + 1, None),
+        Data(csr, y, None),
+        Data(steps, y, None),
+        Data(replace(steps, starts=np.array([0, 2, 4])), y, None),
+    ]
+    found = [fingerprint(one) for one in data] + [fingerprint(data[0], data[0]), fingerprint(data[0], None)]
+    assert len(set(found)) == len(found)
+    assert fingerprint(Data(X.copy(order="F"), y.copy(), None)) == found[0]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

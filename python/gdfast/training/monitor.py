@@ -13,7 +13,6 @@ from gdfast.training.losses import Loss, mean_loss
 from gdfast.training.network import Network
 from gdfast.training.options import TrainingOptions
 from gdfast.training.state import Records, TrainingState
-from gdfast.training.weights import Weights
 
 
 class Validation:
@@ -71,6 +70,8 @@ class Monitor:
     validation : Validation or None
     scored_by : object
         Identifies the score (``scoring``); records of another score are discarded.
+    resumes : bool, default=False
+        Whether the state is that of a run which goes on, with its records, average and best weights.
 
     Attributes
     ----------
@@ -84,6 +85,8 @@ class Monitor:
         options: TrainingOptions,
         validation: Validation | None,
         scored_by: Any,
+        *,
+        resumes: bool = False,
     ) -> None:
         self._state = state
         self._options = options
@@ -91,9 +94,11 @@ class Monitor:
         self.logs: dict[str, float] = {}
         # partial_fit does not average.
         self._averages = options.ema_decay > 0 and not options.single_epoch
-        self._average: Weights | None = None
-        self._epochs = 0
-        state.best_weights = None
+        if resumes:
+            state.scored_by = scored_by
+            return
+        state.best_weights = state.average = None
+        state.n_averaged = 0
         if validation is None:
             return
         state.best_weights = state.weights.copy()
@@ -141,28 +146,30 @@ class Monitor:
 
     def restore_best(self) -> None:
         """Set the final weights: those with the best score, else the average, else the current ones."""
-        stays = self._state.best_weights or self._average
+        stays = self._state.best_weights or self._state.average
         if stays is not None:
             self._state.weights.assign(stays)
+        self._state.average = None
 
     def _add_to_average(self) -> None:
-        weights = self._state.weights
-        if self._average is None or not self._average.is_alike(weights):
-            self._average, self._epochs = weights.copy(), 0
+        state = self._state
+        if state.average is None or not state.average.is_alike(state.weights):
+            state.average, state.n_averaged = state.weights.copy(), 0
             return
-        self._epochs += 1
-        decay = min(self._options.ema_decay, (1 + self._epochs) / (10 + self._epochs))
-        self._average.average_in(weights, decay)
+        state.n_averaged += 1
+        decay = min(self._options.ema_decay, (1 + state.n_averaged) / (10 + state.n_averaged))
+        state.average.average_in(state.weights, decay)
 
     def _validate(self, diverged: bool) -> bool:
         """Evaluate the current weights, or their average if there is one; whether the score has improved."""
-        if self._average is None or diverged:
+        state = self._state
+        if state.average is None or diverged:
             return self._evaluate(diverged)
-        self._state.weights.swap(self._average)
+        state.weights.swap(state.average)
         try:
             return self._evaluate(diverged)
         finally:
-            self._state.weights.swap(self._average)
+            state.weights.swap(state.average)
 
     def _evaluate(self, diverged: bool) -> bool:
         records, state = self._records, self._state

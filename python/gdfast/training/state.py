@@ -9,6 +9,7 @@ import numpy as np
 
 from gdfast.training.optimizer import Optimizer
 from gdfast.training.order import RowOrder
+from gdfast.training.outcome import Reason
 from gdfast.training.weights import Weights
 
 
@@ -77,6 +78,14 @@ class TrainingState:
     order : RowOrder or None
     best_weights : Weights or None
         The weights with the best score on a validation set.
+    average : Weights or None
+        The moving average of the weights over epochs.
+    n_averaged : int
+        Number of epochs that the average has seen after the first.
+    epoch : int
+        Number of epochs, or iterations, of this run.
+    ended_by : str or None
+        The reason why this run has ended, see `Outcome`; None while it goes on.
     scored_by : object
         Identifies the score of the recorded validation scores.
     """
@@ -87,20 +96,28 @@ class TrainingState:
     optimizer: Optimizer | None = None
     order: RowOrder | None = None
     best_weights: Weights | None = None
+    average: Weights | None = None
+    n_averaged: int = 0
+    epoch: int = 0
+    ended_by: Reason | None = None
     scored_by: Any = None
 
     def end(self) -> None:
-        """Release what continuing takes: optimizer, order and the best weights."""
-        self.optimizer = self.order = self.best_weights = None
+        """Release what continuing takes: optimizer, order, the best weights and the average."""
+        self.optimizer = self.order = self.best_weights = self.average = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "weights": Weights({}), "best_weights": None}
+        return {**vars(self), "weights": Weights({}), "best_weights": None, "average": None}
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state as plain arrays, numbers, strings, lists and dicts."""
         return {
             "weights": self.weights.copy().lists,
             "best_weights": None if self.best_weights is None else self.best_weights.copy().lists,
+            "average": None if self.average is None else self.average.copy().lists,
+            "n_averaged": self.n_averaged,
+            "epoch": self.epoch,
+            "ended_by": self.ended_by,
             "random_state": _random_state_dict(self.random_state),
             "records": {name: _plain(value) for name, value in vars(self.records).items()},
             "optimizer": None if self.optimizer is None else self.optimizer.training_state_dict(),
@@ -110,8 +127,10 @@ class TrainingState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load the state of a training of the same network, data and arguments."""
         self.weights.assign(Weights(state["weights"]))
-        best = state["best_weights"]
+        best, average = state["best_weights"], state["average"]
         self.best_weights = None if best is None else Weights(best).copy()
+        self.average = None if average is None else Weights(average).copy()
+        self.n_averaged, self.epoch, self.ended_by = state["n_averaged"], state["epoch"], state["ended_by"]
         _load_random_state(self.random_state, state["random_state"])
         self.records = Records(**{name: _plain(value) for name, value in state["records"].items()})
         if self.optimizer is not None and state["optimizer"] is not None:

@@ -12,7 +12,7 @@ from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
 from gdfast.training.network import Network, Trainer
 from gdfast.training.options import TrainingOptions
-from gdfast.training.outcome import Outcome
+from gdfast.training.outcome import Outcome, Reason
 from gdfast.training.state import Records, TrainingState
 
 
@@ -37,10 +37,10 @@ def train_stochastic(
 
     steps = math.ceil(len(order) / options.batch_size) * network.steps_per_batch(data.X)
     current = trainer()
-    records.n_iter = 0
+    records.n_iter = state.epoch
     finite = True
     try:
-        for epoch in range(options.max_iter):
+        for epoch in range(state.epoch, options.max_iter):
             rates = optimizer.epoch_begins(options.max_iter - epoch, steps, records.t)
             learning_rate = float(np.mean(rates))
             if listeners.is_watched:
@@ -70,19 +70,22 @@ def train_stochastic(
             _record(records, current, mean_loss, learning_rate, len(order), options)
             monitor.epoch_ends(mean_loss, diverged=not finite)
             stops = optimizer.epoch_ends(records.t, monitor.logs.get("val_loss", mean_loss))
-            reason = "stopped"
+            reason: Reason = "stopped"
             if monitor.is_flat:
                 if optimizer.stops_on_plateau(_plateau_message(options), options.verbose):
                     stops, reason = True, "flat"
                 else:
                     records.no_improvement_count = 0
+            state.epoch = epoch + 1
+            if stops:
+                state.ended_by = reason
             if listeners.is_watched:
                 logs = {"loss": mean_loss, "learning_rate": learning_rate, **monitor.logs}
                 stops |= listeners.epoch_ends(state, epoch, logs)
             if not finite:
                 break
             if stops or options.single_epoch:
-                return Outcome("flat" if reason == "flat" else "stopped")
+                return Outcome(reason)
             if listeners.is_out_of_time():
                 return Outcome("out_of_time")
         else:

@@ -27,6 +27,9 @@ def train(
 ) -> Outcome:
     """Train in place, and return the outcome.
 
+    A state loaded by `TrainingState.load_state_dict` continues the run that it was taken from. If that has
+    ended for another reason than a limit on epochs or time, or Ctrl-C, there is nothing to continue.
+
     Parameters
     ----------
     network : Network
@@ -48,6 +51,29 @@ def train(
     KeyboardInterrupt
         By Ctrl-C before the first step; later Ctrl-C ends training with an outcome.
     """
+    outcome = _ended(state) or _train(network, loss, data, state, options, monitor, listeners, energy)
+    state.ended_by = outcome.reason
+    return outcome
+
+
+def _ended(state: TrainingState) -> Outcome | None:
+    """The outcome of a run that does not go on."""
+    if state.ended_by in (None, "max_iter", "out_of_time", "interrupted"):
+        state.ended_by = None
+        return None
+    return Outcome(state.ended_by)
+
+
+def _train(
+    network: Network,
+    loss: Loss,
+    data: Data,
+    state: TrainingState,
+    options: TrainingOptions,
+    monitor: Monitor,
+    listeners: Listeners,
+    energy: Energy | None,
+) -> Outcome:
     if options.solver == "lbfgs":
         assert isinstance(network, MLP)
         return train_lbfgs(network, loss, data, state, options, monitor, listeners)
