@@ -23,6 +23,59 @@ RETURNS = 30
 
 
 @dataclass
+class Walk:
+    """Where a walk is after a proposal.
+
+    Attributes
+    ----------
+    x : array of shape (n,)
+    energy : float
+        The energy of x.
+    best : array of shape (n,)
+        The best point so far.
+    best_energy : float
+    step : int
+        Number of proposals.
+    scale : float
+        Scale of the next proposal, in units of ``step_size``.
+    evaluations : int
+        Number of evaluations before the first proposal.
+    initial_temp, final_temp : float
+    moves : _Moves
+    """
+
+    x: Vector
+    energy: float
+    best: Vector
+    best_energy: float
+    evaluations: int
+    initial_temp: float
+    final_temp: float
+    moves: _Moves
+    step: int = 0
+    scale: float = 1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state as plain arrays, numbers and dicts."""
+        return {
+            "x": self.x.copy(),
+            "best": self.best.copy(),
+            "moves": self.moves.state_dict(),
+            **{name: getattr(self, name) for name in _NUMBERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the state of a walk of the same energy and arguments."""
+        self.x, self.best = np.array(state["x"]), np.array(state["best"])
+        self.moves.load_state_dict(state["moves"])
+        for name in _NUMBERS:
+            setattr(self, name, state[name])
+
+
+_NUMBERS = ("energy", "best_energy", "evaluations", "initial_temp", "final_temp", "step", "scale")
+
+
+@dataclass
 class Annealed:
     """The result of annealing.
 
@@ -72,7 +125,8 @@ def anneal(
     final_temp: float | None = None,
     step_size: float | Vector = 1.0,
     project: Callable[[Vector], Vector] | None = None,
-    callback: Callable[[int, Vector, float], bool] | None = None,
+    callback: Callable[[Walk], bool] | None = None,
+    state: dict[str, Any] | None = None,
 ) -> Annealed:
     """Minimize an energy by simulated annealing, starting from ``x``.
 
@@ -103,7 +157,9 @@ def anneal(
     project : callable, default=None
         Projects a proposal onto the feasible set.
     callback : callable, default=None
-        Called as ``callback(step, best, best_energy)`` after every proposal; True ends the walk.
+        Called as ``callback(walk)`` after every proposal; True ends the walk.
+    state : dict, default=None
+        The state of an earlier walk with the same arguments, which goes on; ``rng`` is set to its state.
 
     Returns
     -------
@@ -127,8 +183,50 @@ def anneal(
     (True, 20000)
     """
     moves = _Moves(rng, x.size, x.dtype)
+    if state is None:
+        walk = _begin(energy, x, moves, max_evaluations, initial_temp, final_temp, step_size, project)
+    else:
+        walk = Walk(x, 0.0, x, 0.0, 0, 0.0, 0.0, moves)
+        walk.load_state_dict(state)
+    left = max_evaluations - walk.evaluations
+    between_returns = max(1, left // RETURNS)
+    stopped = False
+    for step in range(walk.step, left):
+        if step % between_returns == 0:
+            walk.x, walk.energy = walk.best, walk.best_energy
+        heat = temperature(cooling, walk.initial_temp, walk.final_temp, step / max(left - 1, 1), step)
+        proposal = walk.x + (walk.scale * step_size) * moves.next()
+        if project is not None:
+            proposal = project(proposal)
+        value = _worst_if_nan(energy(proposal))
+        rise = value - walk.energy
+        # inf - inf is NaN, which is never accepted.
+        accepted = rise <= 0 or moves.luck() < math.exp(-rise / heat)
+        if accepted:
+            walk.x, walk.energy = proposal, value
+            if value < walk.best_energy:
+                walk.best, walk.best_energy = proposal, value
+        walk.scale = min(LARGEST, walk.scale * math.exp(0.05 * (accepted - ACCEPTED)))
+        walk.step = step + 1
+        if callback is not None and callback(walk):
+            stopped = True
+            break
+    return Annealed(walk.best, walk.best_energy, walk.step, walk.evaluations + walk.step, stopped)
+
+
+def _begin(
+    energy: Callable[[Vector], float],
+    x: Vector,
+    moves: _Moves,
+    max_evaluations: int,
+    initial_temp: float | None,
+    final_temp: float | None,
+    step_size: float | Vector,
+    project: Callable[[Vector], Vector] | None,
+) -> Walk:
+    """A walk before its first proposal."""
     here = _worst_if_nan(energy(x))
-    best, best_energy, evaluations = x.copy(), here, 1
+    evaluations = 1
     if initial_temp is None:
         probes = min(max(1, max_evaluations // 100), 200, max_evaluations - 1)
         rises = []
@@ -141,31 +239,7 @@ def anneal(
         initial_temp = float(np.median(known)) if known else 1.0
     if final_temp is None:
         final_temp = 1e-6 * initial_temp
-    left = max_evaluations - evaluations
-    scale, stopped, step = 1.0, False, 0
-    between_returns = max(1, left // RETURNS)
-    x = x.copy()
-    for step in range(left):
-        if step % between_returns == 0:
-            x, here = best, best_energy
-        heat = temperature(cooling, initial_temp, final_temp, step / max(left - 1, 1), step)
-        proposal = x + (scale * step_size) * moves.next()
-        if project is not None:
-            proposal = project(proposal)
-        value = _worst_if_nan(energy(proposal))
-        rise = value - here
-        # inf - inf is NaN, which is never accepted.
-        accepted = rise <= 0 or moves.luck() < math.exp(-rise / heat)
-        if accepted:
-            x, here = proposal, value
-            if value < best_energy:
-                best, best_energy = proposal, value
-        scale = min(LARGEST, scale * math.exp(0.05 * (accepted - ACCEPTED)))
-        if callback is not None and callback(step, best, best_energy):
-            stopped = True
-            break
-    steps = step + 1 if left > 0 else 0
-    return Annealed(best, best_energy, steps, max_evaluations - left + steps, stopped)
+    return Walk(x.copy(), here, x.copy(), here, evaluations, initial_temp, final_temp, moves)
 
 
 def _worst_if_nan(value: float) -> float:
@@ -179,16 +253,30 @@ class _Moves:
         self.rng, self.n, self.dtype = rng, n, dtype
         self.rows = max(1, min(1024, 100_000 // max(n, 1)))
         self.at = self.rows
+        self.before: dict[str, Any] | None = None  # the generator's state before the block was drawn
 
     def next(self) -> Vector:
         if self.at == self.rows:
             self.at = 0
-            lengths = np.minimum(np.abs(self.rng.standard_cauchy((self.rows, 1))), 1e3)
-            self.vectors = (lengths * self.rng.standard_normal((self.rows, self.n))).astype(self.dtype)
-            self.numbers = self.rng.random(self.rows).tolist()
+            self._draw()
         self.at += 1
         vector: Vector = self.vectors[self.at - 1]
         return vector
 
+    def _draw(self) -> None:
+        self.before = dict(self.rng.bit_generator.state)
+        lengths = np.minimum(np.abs(self.rng.standard_cauchy((self.rows, 1))), 1e3)
+        self.vectors = (lengths * self.rng.standard_normal((self.rows, self.n))).astype(self.dtype)
+        self.numbers = self.rng.random(self.rows).tolist()
+
     def luck(self) -> float:
         return float(self.numbers[self.at - 1])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"before": self.before, "at": self.at}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.at = state["at"]
+        if state["before"] is not None:
+            self.rng.bit_generator.state = state["before"]
+            self._draw()

@@ -251,7 +251,7 @@ def _anneal(
         final_temp=options.get("final_temp"),
         step_size=step_size,
         project=project,
-        callback=(lambda step, best, value: report(best, value)) if report.callback is not None else None,
+        callback=(lambda walk: report(walk.best, walk.best_energy)) if report.callback is not None else None,
     )
     status = 99 if found.stopped else 0 if np.isfinite(found.energy) else 2
     message = {

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from fits import make
 from gdfast import optim, schedules
+from gdfast.training.annealing import Energy
 from gdfast.training.data import Data, Sequences
 from gdfast.training.fingerprint import fingerprint
 from gdfast.training.init import draw
@@ -80,7 +81,8 @@ class Run:
         validation = Validation(NETWORK, self.data, np.arange(30), "squared_error", 1, None)
         monitor = Monitor(self.state, options, validation, "loss", resumes=resumes)
         listeners = listeners or Listeners()
-        outcome = train(NETWORK, "squared_error", self.data, self.state, options, monitor, listeners)
+        energy = Energy(NETWORK, "squared_error", self.data, None, self.state, 0.01, None)
+        outcome = train(NETWORK, "squared_error", self.data, self.state, options, monitor, listeners, energy)
         monitor.restore_best()
         return outcome
 
@@ -93,8 +95,10 @@ class Taken(Listeners):
     def __init__(self, after: int) -> None:
         self.after = after
         self.state: dict[str, Any] = {}
+        self.epochs: list[int] = []
 
     def epoch_ends(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
+        self.epochs.append(epoch)
         if epoch < self.after:
             self.state = state.state_dict()
         return False
@@ -152,6 +156,19 @@ def test_a_run_continues_from_a_state_taken_in_its_course(
     resumed.state.load_state_dict(taken.state)
     assert resumed.go(10, resumes=True, **more) == outcome
     same(whole, resumed)
+
+
+@pytest.mark.parametrize("after", [1, 7, 20])
+@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_solvers_without_an_optimizer_continue_from_a_state(dtype: Any, solver: Any, after: int) -> None:
+    whole, taken = Run(dtype, optim.Adam(), "constant"), Taken(after)
+    outcome = whole.go(20, taken, solver=solver)
+    resumed, seen = Run(dtype, optim.Adam(), "constant", seed=1), Taken(20)
+    resumed.state.load_state_dict(taken.state)
+    assert resumed.go(20, seen, resumes=True, solver=solver) == outcome
+    same(whole, resumed)
+    assert seen.epochs == list(range(after, 20))
 
 
 def test_a_run_that_has_ended_is_not_continued() -> None:

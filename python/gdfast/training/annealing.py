@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gdfast._annealing import anneal
+from gdfast._annealing import Walk, anneal
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data
 from gdfast.training.listeners import Listeners
@@ -46,17 +46,20 @@ def train_annealing(
 
     start = weights.as_vector()
     best = start
-    records.n_iter = records.no_improvement_count = 0
-    records.loss = np.nan  # not known yet
+    if not state.epoch:
+        records.no_improvement_count = 0
+        records.loss = np.nan  # not known yet
+    records.n_iter = state.epoch
     outcome = Outcome("max_iter")
 
-    def iterate(step: int, x: Array, value: float) -> bool:
+    def iterate(walk: Walk) -> bool:
         nonlocal best, outcome
         listeners.begin()
-        best, records.loss = x, value
-        if (step + 1) % EVALUATIONS:
+        best, value = walk.best, walk.best_energy
+        records.loss = value
+        if walk.step % EVALUATIONS:
             return False
-        weights.put(x)
+        weights.put(best)
         records.n_iter += 1
         records.t += EVALUATIONS * n_rows
         records.loss_curve.append(value)
@@ -67,7 +70,11 @@ def train_annealing(
         # walk.
         is_flat = options.by_score and monitor.is_flat
         stops = is_flat
+        state.epoch = records.n_iter
+        if is_flat:
+            state.ended_by = "flat"
         if listeners.is_watched:
+            state.solver_state = walk.state_dict()
             stops |= listeners.epoch_ends(state, records.n_iter - 1, {"loss": value, **monitor.logs})
             if not stops and records.n_iter < options.max_iter:
                 stops = listeners.epoch_begins(state, records.n_iter, {})
@@ -79,16 +86,20 @@ def train_annealing(
 
     evaluations = options.max_iter * EVALUATIONS
     try:
-        if listeners.is_watched and listeners.epoch_begins(state, 0, {}):
+        ended = state.epoch >= options.max_iter
+        if listeners.is_watched and not ended and listeners.epoch_begins(state, state.epoch, {}):
             records.loss = energy_at(start)
             return Outcome("stopped")
+        # The seed of a walk that continues has been drawn.
+        rng = np.random.default_rng(None if state.solver_state else state.random_state.randint(2**31))
         found = anneal(
             energy_at,
             start,
-            rng=np.random.default_rng(state.random_state.randint(2**31)),
+            rng=rng,
             max_evaluations=evaluations + _probes(evaluations) + 1,
             **{"step_size": 0.1, **options.annealing},
             callback=iterate,
+            state=state.solver_state or None,
         )
         best, records.loss = found.x, found.energy
     except KeyboardInterrupt:

@@ -32,7 +32,13 @@ def train_lbfgs(
 
     The state's weights are set at the end of training, after Ctrl-C to the last accepted iterate, and at
     every iteration if there is a validation set or a listener.
+
+    SciPy's solver has no state that could be saved. A run that continues is repeated from its start, without
+    validation and listeners, up to the iteration that it had reached.
     """
+    if not state.epoch:
+        state.solver_state = {"start": state.weights.as_vector(np.float64)}
+        state.records.no_improvement_count = 0
     objective = _Objective(network, loss, data, state, options)
     iterations = _Iterations(state, options, objective, monitor, listeners)
     outcome = None
@@ -85,13 +91,14 @@ class _Iterations:
         self._monitor = monitor
         self._listeners = listeners
         self._running = False
-        self.accepted = OptimizeResult(x=state.weights.as_vector(np.float64), fun=np.nan, nit=0)
+        self.accepted = OptimizeResult(x=state.solver_state["start"], fun=np.nan, nit=0)
         self.outcome: Outcome | None = None
-        state.records.n_iter = state.records.no_improvement_count = 0
+        self._repeated = state.epoch
+        state.records.n_iter = state.epoch
 
     def evaluate(self, x: Array) -> tuple[float, Array]:
         # An iteration begins with its first evaluation.
-        if not self._running:
+        if not self._running and self.accepted.nit >= self._repeated:
             self._running = True
             if self._listeners.epoch_begins(self._state, self.accepted.nit, {}):
                 if not self.accepted.nit:
@@ -103,10 +110,13 @@ class _Iterations:
         if not np.isfinite(intermediate_result.x).all():
             return
         self._running = False
-        self._listeners.begin()
         self.accepted.x = intermediate_result.x.copy()
         self.accepted.fun = intermediate_result.fun
         self.accepted.nit += 1
+        if self.accepted.nit <= self._repeated:
+            return
+        self._listeners.begin()
+        self._state.epoch = self.accepted.nit
         if self._monitor.validation is not None or self._listeners.is_watched:
             self._show()
         if self._listeners.is_out_of_time():
@@ -120,6 +130,8 @@ class _Iterations:
         if self._monitor.validation is not None:
             self._monitor.epoch_ends(records.loss)
         is_flat = self._options.by_score and self._monitor.is_flat
+        if is_flat:
+            state.ended_by = "flat"
         logs = {"loss": records.loss, **self._monitor.logs}
         if self._listeners.epoch_ends(state, self.accepted.nit - 1, logs) or is_flat:
             self._stop(Outcome("flat" if is_flat else "stopped"))

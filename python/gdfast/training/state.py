@@ -86,6 +86,8 @@ class TrainingState:
         Number of epochs, or iterations, of this run.
     ended_by : str or None
         The reason why this run has ended, see `Outcome`; None while it goes on.
+    solver_state : dict
+        What a solver without an optimizer needs to continue: annealing's walk, the start of lbfgs.
     scored_by : object
         Identifies the score of the recorded validation scores.
     """
@@ -100,6 +102,7 @@ class TrainingState:
     n_averaged: int = 0
     epoch: int = 0
     ended_by: Reason | None = None
+    solver_state: dict[str, Any] = field(default_factory=dict)
     scored_by: Any = None
 
     def end(self) -> None:
@@ -107,7 +110,13 @@ class TrainingState:
         self.optimizer = self.order = self.best_weights = self.average = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "weights": Weights({}), "best_weights": None, "average": None}
+        return {
+            **vars(self),
+            "weights": Weights({}),
+            "best_weights": None,
+            "average": None,
+            "solver_state": {},
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state as plain arrays, numbers, strings, lists and dicts."""
@@ -118,6 +127,7 @@ class TrainingState:
             "n_averaged": self.n_averaged,
             "epoch": self.epoch,
             "ended_by": self.ended_by,
+            "solver_state": _plain(self.solver_state),
             "random_state": _random_state_dict(self.random_state),
             "records": {name: _plain(value) for name, value in vars(self.records).items()},
             "optimizer": None if self.optimizer is None else self.optimizer.training_state_dict(),
@@ -131,6 +141,7 @@ class TrainingState:
         self.best_weights = None if best is None else Weights(best).copy()
         self.average = None if average is None else Weights(average).copy()
         self.n_averaged, self.epoch, self.ended_by = state["n_averaged"], state["epoch"], state["ended_by"]
+        self.solver_state = _plain(state["solver_state"])
         _load_random_state(self.random_state, state["random_state"])
         self.records = Records(**{name: _plain(value) for name, value in state["records"].items()})
         if self.optimizer is not None and state["optimizer"] is not None:
@@ -140,7 +151,9 @@ class TrainingState:
 
 
 def _plain(value: Any) -> Any:
-    """A deep copy of lists and dicts."""
+    """A deep copy of lists, dicts and arrays."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

@@ -52,7 +52,7 @@ def train(
         By Ctrl-C before the first step; later Ctrl-C ends training with an outcome.
     """
     outcome = _ended(state) or _train(network, loss, data, state, options, monitor, listeners, energy)
-    state.ended_by = outcome.reason
+    state.ended_by, state.solver_state = outcome.reason, {}
     return outcome
 
 
