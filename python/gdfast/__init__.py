@@ -6,7 +6,7 @@
 forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` the optimizers,
 ``gdfast.schedules`` the learning-rate schedules; ``gdfast.minimize`` minimizes any function.
 ``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay`` and ``GradientNormDisplay`` plot a
-fit.
+fit. ``gdfast.load`` reads the files of the estimators' ``save``.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gdfast import callbacks, kernels, optim, preprocessing, schedules
     from gdfast._displays import GradientNormDisplay, LossCurveDisplay
     from gdfast._minimize import minimize
+    from gdfast._model_file.errors import ModelFormatError
+    from gdfast._model_file.models import InconsistentVersionWarning, load
     from gdfast.estimators import (
         MLPClassifier,
         MLPRegressor,
@@ -42,9 +44,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GradientNormDisplay",
+    "InconsistentVersionWarning",
     "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "ModelFormatError",
     "RNNClassifier",
     "RNNRegressor",
     "TabularClassifier",
@@ -53,6 +57,7 @@ __all__ = [
     "active_isa",
     "callbacks",
     "kernels",
+    "load",
     "minimize",
     "optim",
     "preprocessing",
@@ -62,15 +67,18 @@ __all__ = [
 # The module of each name, imported on first access; a module's own name gives the module.
 _HOMES = {
     "GradientNormDisplay": "gdfast._displays",
+    "InconsistentVersionWarning": "gdfast._model_file.models",
     "LossCurveDisplay": "gdfast._displays",
     "MLPClassifier": "gdfast.estimators",
     "MLPRegressor": "gdfast.estimators",
+    "ModelFormatError": "gdfast._model_file.errors",
     "RNNClassifier": "gdfast.estimators",
     "RNNRegressor": "gdfast.estimators",
     "TabularClassifier": "gdfast.estimators",
     "TabularRegressor": "gdfast.estimators",
     "callbacks": "gdfast.callbacks",
     "kernels": "gdfast.kernels",
+    "load": "gdfast._model_file.models",
     "minimize": "gdfast._minimize",
     "optim": "gdfast.optim",
     "preprocessing": "gdfast.preprocessing",

@@ -38,9 +38,30 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
                 os.replace(beside, path)  # while it is locked
         if fcntl is None:
             os.replace(beside, path)  # Windows cannot move an open file
+        _sync_folder(path.parent)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def check_place(path: Path) -> None:
+    """OSError if no file can be written there."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write to: make it first.")
+    if path.is_dir():
+        raise IsADirectoryError(f"The path must be that of a file, but {str(path)!r} is a folder.")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a move survive a failure of the machine."""
+    if os.name != "posix":  # Windows cannot open a folder
+        return
+    with contextlib.suppress(OSError):  # some file systems cannot, and a folder may not be readable
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _file_beside(path: Path) -> tuple[Path, IO[bytes]]:

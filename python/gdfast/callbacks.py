@@ -55,7 +55,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from gdfast._files import written_whole
+from gdfast._files import check_place, written_whole
 
 __all__ = ["EarlyStopping", "ModelCheckpoint", "ProgressBar"]
 
@@ -311,9 +311,9 @@ class ModelCheckpoint:
         if {"val_loss", "val_score"} & set(fields) and getattr(est, "validation_scores_", None) is None:
             raise ValueError(f"path {self.path!r} names what {_TAKES_A_SET}")
         if not fields:
-            _check_place(Path(self.path.format()))
+            check_place(Path(self.path.format()))
         elif "{" not in os.path.dirname(self.path):
-            _check_place(Path(self.path).parent / "any name")
+            check_place(Path(self.path).parent / "any name")
 
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
         best = None
@@ -323,7 +323,7 @@ class ModelCheckpoint:
             if not (best == best and (self.best_ is None or sign * best > sign * self.best_)):
                 return
         path = self._filled_in(epoch, logs)
-        _check_place(path)
+        check_place(path)
         _save(est, path)
         self.best_, self.last_path_ = best, path
 
@@ -341,18 +341,6 @@ class ModelCheckpoint:
 
 
 _TAKES_A_SET = "takes a validation set: fit with early_stopping=True, or give X_val and y_val."
-
-
-def _check_place(path: Path) -> None:
-    """OSError if no file can be written there."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {str(path.parent)!r} to write checkpoints to: make it first."
-        )
-    if path.is_dir():
-        raise IsADirectoryError(
-            f"The path of a checkpoint must be that of a file, but {str(path)!r} is a folder."
-        )
 
 
 def _tqdm() -> Any:

@@ -364,9 +364,9 @@ def test_a_path_that_takes_a_validation_set(tmp_path: Path, val: str, solver: st
         ("{0}", ValueError, "must name what to fill in"),
         ("{accuracy}", ValueError, "there is no 'accuracy' to fill in, only .*'epoch'.*'loss'"),
         ("{epoch:q}", ValueError, "cannot be filled in: Unknown format code 'q'"),
-        ("no folder/model", FileNotFoundError, "There is no folder '.*no folder' to write checkpoints to"),
-        ("no folder/{epoch}", FileNotFoundError, "There is no folder '.*no folder' to write checkpoints to"),
-        ("{epoch}/model", FileNotFoundError, "There is no folder '.*0' to write checkpoints to"),
+        ("no folder/model", FileNotFoundError, "There is no folder '.*no folder' to write to"),
+        ("no folder/{epoch}", FileNotFoundError, "There is no folder '.*no folder' to write to"),
+        ("{epoch}/model", FileNotFoundError, "There is no folder '.*0' to write to"),
         ("", IsADirectoryError, "must be that of a file"),
     ],
 )

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from gdfast import optim
+from gdfast._model_file.models import Savable
 from gdfast.estimators import _annealing, _descent, _meaningless, _solvers, _validation
 from gdfast.estimators._listeners import check_callbacks
 from gdfast.estimators._scoring import check_scorer
@@ -55,7 +56,7 @@ def _check_size_of_numbers(arguments: dict[str, Any]) -> None:
 _LARGEST = int(np.finfo(np.float64).max)
 
 
-class Arguments(BaseEstimator):
+class Arguments(Savable, BaseEstimator):
     """The arguments of an estimator. Each estimator has its own constructor, as scikit-learn requires."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -28,6 +28,7 @@ from sklearn.utils.validation import (
 )
 
 from gdfast import _core
+from gdfast._model_file.models import Savable
 from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
 from gdfast.estimators._base import BaseMLP, Plan
@@ -54,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 _FEWEST_TO_SPLIT = 10
 
 
-class BaseTabular(BaseEstimator, ABC):
+class BaseTabular(Savable, BaseEstimator, ABC):
     """Networks for tables; use :class:`TabularClassifier` or :class:`TabularRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

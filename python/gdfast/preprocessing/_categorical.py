@@ -15,12 +15,14 @@ from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from gdfast._model_file.models import Savable
+from gdfast.preprocessing._categories import Categories
 from gdfast.preprocessing._columns import as_categories, check_columns, columns_of, is_known
 from gdfast.training.arrays import Array
 from gdfast.training.encoding import CategoryColumn, Encoding
 
 
-class CategoricalEncoder(TransformerMixin, BaseEstimator):
+class CategoricalEncoder(TransformerMixin, Savable, BaseEstimator):
     """Encode categories as inputs of a network: one for each, and one of -1 and 1 where there are two.
 
     Missing values and categories that ``fit`` has not seen become zeros, which are no category. Rare
@@ -100,33 +102,25 @@ class CategoricalEncoder(TransformerMixin, BaseEstimator):
 
     def fit_categories(self, columns: list[Array]) -> Self:
         """`fit` for columns of objects, None where one is missing."""
-        self._encoders = [self._fitted(column) for column in columns]
-        self.categories_ = [_without_none(encoder.categories_[0]) for encoder in self._encoders]
-        self.n_categories_ = []
-        for encoder, categories in zip(self._encoders, self.categories_, strict=True):
-            rare = encoder.infrequent_categories_[0] if len(categories) else None
-            rare = [] if rare is None else [category for category in rare if category is not None]
-            self.n_categories_.append(len(categories) - len(rare) + (len(rare) > 0))
+        self._columns = [self._found(column) for column in columns]
+        self.categories_ = [column.values for column in self._columns]
+        self.n_categories_ = [column.count for column in self._columns]
         return self
 
-    def _fitted(self, column: Array) -> OrdinalEncoder:
+    def _found(self, column: Array) -> Categories:
         known = column[is_known(column)]
-        encoder = OrdinalEncoder(
-            handle_unknown="use_encoded_value",
-            unknown_value=-1,
-            min_frequency=self.min_frequency,
-            max_categories=self.max_categories,
-        )
-        # scikit-learn takes no empty column.
-        return encoder.fit((known if len(known) else np.array([None]))[:, np.newaxis])
+        if len(known) == 0:  # scikit-learn takes no empty column
+            return Categories(known, np.empty(0, np.int64), False)
+        encoder = OrdinalEncoder(min_frequency=self.min_frequency, max_categories=self.max_categories)
+        numbers = encoder.fit(known[:, np.newaxis]).transform(encoder.categories_[0][:, np.newaxis])
+        has_rare = encoder.infrequent_categories_[0] is not None
+        return Categories(encoder.categories_[0], numbers[:, 0].astype(np.int64), has_rare)
 
     def numbers(self, columns: list[Array]) -> Array:
         """The number of each category, float64 of shape (n_samples, n_features); -1 for none."""
-        numbers = np.full((len(columns[0]) if columns else 0, len(columns)), -1.0)
-        for i, (encoder, column) in enumerate(zip(self._encoders, columns, strict=True)):
-            known = is_known(column)
-            if self.n_categories_[i] and known.any():
-                numbers[known, i] = encoder.transform(column[known, np.newaxis])[:, 0]
+        numbers = np.empty((len(columns[0]) if columns else 0, len(columns)))
+        for i, (categories, column) in enumerate(zip(self._columns, columns, strict=True)):
+            numbers[:, i] = categories.numbers_of(column)
         return numbers
 
     def encoded_columns(self) -> list[CategoryColumn]:
@@ -166,10 +160,8 @@ class CategoricalEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         names = []
         for i, name in enumerate(_check_feature_names_in(self, input_features)):
-            rare = self._encoders[i].infrequent_categories_[0] if len(self.categories_[i]) else None
-            kept = [c for c in self.categories_[i] if rare is None or c not in rare]
-            if rare is not None and any(category is not None for category in rare):
-                kept.append("rare")
+            column = self._columns[i]
+            kept = column.kept() + ["rare"] * column.has_rare
             labels = kept[1:] if len(kept) == 2 else kept or ["none"]
             names += [f"{name}_{label}" for label in labels]
         return np.array(names, dtype=object)
@@ -181,10 +173,6 @@ class CategoricalEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _without_none(categories: Array) -> Array:
-    return categories[is_known(categories)]
 
 
 def _sparse(encoding: Encoding, numbers: Array) -> Any:

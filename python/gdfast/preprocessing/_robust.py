@@ -13,10 +13,11 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gdfast._model_file.models import Savable
 from gdfast.training.arrays import Array
 
 
-class RobustClipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, BaseEstimator):
     """Scale columns by their quartiles, and bound outliers smoothly.
 
     ``z = (x - median) / IQR`` becomes ``z / sqrt(1 + (z / limit)^2)``, which is near ``z`` for small values

@@ -17,6 +17,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from gdfast._model_file.models import Savable
 from gdfast.preprocessing import _piecewise
 from gdfast.preprocessing._categorical import CategoricalEncoder
 from gdfast.preprocessing._columns import (
@@ -38,7 +39,7 @@ def embedding_size(n_categories: int) -> int:
     return min(600, round(1.6 * math.pow(n_categories, 0.56)))
 
 
-class TableEncoder(TransformerMixin, BaseEstimator):
+class TableEncoder(TransformerMixin, Savable, BaseEstimator):
     """Encode a table as inputs of a network.
 
     Numbers are scaled and bounded as by :class:`RobustClipper`, and split into bins as by

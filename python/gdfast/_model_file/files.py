@@ -1,0 +1,115 @@
+"""Writing and reading of model files.
+
+A file's metadata are its format, the format's version, the version of gdfast that wrote it, the tree as JSON
+and its checksum. The version counts changes after which an older gdfast cannot read a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import zlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gdfast._core import __version__
+from gdfast._files import check_place, written_whole
+from gdfast._model_file import safetensors
+from gdfast._model_file.errors import ModelFormatError
+from gdfast._model_file.tree import Decoder, Encoder
+
+FORMAT = "gdfast"
+FORMAT_VERSION = 1
+_KEYS = {"format", "format_version", "gdfast_version", "tree", "tree_crc32"}
+
+
+def write_tree(path: str | os.PathLike[str], tree: Any) -> None:
+    """Write a tree of plain values and `Stored` objects to a file, which replaces ``path`` as a whole.
+
+    `NotPlainError` if a value is no tree; OSError if nothing can be written there. In both cases ``path`` is
+    unchanged.
+    """
+    encoder = Encoder()
+    text = json.dumps(encoder.node(tree), allow_nan=False, separators=(",", ":"))
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "gdfast_version": __version__,
+        "tree": text,
+        "tree_crc32": f"{zlib.crc32(text.encode()):08x}",
+    }
+    place = Path(os.fsdecode(path))
+    check_place(place)
+    with written_whole(place) as file:
+        safetensors.write(file, encoder.arrays, metadata)
+
+
+def read_tree(path: str | os.PathLike[str], leave_out: Collection[str] = ()) -> Any:
+    """The tree of a file; parts of objects with a name in ``leave_out`` are None, and are not read.
+
+    ModelFormatError if it is none of `write_tree`; OSError if it cannot be opened.
+    """
+    with _opened(path) as file:
+        return tree_of(file, os.fstat(file.fileno()).st_size, leave_out)
+
+
+def tree_of(file: BinaryIO, size: int, leave_out: Collection[str] = ()) -> Any:
+    """The tree of an open file of ``size`` bytes."""
+    reader = safetensors.Reader(file, size)
+    metadata = reader.metadata
+    if metadata.get("format") != FORMAT:
+        raise ModelFormatError(
+            "it has the safetensors layout, but is not of gdfast: its metadata have no format 'gdfast'."
+        )
+    _check_version(metadata)
+    if metadata.keys() != _KEYS:
+        raise ModelFormatError(f"its metadata must have {', '.join(sorted(_KEYS))}.")
+    text = metadata["tree"]
+    if f"{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}" != metadata["tree_crc32"]:
+        raise ModelFormatError("it has changed since it was written: the checksum of its tree differs.")
+    return Decoder(reader, leave_out).value(safetensors.parse(text, "its tree"))
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Add the path to a ModelFormatError."""
+    try:
+        yield
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{os.fsdecode(path)} cannot be loaded: {error}") from error.__cause__
+
+
+def _check_version(metadata: dict[str, str]) -> None:
+    version = metadata.get("format_version", "")
+    if not (version.isascii() and version.isdecimal() and 0 < len(version) < 10):
+        raise ModelFormatError(f"{safetensors.shortened(version)} is no version of the format.")
+    if int(version) > FORMAT_VERSION:
+        writer = metadata.get("gdfast_version", "unknown")[:40]
+        raise ModelFormatError(
+            f"it is in version {version} of the format, which gdfast {writer} has written, and gdfast "
+            f"{__version__} reads up to version {FORMAT_VERSION}. Install gdfast {writer} or newer."
+        )
+    if int(version) < 1:
+        raise ModelFormatError(f"there is no version {version} of the format.")
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file open for reading. ModelFormatError if it is a folder, a device or the like."""
+    # A pipe without a writer would make a plain open wait for ever.
+    flags = os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # not all exist on every system
+        flags |= getattr(os, name, 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ENXIO, errno.ENODEV) or Path(os.fsdecode(path)).is_dir():
+            raise ModelFormatError("it is no regular file.") from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ModelFormatError("it is no regular file.")
+    return os.fdopen(descriptor, "rb")
