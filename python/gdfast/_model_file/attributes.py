@@ -283,7 +283,14 @@ ATTRIBUTES: dict[str, dict[str, Attribute]] = {
     "gdfast.MLPRegressor": _NETWORK,
     "gdfast.RNNClassifier": {**_NETWORK, **_CLASSES, **_RECURRENT},
     "gdfast.RNNRegressor": {**_NETWORK, **_RECURRENT},
-    "gdfast.TabularClassifier": {**_TABULAR, **_CLASSES, **_members("gdfast.MLPClassifier")},
+    "gdfast.TabularClassifier": {
+        **_TABULAR,
+        **_CLASSES,
+        **_members("gdfast.MLPClassifier"),
+        "temperature_": Attribute(
+            "a positive number", lambda value: is_number(value) and 0 < value < np.inf, predicts=True
+        ),
+    },
     "gdfast.TabularRegressor": {
         **_TABULAR,
         **_members("gdfast.MLPRegressor"),
