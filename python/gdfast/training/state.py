@@ -65,8 +65,8 @@ class Records:
 class TrainingState:
     """Weights, optimizer, order of rows, random state and records of a training run.
 
-    A copy or a pickle continues like the original. Pickles do not include the weights: outside a run the
-    arrays of the owner, such as ``coefs_``, are authoritative.
+    A copy or a pickle continues like the original. Pickles include neither the weights, for outside a run the
+    arrays of the owner, such as ``coefs_``, are authoritative, nor what belongs to a run.
 
     Attributes
     ----------
@@ -112,10 +112,10 @@ class TrainingState:
     def __getstate__(self) -> dict[str, Any]:
         return {
             **vars(self),
-            "weights": Weights({}),
-            "best_weights": None,
-            "average": None,
+            **dict.fromkeys(("best_weights", "average", "ended_by")),
+            **dict.fromkeys(("n_averaged", "epoch"), 0),
             "solver_state": {},
+            "weights": Weights({}),
         }
 
     def state_dict(self) -> dict[str, Any]:
