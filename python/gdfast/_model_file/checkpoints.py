@@ -1,0 +1,197 @@
+"""Checkpoints: model files with the state of a run, which ``fit`` continues."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gdfast import _random
+from gdfast._model_file import files, objects
+from gdfast._model_file.errors import ModelFormatError
+from gdfast._model_file.models import checked
+from gdfast._model_file.tree import Encoder, NotPlainError, Stored
+from gdfast.training.state import TrainingState
+from gdfast.training.weights import Weights
+
+# Arguments that may be others when a run continues: they change no step.
+FREE = frozenset(
+    {"callbacks", "keep_optimizer_state", "max_iter", "max_time", "n_jobs", "resume", "verbose", "warm_start"}
+)
+
+
+@dataclass
+class Checkpoint:
+    """A run as it was after an epoch.
+
+    Attributes
+    ----------
+    stored : Stored
+        The estimator with its state of training.
+    dropped : frozenset of str
+        The arguments that a file cannot hold.
+    """
+
+    stored: Stored
+    dropped: frozenset[str]
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """What belongs to the run: see `snapshot`."""
+        run: dict[str, Any] = self.stored.parts[objects.RUN]
+        return run
+
+
+def dropped_of(est: Any) -> frozenset[str]:
+    """The arguments of an estimator that a file cannot hold. TypeError if it cannot hold the estimator."""
+    drop = {"callbacks"}
+    arguments = est.get_params(deep=False)
+    while True:
+        try:
+            Encoder().node(objects.store(est, drop))
+        except NotPlainError as error:
+            name = next((part for part in error.path if part in arguments), None)
+            if name is None or name in drop:
+                raise
+            drop.add(name)
+        else:
+            return frozenset(drop)
+
+
+def snapshot(est: Any, dropped: frozenset[str]) -> Checkpoint:
+    """A copy of an estimator in the course of its fit, at the end of an epoch."""
+    state: TrainingState = est._training
+    stored = objects.store(est, dropped)
+    run = {
+        "epoch": state.epoch,
+        "ended_by": state.ended_by,
+        "average": None if state.average is None else state.average.lists,
+        "n_averaged": state.n_averaged,
+        "best_weights": None if state.best_weights is None else state.best_weights.lists,
+        "solver_state": state.solver_state,
+        "fingerprint": state.fingerprint,
+        "callbacks": [
+            {"kind": type(callback).__name__, "state": callback.state_dict()}
+            for callback in est.callbacks or ()
+            if hasattr(callback, "state_dict")
+        ],
+        "dropped": sorted(dropped),
+    }
+    copied = _copied(Stored(stored.name, {**stored.parts, objects.RUN: run}), {})
+    return Checkpoint(copied, dropped)
+
+
+def _copied(value: Any, random: dict[int, np.random.RandomState]) -> Any:
+    """A copy of a tree; what is one random state stays one."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, list | tuple):
+        return type(value)(_copied(item, random) for item in value)
+    if isinstance(value, dict):
+        return {name: _copied(item, random) for name, item in value.items()}
+    if isinstance(value, Stored):
+        return Stored(value.name, _copied(value.parts, random))
+    if isinstance(value, np.random.RandomState):
+        if id(value) not in random:
+            random[id(value)] = _random.from_state(_random.state_of(value))
+        return random[id(value)]
+    return value
+
+
+def write(path: Path, checkpoint: Checkpoint) -> None:
+    files.write_tree(path, checkpoint.stored)
+
+
+def find(path: str | os.PathLike[str]) -> Checkpoint | None:
+    """The checkpoint in a file; None if there is no file.
+
+    ModelFormatError if it holds no run.
+    """
+    try:
+        with files.naming(path):
+            stored = checked(files.read_tree(path))
+            if objects.RUN not in stored.parts:
+                raise ModelFormatError(
+                    "it is a model file, but not of a ModelCheckpoint: it has no run to continue."
+                )
+            return Checkpoint(stored, frozenset(stored.parts[objects.RUN]["dropped"]))
+    except FileNotFoundError:
+        return None
+
+
+def check_same(est: Any, checkpoint: Checkpoint) -> None:
+    """ValueError that names an argument of ``est`` which the run in a checkpoint did not have."""
+    kind = objects.name_of(est)
+    if kind != checkpoint.stored.name:
+        raise ValueError(f"it is of {checkpoint.stored.name}, not of {type(est).__name__}.")
+    before = checkpoint.stored.parts["arguments"]
+    free = set(FREE)
+    if est.solver == "annealing":
+        free.discard("max_iter")  # which decides how it cools
+    for name, value in est.get_params(deep=False).items():
+        if name in free or (name == "random_state" and isinstance(value, np.random.RandomState)):
+            continue
+        if name in checkpoint.dropped:
+            _check_dropped(name, value)
+        elif not _is_same(objects.store(value), before.get(name)):
+            raise ValueError(f"its {name} is {_shown(before.get(name))}, but now it is {value!r}.")
+
+
+def _check_dropped(name: str, value: Any) -> None:
+    """ValueError if an argument that is not in the file has a state, which is lost."""
+    from gdfast.optim import Optimizer
+    from gdfast.schedules import Schedule
+    from gdfast.schedules._base import Lambda
+
+    try:
+        Encoder().node(objects.store(value))
+    except NotPlainError:
+        if isinstance(value, Optimizer) or (isinstance(value, Schedule) and not isinstance(value, Lambda)):
+            raise ValueError(f"the state of {name}={value!r} is not in it, and cannot be.") from None
+        return
+    raise ValueError(f"its {name} was an object of your own, but now it is {value!r}.")
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two trees are equal: by their JSON, and the checksums of their arrays in it."""
+    try:
+        return bool(Encoder().node(a) == Encoder().node(b))
+    except NotPlainError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    return value.name.rpartition(".")[2] + "(...)" if isinstance(value, Stored) else repr(value)
+
+
+def restore(checkpoint: Checkpoint, state: TrainingState) -> None:
+    """Set the state of a new run to that of a checkpoint; ValueError if they do not fit each other.
+
+    A random state of the user is set; the others are the checkpoint's.
+    """
+    run = checkpoint.run
+    if run["fingerprint"] != state.fingerprint:
+        raise ValueError("X, y, sample_weight or the validation set are not those of its run.")
+    est = objects.build(Stored(checkpoint.stored.name, {**checkpoint.stored.parts}))
+    before: TrainingState = est._training
+    weights = {name: Weights(run[name]) for name in ("average", "best_weights") if run[name] is not None}
+    for found in (Weights.of(vars(est)), *weights.values()):
+        if not found.is_alike(state.weights):
+            raise ValueError("its weights have other shapes or dtypes than those of this network.")
+    state.weights.assign(Weights.of(vars(est)))
+    state.average, state.best_weights = weights.get("average"), weights.get("best_weights")
+    state.n_averaged, state.epoch, state.ended_by = run["n_averaged"], run["epoch"], run["ended_by"]
+    state.solver_state = run["solver_state"]
+    state.records = before.records
+    _random.set_state(state.random_state, _random.state_of(before.random_state))
+    if state.order is not None and before.order is not None:
+        if before.order.n_samples != state.order.n_samples:
+            raise ValueError("its order of rows has another number of rows.")
+        if before.order._random_state is before.random_state:
+            before.order._random_state = state.random_state
+        state.order = before.order
+    if state.optimizer is not None and before.optimizer is not None:
+        state.optimizer.load_training_state_dict(before.optimizer.training_state_dict())
