@@ -201,7 +201,7 @@ def test_a_schedules_arguments_are_the_estimators() -> None:
 def test_schedules_that_make_no_sense() -> None:
     awaiting = schedules.Plateau(mode="max")
     for schedule in (awaiting, schedules.Warmup(schedules.Warmup(awaiting))):
-        with pytest.raises(ValueError, match=r"hears of an estimator is a loss\..*mode at 'min'"):
+        with pytest.raises(ValueError, match=r"a schedule gets a loss, which falls\..*mode at 'min'"):
             regressor(schedule=schedule).fit(X, Y)
     with pytest.raises(TypeError, match="schedule's function must return a number"):
         regressor(schedule=lambda epoch: "a").fit(X, Y)

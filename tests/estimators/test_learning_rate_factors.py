@@ -39,7 +39,7 @@ def kept(est: Any, start: Any, name: str) -> list[bool]:
 
 def start_of(est: Any) -> Any:
     """The first weights, after a step of every learning rate zero."""
-    groups = ("coefs_", "intercepts_", *(("bn_gamma_", "bn_beta_") if est.batch_norm else ()))
+    groups = ("coefs_", "intercepts_", *(("bn_gamma_", "bn_beta_") if hasattr(est, "bn_gamma_") else ()))
     still = clone(est).set_params(max_iter=1, learning_rate_factors=dict.fromkeys(groups, 0))
     return fit(type(est), **still.get_params(deep=False))
 

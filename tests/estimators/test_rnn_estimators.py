@@ -268,6 +268,13 @@ def test_weights_of_sequences_and_of_steps() -> None:
 # -------------------------------------------------------------------------------- states and truncation
 
 
+def test_weights_of_steps_are_those_of_the_sequences_that_are_trained_on() -> None:
+    X, y = data(n=12, steps=6)
+    weight = np.ones(y.shape[:2])
+    weight[:2] = 0  # as many steps as there are sequences
+    regressor(per_step=True, early_stopping=True, validation_fraction=0.25).fit(X, y, weight)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_prediction_goes_on_from_a_state(cell: str) -> None:
     X, y = data(steps=9)

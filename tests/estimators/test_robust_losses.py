@@ -56,7 +56,7 @@ def test_the_validation_loss_is_the_cores(loss: str, weight: Any, dtype: type[np
         est.coefs_,
         est.intercepts_,
         ["relu"],
-        est._training_loss(),
+        est._task(y, incremental=False, classes=None).loss,
         0.0,
         None if weight is None else weight.astype(dtype),
         [np.empty_like(w) for w in est.coefs_],

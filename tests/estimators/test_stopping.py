@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gdfast
 import numpy as np
 import pytest
 from fits import KINDS, assert_same_bits, fit_until_ctrl_c, make, parameters
+from gdfast.estimators._classification import ClassificationTask
+from gdfast.estimators._regression import RegressionTask
 from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -22,6 +25,12 @@ def kind(request: pytest.FixtureRequest) -> Any:
 
 
 # Early stopping.
+
+
+def score_by(monkeypatch: pytest.MonkeyPatch, score: Callable[[Any], float]) -> None:
+    """Let this function of the outputs be the score on validation sets."""
+    for task in (ClassificationTask, RegressionTask):
+        monkeypatch.setattr(task, "scorer", lambda self, y, weight: score)
 
 
 def test_early_stopping_keeps_the_best_weights(kind: Any, dtype: type[np.floating]) -> None:
@@ -49,7 +58,7 @@ def test_a_warm_start_does_not_lose_the_best_weights(kind: Any, monkeypatch: pyt
     before = parameters(estimator)
     # Nothing beats what it begins with: whatever the second fit tries, these weights have to come back.
     scores = iter([2.0])
-    monkeypatch.setattr(kind, "_scorer", lambda self, y, weight: lambda outputs: next(scores, 1.0))
+    score_by(monkeypatch, lambda outputs: next(scores, 1.0))
     estimator.fit(X, y)
     assert len(estimator.validation_scores_) > 10
     assert estimator.best_validation_score_ == 2.0
@@ -59,7 +68,7 @@ def test_a_warm_start_does_not_lose_the_best_weights(kind: Any, monkeypatch: pyt
 def test_a_nan_score_is_no_improvement(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = make()
     estimator = kind(early_stopping=True, n_iter_no_change=3, max_iter=50, random_state=0)
-    monkeypatch.setattr(kind, "_scorer", lambda self, y, weight: lambda outputs: np.nan)
+    score_by(monkeypatch, lambda outputs: np.nan)
     estimator.fit(X, y)
     assert estimator.n_iter_ == 4
     assert estimator.best_validation_score_ == -np.inf
@@ -174,7 +183,7 @@ def test_scores_that_are_never_finite_are_warned_of(
     kind: Any, solver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, y = make()
-    monkeypatch.setattr(kind, "_scorer", lambda self, y, weight: lambda outputs: np.nan)
+    score_by(monkeypatch, lambda outputs: np.nan)
     estimator = kind(solver=solver, early_stopping=True, n_iter_no_change=3, max_iter=50, random_state=0)
     with pytest.warns(ConvergenceWarning, match="the validation score is nan") as warned:
         estimator.fit(X, y, X_val=X, y_val=y)

@@ -1,4 +1,4 @@
-"""The shared arguments of the estimators: their valid values and combinations."""
+"""The arguments that all networks have: their valid values, and the constructor's part that is shared."""
 
 # scikit-learn ships no types.
 # mypy: disallow-subclassing-any=False
@@ -15,11 +15,8 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from gdfast import optim
 from gdfast._model_file.models import Savable
-from gdfast.estimators import _annealing, _descent, _meaningless, _solvers, _validation
-from gdfast.estimators._listeners import check_callbacks
-from gdfast.estimators._scoring import check_scorer
-from gdfast.schedules import Schedule, resolve
-from gdfast.training import activations, init
+from gdfast.estimators import _solvers
+from gdfast.schedules import Schedule
 from gdfast.training.options import Limits, StepOptions, TrainingOptions
 
 
@@ -43,27 +40,16 @@ _DECLARED = {
     if "limits" in f.metadata
 }
 
-
-def _check_size_of_numbers(arguments: dict[str, Any]) -> None:
-    """ValueError if an integer is too large for a float."""
-    for name, value in arguments.items():
-        if isinstance(value, int) and abs(value) > _LARGEST:
-            raise ValueError(
-                f"{name} must be a number that a float can hold, got an integer beyond all of them."
-            )
-
-
 _LARGEST = int(np.finfo(np.float64).max)
 
 
 class Arguments(Savable, BaseEstimator):
-    """The arguments of an estimator. Each estimator has its own constructor, as scikit-learn requires."""
+    """The arguments of all networks. Each estimator has its own constructor, as scikit-learn requires."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_DECLARED,
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(activations.NAMES)), "array-like"],
-        "solver": [StrOptions(set(_solvers.NAMES)), optim.Optimizer],
+        "solver": [StrOptions(set(_solvers.STOCHASTIC)), optim.Optimizer],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -82,13 +68,11 @@ class Arguments(Savable, BaseEstimator):
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Integral, None, -1, closed="right"),
             None,
         ],
-        "activation_params": [dict, None],
         "learning_rate_factors": [dict, None],
         "scoring": [str, callable, None],
         "coefs_init": [list, tuple, None],
@@ -97,20 +81,10 @@ class Arguments(Savable, BaseEstimator):
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "callbacks": [list, tuple, None],
         "schedule": [str, Schedule, callable, None],
-        "dropout_schedule": [str, Schedule, callable, None],
         "weight_decay_schedule": [str, Schedule, callable, None],
-        "init": [str, tuple],
-        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-        "batch_norm": ["boolean"],
-        "bn_momentum": [Interval(Real, 0, 1, closed="both")],
-        "bn_epsilon": [Interval(Real, 0, None, closed="neither")],
-        "backprop_depth": [Interval(Integral, 1, None, closed="left"), callable, None],
-        "annealing_params": [dict, None],
     }
 
-    loss: str
     hidden_layer_sizes: Any
-    activation: Any
     solver: Any
     alpha: float
     batch_size: Any
@@ -131,9 +105,7 @@ class Arguments(Savable, BaseEstimator):
     beta_2: float
     epsilon: float
     n_iter_no_change: float
-    max_fun: int
     n_jobs: int | None
-    activation_params: dict[str, float] | None
     scoring: Any
     coefs_init: Any
     intercepts_init: Any
@@ -141,27 +113,15 @@ class Arguments(Savable, BaseEstimator):
     max_time: float | None
     callbacks: Any
     schedule: Any
-    init: Any
     l1_ratio: float
     weight_decay: float
     learning_rate_factors: dict[str, Any] | None
     weight_decay_schedule: Any
-    dropout: Any
-    dropout_schedule: Any
-    batch_norm: bool
-    bn_momentum: float
-    bn_epsilon: float
     clip_value: float | None
     clip_norm: Any
     clip_layer_norm: float | None
-    backprop_depth: Any
     gradient_noise: float
     record_gradients: bool
-    annealing_params: dict[str, Any] | None
-
-    def _n_matrices(self, n_hidden: int) -> int:
-        """The number of weight matrices of a network with so many hidden layers."""
-        return n_hidden + 1
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Store a constructor's arguments, its ``locals()``, and do nothing else."""
@@ -169,18 +129,10 @@ class Arguments(Savable, BaseEstimator):
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
-    def _check_arguments(self) -> list[int]:
-        """Check the arguments without the data, and return the sizes of the hidden layers."""
-        _check_size_of_numbers(self.__dict__)
-        sizes = _validation.hidden_sizes(self.hidden_layer_sizes)
-        activations.of_layers(self.activation, len(sizes))
-        activations.check_parameters(self.activation_params)
-        check_callbacks(self.callbacks)
-        check_scorer(self.scoring)
-        init.check(self.init)
-        _annealing.check(self.annealing_params)
-        _meaningless.check(self)
-        _descent.check(self, len(sizes))
-        if self.schedule is not None:
-            resolve(self.schedule)
-        return sizes
+    def _check_size_of_numbers(self) -> None:
+        """ValueError if an integer is too large for a float."""
+        for name, value in vars(self).items():
+            if isinstance(value, int) and abs(value) > _LARGEST:
+                raise ValueError(
+                    f"{name} must be a number that a float can hold, got an integer beyond all of them."
+                )

@@ -48,6 +48,6 @@ def publish(est: Any, state: TrainingState, *, as_views: bool = False) -> None:
 
 
 def forget(est: Any) -> None:
-    """Delete weights, records and state."""
-    for name in (*NAMES, *RECORDS.values(), "_training"):
+    """Delete weights, records, state, and the recurrent states that belong to the weights."""
+    for name in (*NAMES, *RECORDS.values(), "_training", "state_"):
         vars(est).pop(name, None)

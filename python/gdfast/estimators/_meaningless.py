@@ -5,17 +5,18 @@ scikit-learn's arguments raise no error where scikit-learn ignores them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
 from inspect import signature
 from numbers import Real
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdfast import optim
-from gdfast.estimators import _descent, _solvers, _validation
+from gdfast.estimators import _dropout, _solvers, _validation
 from gdfast.training import activations
 from gdfast.training.options import StepOptions, TrainingOptions
 
@@ -28,12 +29,12 @@ class Rule(NamedTuple):
     why: str  # may contain {name} and all arguments
 
 
-def _has_layers(est: Any) -> bool:
-    return bool(_validation.hidden_sizes(est.hidden_layer_sizes))
+def _has_layers(given: Any) -> bool:
+    return bool(_validation.hidden_sizes(given.hidden_layer_sizes))
 
 
-def _is_object(est: Any) -> bool:
-    return isinstance(est.solver, optim.Optimizer)
+def _is_object(given: Any) -> bool:
+    return isinstance(given.solver, optim.Optimizer)
 
 
 # Declared in training's options to require steps.
@@ -44,27 +45,27 @@ _OF_STEPS = tuple(
 _SCHEDULES = ("schedule", "dropout_schedule", "weight_decay_schedule")
 
 
-def _drops_out(est: Any) -> bool:
-    return any(_descent.dropout_rates(est.dropout, len(_validation.hidden_sizes(est.hidden_layer_sizes))))
+def _drops_out(given: Any) -> bool:
+    return any(_dropout.rates(given.dropout, len(_validation.hidden_sizes(given.hidden_layer_sizes))))
 
 
 RULES = (
-    Rule(("huber_delta",), lambda est: est.loss == "huber", "has no meaning without loss='huber'."),
-    Rule(("quantiles",), lambda est: est.loss == "quantile", "has no meaning without loss='quantile'."),
+    Rule(("huber_delta",), lambda given: given.loss == "huber", "has no meaning without loss='huber'."),
+    Rule(("quantiles",), lambda given: given.loss == "quantile", "has no meaning without loss='quantile'."),
     Rule(
         ("activation_params",),
         # One dict may serve several activations, in a search.
-        lambda est: activations.takes_any(est.activation, est.activation_params or {}),
+        lambda given: activations.takes_any(given.activation, given.activation_params or {}),
         "has no meaning with activation={activation!r}: no layer has one of these activations.",
     ),
     Rule(
         ("annealing_params",),
-        lambda est: not est.annealing_params or est.solver == "annealing",
+        lambda given: not given.annealing_params or given.solver == "annealing",
         "has no meaning without solver='annealing'.",
     ),
     Rule(
         ("bn_momentum", "bn_epsilon"),
-        lambda est: est.batch_norm,
+        lambda given: given.batch_norm,
         "has no meaning without batch_norm=True.",
     ),
     Rule(
@@ -74,7 +75,7 @@ RULES = (
     ),
     Rule(
         ("dropout",),
-        lambda est: not isinstance(est.dropout, Real) or _has_layers(est),
+        lambda given: not isinstance(given.dropout, Real) or _has_layers(given),
         "has no meaning with hidden_layer_sizes={hidden_layer_sizes!r}: one number is for hidden layers. "
         "Give dropout=[{dropout!r}] for the inputs.",
     ),
@@ -85,66 +86,83 @@ RULES = (
     ),
     Rule(
         ("weight_decay_schedule",),
-        lambda est: est.weight_decay != 0,
+        lambda given: given.weight_decay != 0,
         "has no meaning with weight_decay={weight_decay!r}: it multiplies weight_decay.",
     ),
     Rule(
         ("init",),
-        lambda est: est.coefs_init is None or est.intercepts_init is None,
+        lambda given: given.coefs_init is None or given.intercepts_init is None,
         "has no meaning where coefs_init and intercepts_init say what all first weights are.",
     ),
     Rule(
         ("label_smoothing",),
-        lambda est: est.solver != "annealing" or est.scoring in (None, "loss"),
+        lambda given: given.solver != "annealing" or given.scoring in (None, "loss"),
         "has no meaning with solver='annealing' and scoring={scoring!r}, a score of the labels as they are.",
     ),
     Rule(
         ("l1_ratio",),
-        lambda est: est.alpha != 0,
+        lambda given: given.alpha != 0,
         "divides the penalty, but with alpha=0 there is none.",
     ),
     Rule(
         (*_SCHEDULES, "backprop_depth", "dropout", "batch_norm", *_OF_STEPS),
-        lambda est: _solvers.is_stochastic(est.solver),
+        lambda given: _solvers.is_stochastic(given.solver),
         "has no meaning with solver={solver!r}, which takes no steps over batches. Use a stochastic solver, "
         "such as 'adam', or leave it out.",
     ),
     Rule(
         ("beta_1", "beta_2", "epsilon"),
-        lambda est: _is_object(est) or est.solver not in _solvers.RULES,
+        lambda given: _is_object(given) or given.solver not in _solvers.RULES,
         "has no meaning with solver={solver!r}, which has the hyper-parameters that gdfast.optim has for it. "
         "Give an object of that module for others.",
     ),
     Rule(
         ("learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"),
-        lambda est: not _is_object(est),
+        lambda given: not _is_object(given),
         "contradicts solver={solver!r}, whose own hyper-parameters count. Leave {name} alone, or name the "
         "solver by a string.",
     ),
     Rule(
         ("learning_rate",),
-        lambda est: not _is_object(est),
+        lambda given: not _is_object(given),
         "is for solver='sgd'. With solver={solver!r} say schedule={learning_rate!r}, or give it one of "
         "gdfast.schedules.",
     ),
     Rule(
         ("weight_decay",),
-        lambda est: not getattr(est.solver, "weight_decay", 0),
+        lambda given: not getattr(given.solver, "weight_decay", 0),
         "contradicts solver={solver!r}, which has one of its own.",
     ),
 )  # fmt: skip
 
+RULES_OF_CELLS = (
+    Rule(
+        ("activation",),
+        lambda given: given.cell == "elman",
+        "has no meaning with cell={cell!r}, which has its own activations. It is for cell='elman'.",
+    ),
+)
 
-def check(est: Any, rules: tuple[Rule, ...] = RULES) -> None:
-    """ValueError if an argument has no effect and is not at its default."""
-    kind: Any = type(est)
+
+def check(kind: type, arguments: Mapping[str, Any], rules: tuple[Rule, ...] = RULES) -> None:
+    """ValueError if an argument has no effect and is not at its default.
+
+    Parameters
+    ----------
+    kind : type
+        A class of estimators, whose constructors have the defaults. Rules about arguments that it does not
+        have are ignored.
+    arguments : mapping of str to object
+    rules : tuple of Rule
+    """
     defaults = _defaults(kind)
+    given = SimpleNamespace(**arguments)
     for names, holds, why in rules:
-        has = [name for name in names if name in defaults and name in vars(est)]
-        changed = [name for name in has if not _is_same(getattr(est, name), defaults[name])]
-        if changed and not holds(est):
-            name, value = changed[0], getattr(est, changed[0])
-            raise ValueError(f"{name}={value!r} {why.format_map({**vars(est), 'name': name})}")
+        has = [name for name in names if name in defaults and name in arguments]
+        changed = [name for name in has if not _is_same(arguments[name], defaults[name])]
+        if changed and not holds(given):
+            name, value = changed[0], arguments[changed[0]]
+            raise ValueError(f"{name}={value!r} {why.format_map({**arguments, 'name': name})}")
 
 
 @cache

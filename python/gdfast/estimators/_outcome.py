@@ -17,32 +17,45 @@ _NON_FINITE_WEIGHTS = (
 )
 
 
-def say(est: Any, outcome: Outcome, state: TrainingState, *, incremental: bool) -> None:
-    """Issue the warnings for an outcome; ValueError if there are no finite weights to keep."""
+def warn_of(
+    outcome: Outcome,
+    state: TrainingState,
+    *,
+    solver: Any,
+    max_iter: int,
+    max_time: float | None,
+    by_score: bool,
+    incremental: bool,
+) -> None:
+    """Issue the warnings for an outcome; ValueError if there are no finite weights to keep.
+
+    ``by_score`` is whether training stops by the validation score, ``incremental`` whether it is a call of
+    ``partial_fit``.
+    """
     n_iter = state.records.n_iter
     match outcome.reason:
         case "interrupted":
             warn("Training interrupted by user.")
         case "out_of_time":
             warn(
-                f"Training stopped after {n_iter} iteration(s): max_time={est.max_time} seconds have passed "
+                f"Training stopped after {n_iter} iteration(s): max_time={max_time} seconds have passed "
                 "and the optimization hasn't converged yet.",
                 ConvergenceWarning,
             )
         case "diverged":
-            _say_diverged(state)
+            _warn_of_divergence(state)
         case "failed":
-            _say_failed(outcome, n_iter, est.max_iter)
+            _warn_of_failure(outcome, n_iter, max_iter)
         case "flat" if not incremental:
-            _say_unless_finite(est, state)
-        case "max_iter" if est.solver != "annealing":
+            _warn_unless_finite(state, by_score=by_score)
+        case "max_iter" if solver != "annealing":
             warn(
-                f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization "
+                f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization "
                 "hasn't converged yet.",
                 ConvergenceWarning,
             )
     is_over = outcome.reason not in ("interrupted", "diverged") and n_iter > 0
-    if est.solver == "annealing" and is_over and not np.isfinite(state.records.loss):
+    if solver == "annealing" and is_over and not np.isfinite(state.records.loss):
         warn(
             "Annealing has found no weights with a finite loss: the input data may contain large values and "
             "need to be preprocessed.",
@@ -50,7 +63,7 @@ def say(est: Any, outcome: Outcome, state: TrainingState, *, incremental: bool) 
         )
 
 
-def _say_diverged(state: TrainingState) -> None:
+def _warn_of_divergence(state: TrainingState) -> None:
     """ValueError, or a ConvergenceWarning if earlier weights are kept."""
     best = state.best_weights
     if best is None or not best.is_finite():
@@ -64,10 +77,10 @@ def _say_diverged(state: TrainingState) -> None:
     )
 
 
-def _say_unless_finite(est: Any, state: TrainingState) -> None:
+def _warn_unless_finite(state: TrainingState, *, by_score: bool) -> None:
     """Warn if training stops for lack of improvement because the monitored value is not finite."""
     what, value = "training loss", state.records.loss
-    if est.early_stopping:
+    if by_score:
         what, value = "validation score", state.records.validation_scores[-1]
     if not np.isfinite(value):
         warn(
@@ -77,7 +90,7 @@ def _say_unless_finite(est: Any, state: TrainingState) -> None:
         )
 
 
-def _say_failed(outcome: Outcome, n_iter: int, max_iter: int) -> None:
+def _warn_of_failure(outcome: Outcome, n_iter: int, max_iter: int) -> None:
     message = (
         f"lbfgs failed to converge after {n_iter} iteration(s) (status={outcome.status}):\n"
         f"{outcome.message}\n"

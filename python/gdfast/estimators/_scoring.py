@@ -29,15 +29,15 @@ def check_scorer(scoring: Any) -> None:
         ) from None
 
 
-def scorer_of(est: Any, X: Any, y: Any, weight: Array | None, *, told: bool = False) -> Score:
+def scorer_of(est: Any, X: Any, y: Any, weight: Array | None, *, warns: bool = True) -> Score:
     """The function that scores the estimator by ``scoring`` on these samples; NaN if outputs are not finite.
 
-    It warns if ``scoring`` does not take sample weights, unless this warning has been given (``told``).
+    It warns if ``scoring`` does not take sample weights; ``warns=False`` leaves the warning out.
     """
     scorer = check_scoring(est, est.scoring)
     weights = {} if weight is None else {"sample_weight": weight}
     if weights and not _takes_weights(scorer):
-        if not told:
+        if warns:
             warn(f"scoring={est.scoring!r} takes no sample_weight: it is used without.")
         weights = {}
 

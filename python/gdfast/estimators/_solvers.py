@@ -26,22 +26,28 @@ def is_stochastic(solver: Any) -> bool:
     return isinstance(solver, optim.Optimizer) or solver in STOCHASTIC
 
 
-def rule_of(est: Any) -> tuple[str, dict[str, Any], float]:
+def rule_of(
+    solver: Any,
+    *,
+    learning_rate_init: float,
+    momentum: float,
+    nesterovs_momentum: bool,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    weight_decay: float,
+) -> tuple[str, dict[str, Any], float]:
     """The core's rule, its parameters, and the initial learning rate."""
-    solver: Any = est.solver
     if isinstance(solver, optim.Optimizer):
         return *solver._rule(), float(solver.lr)
     if solver == "sgd":
-        params = {"momentum": float(est.momentum), "nesterov": float(est.nesterovs_momentum)}
+        rule = solver
+        params = {"momentum": float(momentum), "nesterov": float(nesterovs_momentum)}
     elif solver == "adam":
-        params = {
-            "beta_1": float(est.beta_1),
-            "beta_2": float(est.beta_2),
-            "epsilon": float(est.epsilon),
-        }
+        rule = solver
+        params = {"beta_1": float(beta_1), "beta_2": float(beta_2), "epsilon": float(epsilon)}
     else:
         rule, params = RULES[solver]()._rule()
-        if est.weight_decay:
+        if weight_decay:
             params["weight_decay"] = 0.0  # replaces AdamW's default, instead of adding to it
-        return rule, params, float(est.learning_rate_init)
-    return solver, params, float(est.learning_rate_init)
+    return rule, params, float(learning_rate_init)

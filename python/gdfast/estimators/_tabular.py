@@ -31,9 +31,10 @@ from gdfast import _core
 from gdfast._model_file.models import Savable
 from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
-from gdfast.estimators._base import BaseMLP, Plan
+from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._listeners import check_callbacks
 from gdfast.estimators._members import SharedCallbacks, side_by_side
+from gdfast.estimators._network_estimator import Plan
 from gdfast.estimators._scoring import check_scorer
 from gdfast.estimators._warnings import warn
 from gdfast.preprocessing._columns import check_columns, columns_of
@@ -73,7 +74,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, tuple, None],
         **{
-            name: Arguments._parameter_constraints[name]
+            name: FeedForward._parameter_constraints[name]
             for name in (
                 "hidden_layer_sizes",
                 "activation",
@@ -153,7 +154,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
         """The target that the members are trained on."""
 
     @abstractmethod
-    def _member(self, **arguments: Any) -> BaseMLP:
+    def _member(self, **arguments: Any) -> FeedForward:
         """A network of this kind."""
 
     @abstractmethod
@@ -250,7 +251,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
                 member.max_time = max(left, 1e-9)
             member.callbacks = shared.of_member(i) or None
             plan = Plan(split=splits[i] if len(splits[i][1]) else None, latest_of_equal=True, warns=False)
-            outcome = member._fit_by_plan(rows, target, sample_weight, plan=plan)
+            outcome = member._fit(rows, target, sample_weight, plan=plan)
             member.callbacks, member.max_time, member.n_jobs = None, None, self.n_jobs
             member._training.end()
             if self.verbose:
@@ -351,7 +352,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
             splits.append((np.concatenate([training, rest]), validation))
         return splits
 
-    def _new_member(self, n_rows: int, seed: int, n_jobs: int, validates: bool) -> BaseMLP:
+    def _new_member(self, n_rows: int, seed: int, n_jobs: int, validates: bool) -> FeedForward:
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = 64 if n_rows <= 1024 else 128 if n_rows <= 8192 else 256

@@ -1,7 +1,7 @@
 """Checks of inputs, and conversion to the form that the core takes.
 
 scikit-learn's ``validate_data`` checks X and y; this module has the rest: layer sizes, dates, numbers of
-threads, and CSR matrices.
+threads, and the forms that training and scorers take.
 """
 
 from __future__ import annotations
@@ -18,19 +18,11 @@ from joblib import cpu_count
 from joblib.parallel import get_active_backend
 from numpy.typing import DTypeLike
 from scipy import sparse
+from sklearn.utils import _safe_indexing
 
 from gdfast.training.arrays import Array, convert
+from gdfast.training.data import Sequences
 from gdfast.training.encoding import EncodedRows
-
-
-def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
-    """ValueError if a part of the validation set is missing."""
-    if X_val is None and y_val is not None:
-        raise ValueError("y_val is provided, but X_val was not provided.")
-    if X_val is not None and y_val is None:
-        raise ValueError("X_val is provided, but y_val was not provided.")
-    if X_val is None and sample_weight_val is not None:
-        raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
 
 
 def check_no_dates(X: Any) -> None:
@@ -106,8 +98,10 @@ def embedding_shapes(X: Any) -> list[tuple[int, int]]:
     return X.encoding.embedding_shapes if isinstance(X, EncodedRows) else []
 
 
-def as_matrix(X: Any, dtype: DTypeLike) -> Any:
-    """X in the form that the core takes: a dense array, the three arrays of a CSR matrix, or encoded rows."""
+def for_training(X: Any, dtype: DTypeLike) -> Any:
+    """X in the form for training: a dense array, CSR's three arrays, encoded rows, or sequences."""
+    if isinstance(X, Sequences):
+        return X.as_type(dtype)
     if isinstance(X, EncodedRows):
         return X.core(dtype)
     if not sparse.issparse(X):
@@ -117,6 +111,14 @@ def as_matrix(X: Any, dtype: DTypeLike) -> Any:
     index = np.int32 if narrow else np.int64
     indices, indptr = (np.require(array, index, ["C", "A"]) for array in (rows.indices, rows.indptr))
     return convert(rows.data, dtype, "X"), indices, indptr
+
+
+def for_scorer(X: Any, rows: Array | None) -> Any:
+    """These rows (None: all) of a checked X, in the form for ``predict``."""
+    if isinstance(X, Sequences):
+        chosen = X if rows is None else X.take(rows)
+        return chosen.split(chosen.steps)
+    return X if rows is None else _safe_indexing(X, rows)
 
 
 def n_threads(n_jobs: int | None) -> int:

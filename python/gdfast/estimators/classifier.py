@@ -5,24 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
-from gdfast.estimators import _classes
-from gdfast.estimators._base import BaseMLP, dense_targets
+from gdfast.estimators._classification import Classification
+from gdfast.estimators._feed_forward import FeedForward
 from gdfast.training.arrays import Array
-from gdfast.training.losses import Loss
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(Classification, FeedForward):
     """Multilayer perceptron classifier.
 
     Minimizes the log-loss by stochastic gradient descent or L-BFGS. The arguments, attributes and, for the
@@ -285,12 +279,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
-    loss = "log_loss"  # not an argument, but an attribute of scikit-learn's classifier
-
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseMLP._parameter_constraints,
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        **FeedForward._parameter_constraints,
+        **Classification._parameter_constraints,
     }
 
     def __init__(
@@ -381,18 +372,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If the first call has no ``classes``, y holds another class, ``early_stopping`` is True,
             ``class_weight`` is "balanced", or ``fit`` would refuse the data.
         """
-        return self._fit(X, y, sample_weight, None, incremental=True, classes=classes)
-
-    def _take_classes(self, X: Any, y: Any, classes: Any) -> None:
-        if _check_partial_fit_first_call(self, classes):
-            self._label_binarizer = LabelBinarizer().fit(self._labels(X, y, classes))
-
-    def _weighs_classes(self) -> bool:
-        return self.class_weight is not None
-
-    def _labels(self, X: Any, y: Any, classes: Any) -> Any:
-        """What the classes, or the labels, are determined from."""
-        return y if type_of_target(y).startswith("multilabel") else classes
+        self._fit(X, y, sample_weight, incremental=True, classes=classes)
+        return self
 
     def predict(self, X: Any) -> Any:
         """Predict the class, or the labels, of every sample.
@@ -409,14 +390,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return self._predictions(self._outputs(X))
 
-    def _predictions(self, outputs: Array) -> Any:
-        if self._label_binarizer.y_type_ == "multilabel-indicator":
-            return self._label_binarizer.inverse_transform(outputs)
-        if self.out_activation_ == "softmax":
-            return self.classes_.take(outputs.argmax(axis=1))
-        # A single class is predicted whatever the output.
-        return self.classes_.take((outputs[:, 0] > 0.5).astype(np.intp), mode="clip")
-
     def predict_proba(self, X: Any) -> Array:
         """Probability of every class, or of every label, for every sample.
 
@@ -431,12 +404,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Columns in the order of ``classes_``.
         """
         return self._probabilities(self._outputs(X))
-
-    @staticmethod
-    def _probabilities(outputs: Array) -> Array:
-        if outputs.shape[1] > 1:
-            return outputs
-        return np.concatenate((1 - outputs, outputs), axis=1)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithm of :meth:`predict_proba`.
@@ -455,102 +422,3 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         with np.errstate(divide="ignore"):
             np.log(probabilities, out=probabilities)
         return probabilities
-
-    def _check_partial_fit(self) -> None:
-        super()._check_partial_fit()
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit, which does not see all samples at "
-                "once. Use sklearn.utils.compute_class_weight('balanced', classes=classes, y=y) on "
-                "enough of them, and pass the weights as a dict."
-            )
-
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = self._validate_arrays(X, y, reset)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
-        elif incremental:
-            self._check_no_new_classes(unique_labels(y))
-        else:
-            self._check_same_classes(unique_labels(y))
-        if y.ndim == 2 and self._label_binarizer.y_type_ != "multilabel-indicator":
-            raise ValueError("The object was not fitted with multilabel input.")
-        if y.ndim == 1 and self._label_binarizer.y_type_ == "multilabel-indicator":
-            raise ValueError(
-                "The object was fitted with multilabel input, but y has one dimension. Give an indicator "
-                f"matrix of shape (n_samples, {len(self.classes_)})."
-            )
-        return X, y
-
-    def _validate_holdout(self, X: Any, y: Any) -> tuple[Any, Any]:
-        X, y = self._validate_arrays(X, y, reset=False)
-        if y.ndim == 2 and y.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {y.shape[1]} labels, but {self.n_outputs_} are trained on.")
-        if (y.ndim == 2) != (self._label_binarizer.y_type_ == "multilabel-indicator"):
-            raise ValueError("Either both y and y_val must be indicator matrices of labels, or none.")
-        self._check_no_new_classes(unique_labels(y))
-        return X, y
-
-    def _check_same_classes(self, classes: Array) -> None:
-        if set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to "
-                f"fit. Previously got {self.classes_}, `y` has {classes}"
-            )
-
-    def _check_no_new_classes(self, classes: Array) -> None:
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-
-    def _weigh(self, y: Any, sample_weight: Array | None) -> Array | None:
-        return _classes.weigh(self.class_weight, y, self.classes_, sample_weight)
-
-    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        if self._label_binarizer.y_type_ == "multilabel-indicator":
-            return dense_targets(self._label_binarizer.transform(y), dtype)
-        indices: Array = np.searchsorted(self.classes_, y)
-        if self._choose_output()[0] == "softmax":
-            return indices.astype(np.int32)
-        return dense_targets(indices, dtype)
-
-    def _count_outputs(self, y: Any) -> int:
-        if self._label_binarizer.y_type_ == "multilabel-indicator":
-            return int(y.shape[1])
-        return len(self.classes_) if self._choose_output()[0] == "softmax" else 1
-
-    def _choose_output(self) -> tuple[str, Loss]:
-        if self._label_binarizer.y_type_ == "multiclass":
-            return "softmax", "cross_entropy"
-        return "logistic", "binary_cross_entropy"
-
-    def _training_targets(self, targets: Array) -> Array:
-        if not self.label_smoothing or self.out_activation_ == "softmax":
-            return targets
-        share = targets.dtype.type(self.label_smoothing)
-        smoothed: Array = targets * (1 - share) + share / 2
-        return smoothed
-
-    def _training_loss(self) -> Loss:
-        output, loss = self._choose_output()
-        if self.label_smoothing and output == "softmax":
-            return "cross_entropy", [float(self.label_smoothing)]
-        return loss
-
-    def _stratifies(self) -> bool:
-        return self.n_outputs_ == 1
-
-    def _scorer(self, y: Array, sample_weight: Array | None) -> Callable[[Array], float]:
-        def accuracy(outputs: Array) -> float:
-            right = outputs.argmax(axis=1) == y if y.ndim == 1 else ((outputs > 0.5) == y).all(axis=1)
-            return float(np.average(right, weights=sample_weight))
-
-        return accuracy
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags

@@ -5,24 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import pairwise
-from numbers import Real
 from typing import Any, ClassVar, Self
 
-import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import d2_pinball_score, r2_score
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if
 
-from gdfast.estimators import _validation
-from gdfast.estimators._base import BaseMLP, dense_targets
+from gdfast.estimators._feed_forward import FeedForward
+from gdfast.estimators._regression import Regression
 from gdfast.training.arrays import Array
-from gdfast.training.losses import Loss
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
+class MLPRegressor(Regression, FeedForward):
     """Multilayer perceptron regressor.
 
     Minimizes the squared, absolute or Huber error, the Poisson deviance or the pinball loss of quantiles by
@@ -292,10 +285,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson", "absolute_error", "huber", "quantile"})],
-        "huber_delta": [Interval(Real, 0, None, closed="neither")],
-        "quantiles": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        **FeedForward._parameter_constraints,
+        **Regression._parameter_constraints,
     }
 
     def __init__(
@@ -383,7 +374,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ValueError
             If ``early_stopping`` is True, or ``fit`` would refuse the data.
         """
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        self._fit(X, y, sample_weight, incremental=True)
+        return self
 
     def predict(self, X: Any) -> Array:
         """Predict the targets of every sample.
@@ -399,10 +391,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             The predicted values; for several ``quantiles`` a column for each.
         """
         return self._predictions(self._outputs(X))
-
-    @staticmethod
-    def _predictions(outputs: Array) -> Array:
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R2, the coefficient of determination; for the loss "quantile" the D2 pinball score.
@@ -424,112 +412,3 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             explained.
         """
         return self._score_of(y, self.predict(X), sample_weight)
-
-    def _score_of(self, y: Any, predicted: Array, sample_weight: Any) -> float:
-        _validation.check_real_targets(y)
-        if self.loss == "quantile":
-            return _d2_pinball(y, predicted, self._quantiles(), sample_weight)
-        return float(r2_score(y, predicted, sample_weight=sample_weight))
-
-    def _quantiles(self) -> list[float]:
-        """``quantiles`` as a list; ValueError or TypeError if it is not increasing within (0, 1)."""
-        quantiles = list(self.quantiles) if isinstance(self.quantiles, Iterable) else [self.quantiles]
-        if not all(isinstance(quantile, Real) for quantile in quantiles):
-            raise TypeError(f"quantiles must be a number or a sequence of numbers, got {self.quantiles!r}.")
-        quantiles = [float(quantile) for quantile in quantiles]
-        increasing = all(lower < upper for lower, upper in pairwise([0.0, *quantiles, 1.0]))
-        if not quantiles or not increasing:
-            raise ValueError(
-                f"quantiles must be strictly increasing and lie within (0, 1), got {self.quantiles!r}."
-            )
-        return quantiles
-
-    def _check_arguments(self) -> list[int]:
-        several = self.loss == "quantile" and len(self._quantiles()) > 1
-        sizes = super()._check_arguments()
-        if several and isinstance(self.scoring, str) and self.scoring != "loss":
-            raise ValueError(
-                f"scoring={self.scoring!r} takes one prediction for each target, but there are several "
-                "quantiles. Leave it at None (the D2 pinball score), or give 'loss' or a callable."
-            )
-        return sizes
-
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        _validation.check_real_targets(y)
-        X, y = self._validate_arrays(X, y, reset, y_numeric=True)
-        if self.loss == "poisson" and y.min() < 0:
-            raise ValueError(
-                "loss='poisson' requires y >= 0, but y has negative values. Use loss='squared_error' for "
-                "them."
-            )
-        if self.loss == "quantile" and y.ndim == 2:
-            raise ValueError(
-                f"loss='quantile' takes one target, but y has {y.shape[1]} columns. Fit a model for each, "
-                "for instance by sklearn.multioutput.MultiOutputRegressor."
-            )
-        return X, y
-
-    def _validate_holdout(self, X: Any, y: Any) -> tuple[Any, Any]:
-        X, y = self._validate_input(X, y, incremental=False, reset=False)
-        if self._count_outputs(y) != self.n_outputs_:
-            raise ValueError(f"y has the shape {y.shape}, which does not fit what is trained on.")
-        return X, y
-
-    def _encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
-        return dense_targets(y, dtype)
-
-    def _count_outputs(self, y: Any) -> int:
-        if self.loss == "quantile":
-            return len(self._quantiles())
-        return 1 if y.ndim == 1 else int(y.shape[1])
-
-    def _choose_output(self) -> tuple[str, Loss]:
-        match self.loss:
-            case "poisson":
-                return "exp", "poisson"
-            case "huber":
-                return "identity", ("huber", [float(self.huber_delta)])
-            case "quantile":
-                quantiles = self._quantiles()
-                # Several quantiles are cumulative sums, so that they cannot cross.
-                return "quantiles" if len(quantiles) > 1 else "identity", ("quantile", quantiles)
-            case loss:
-                return "identity", loss
-
-    def _scorer(self, y: Array, sample_weight: Array | None) -> Callable[[Array], float]:
-        if self.loss == "quantile":
-            quantiles = self._quantiles()
-            return lambda outputs: _d2_pinball(y[:, 0], outputs, quantiles, sample_weight)
-        truth = y.astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.average(truth, axis=0, weights=sample_weight)
-            spread = np.average((truth - mean) ** 2, axis=0, weights=sample_weight)
-
-        def r2(outputs: Array) -> float:
-            with np.errstate(over="ignore", invalid="ignore"):
-                error = np.average((truth - outputs) ** 2, axis=0, weights=sample_weight)
-            if not np.isfinite(error).all():
-                return np.nan
-            # The score of a constant target is 1 if it is predicted exactly, else 0.
-            scores = np.where(error == 0, 1.0, 0.0)
-            np.divide(error, spread, out=scores, where=spread != 0)
-            return float(np.where(spread != 0, 1.0 - scores, scores).mean())
-
-        return r2
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = self.loss == "poisson"
-        return tags
-
-
-def _d2_pinball(y: Array, predicted: Array, quantiles: list[float], sample_weight: Any) -> float:
-    """The mean over quantiles of scikit-learn's score; NaN if a prediction is not finite."""
-    predicted = predicted.reshape(len(predicted), -1)
-    if not np.isfinite(predicted).all():
-        return np.nan
-    scores = [
-        d2_pinball_score(y, column, sample_weight=sample_weight, alpha=quantile)
-        for quantile, column in zip(quantiles, predicted.T, strict=True)
-    ]
-    return float(np.mean(scores))

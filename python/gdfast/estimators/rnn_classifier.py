@@ -9,15 +9,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.metrics import accuracy_score
 
+from gdfast.estimators._classification import Classification
 from gdfast.estimators._recurrent import Recurrent
-from gdfast.estimators._sequences import check_sequences, check_targets
-from gdfast.estimators.classifier import MLPClassifier
 from gdfast.training.arrays import Array
 
 
-class RNNClassifier(Recurrent, MLPClassifier):
+class RNNClassifier(Classification, Recurrent):
     """Recurrent network classifier for sequences.
 
     Minimizes the cross-entropy by stochastic gradient descent; gradients are computed by backpropagation
@@ -252,8 +250,8 @@ class RNNClassifier(Recurrent, MLPClassifier):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **MLPClassifier._parameter_constraints,
         **Recurrent._parameter_constraints,
+        **Classification._parameter_constraints,
     }
 
     def __init__(
@@ -355,7 +353,7 @@ class RNNClassifier(Recurrent, MLPClassifier):
             in which case the weights are those of the last epoch in which they were finite. With a validation
             set, divergence gives a ConvergenceWarning.
         """
-        super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+        self._fit_sequences(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -388,15 +386,8 @@ class RNNClassifier(Recurrent, MLPClassifier):
             ``class_weight`` is "balanced", with ``stateful`` the number of sequences has changed, or ``fit``
             would refuse the data.
         """
-        super().partial_fit(X, y, sample_weight, classes)
+        self._partial_fit_sequences(X, y, sample_weight, classes)
         return self
-
-    def _labels(self, X: Any, y: Any, classes: Any) -> Any:
-        targets = check_targets(y, check_sequences(X), per_step=self.per_step, numeric=False)
-        return super()._labels(X, targets, classes)
-
-    def _score_of(self, y: Any, predicted: Any, sample_weight: Array | None) -> float:
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Predict the class, or the labels, of every sequence or every step.
@@ -495,3 +486,29 @@ class RNNClassifier(Recurrent, MLPClassifier):
             return logarithms
 
         return self._predict(X, initial_state, return_state, log_probabilities)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy over sequences or, with ``per_step``, over all steps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences.
+        y : array-like, as for :meth:`fit`
+            The true targets.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Sample weights; with ``per_step`` there may be one for each step.
+
+        Returns
+        -------
+        score : float
+            :func:`sklearn.metrics.accuracy_score`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If ``fit`` would refuse X, X has another number of features, or y does not match X.
+        """
+        return self._score_sequences(X, y, sample_weight)

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Self
 from sklearn.base import _fit_context
 
 from gdfast.estimators._recurrent import Recurrent
-from gdfast.estimators.regressor import MLPRegressor
+from gdfast.estimators._regression import Regression
 
 
-class RNNRegressor(Recurrent, MLPRegressor):
+class RNNRegressor(Regression, Recurrent):
     """Recurrent network regressor for sequences.
 
     Minimizes the squared error, or another loss, by stochastic gradient descent; gradients are computed by
@@ -250,8 +250,8 @@ class RNNRegressor(Recurrent, MLPRegressor):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **MLPRegressor._parameter_constraints,
         **Recurrent._parameter_constraints,
+        **Regression._parameter_constraints,
     }
 
     def __init__(
@@ -354,7 +354,7 @@ class RNNRegressor(Recurrent, MLPRegressor):
             in which case the weights are those of the last epoch in which they were finite. With a validation
             set, divergence gives a ConvergenceWarning.
         """
-        super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+        self._fit_sequences(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -383,7 +383,7 @@ class RNNRegressor(Recurrent, MLPRegressor):
             If ``early_stopping`` is True, with ``stateful`` the number of sequences has changed, or ``fit``
             would refuse the data.
         """
-        super().partial_fit(X, y, sample_weight)
+        self._partial_fit_sequences(X, y, sample_weight)
         return self
 
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
@@ -416,3 +416,30 @@ class RNNRegressor(Recurrent, MLPRegressor):
             the shapes of a state, or is not finite.
         """
         return self._predict(X, initial_state, return_state, self._predictions)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R2 or, for the loss "quantile", the D2 pinball score, over sequences or over all steps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_sequences, n_steps, n_features), or list of arrays
+            The sequences.
+        y : array-like, as for :meth:`fit`
+            The true targets.
+        sample_weight : array-like of shape (n_sequences,), default=None
+            Sample weights; with ``per_step`` there may be one for each step.
+
+        Returns
+        -------
+        score : float
+            :func:`sklearn.metrics.r2_score`, or the mean over quantiles of
+            :func:`sklearn.metrics.d2_pinball_score`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If ``fit`` would refuse X, X has another number of features, or y does not match X.
+        """
+        return self._score_sequences(X, y, sample_weight)

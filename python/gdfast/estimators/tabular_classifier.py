@@ -15,8 +15,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, column_or_1d
 
-from gdfast.estimators._base import BaseMLP
 from gdfast.estimators._calibration import fit_temperature, tempered, unsmoothed
+from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._tabular import BaseTabular
 from gdfast.estimators.classifier import MLPClassifier
 from gdfast.training.arrays import Array
@@ -241,7 +241,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _target_of_members(self, y: Array) -> Array:
         return y
 
-    def _member(self, **arguments: Any) -> BaseMLP:
+    def _member(self, **arguments: Any) -> FeedForward:
         smoothing = self.label_smoothing
         if smoothing == "auto":
             smoothing = 0.1 if self.scoring is None or self.scoring in _COUNTING else 0.0

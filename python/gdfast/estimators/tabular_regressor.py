@@ -13,8 +13,8 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import _check_y, column_or_1d
 
-from gdfast.estimators import _validation
-from gdfast.estimators._base import BaseMLP
+from gdfast.estimators import _regression, _validation
+from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._tabular import BaseTabular
 from gdfast.estimators.regressor import MLPRegressor
 from gdfast.training.arrays import Array
@@ -236,7 +236,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _target_of_members(self, y: Array) -> Array:
         return self._target.standardised(y)
 
-    def _member(self, **arguments: Any) -> BaseMLP:
+    def _member(self, **arguments: Any) -> FeedForward:
         return MLPRegressor(
             **self._common_arguments(),
             loss=self.loss,
@@ -293,9 +293,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         -------
         score : float
         """
-        return MLPRegressor(loss=self.loss, quantiles=self.quantiles)._score_of(
-            y, self.predict(X), sample_weight
-        )
+        quantiles = _regression.quantiles_of(self.quantiles) if self.loss == "quantile" else None
+        return _regression.score(y, self.predict(X), sample_weight, quantiles)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -32,10 +32,17 @@ class Data(NamedTuple):
         dtype: np.dtype[Any] = X.dtype
         return dtype
 
+    @property
+    def per_step(self) -> bool:
+        """Whether each step of a sequence has a target."""
+        return isinstance(self.X, Sequences) and self.X.per_step
+
     def targets_of(self, rows: Array | None) -> tuple[Array, Array | None]:
-        """Targets and weights of these rows; None means all."""
+        """Targets and weights of these rows or sequences; None means all."""
         if rows is None:
             return self.y, self.weight
+        if self.per_step:
+            rows = self.X.rows_of(rows)
         return self.y[rows], None if self.weight is None else self.weight[rows]
 
 
@@ -57,6 +64,8 @@ class Sequences:
         The first step of each sequence, and the end of the last one.
     ragged : bool
         Whether X was a list, so that results for each step are returned as a list.
+    per_step : bool
+        Whether each step has a target, or each sequence.
     frame : DataFrame or None
         A frame whose columns are the feature names.
     carried : Carried or None
@@ -66,6 +75,7 @@ class Sequences:
     steps: Array
     starts: Array
     ragged: bool
+    per_step: bool = False
     frame: Any = None
     carried: Carried | None = None
 
@@ -95,7 +105,7 @@ class Sequences:
     def take(self, numbers: Array) -> Sequences:
         """A subset of the sequences."""
         starts = np.concatenate([[0], np.cumsum(self.lengths[numbers])]).astype(np.int64)
-        return Sequences(self.steps[self.rows_of(numbers)], starts, self.ragged)
+        return Sequences(self.steps[self.rows_of(numbers)], starts, self.ragged, self.per_step)
 
     def split(self, values: Array) -> Any:
         """Split values for each step by sequence: an array, or a list of arrays if X was a list."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gdfast.training.arrays import Array, convert
+from gdfast.training.network import GATES
 
 # Variance times fan-in (He, LeCun) or times the mean of both fans (Glorot).
 _SCALED = {"glorot": 1.0, "he": 2.0, "lecun": 1.0}
@@ -63,6 +64,32 @@ def draw(
         coefs.append(coef)
         intercepts.append(intercept)
     return coefs, intercepts
+
+
+def draw_recurrent(
+    cell: str, layer_units: Sequence[int], dtype: np.dtype[Any], random_state: np.random.RandomState
+) -> tuple[list[Array], list[Array]]:
+    """Input-to-hidden uniform by Glorot and Bengio (2010), hidden-to-hidden orthogonal, gate by gate.
+
+    Biases are zero, except one for an LSTM's forget gates (Gers et al., 2000), which are then initially open.
+    """
+    gates = GATES[cell]
+    coefs, intercepts = [], []
+    for fan_in, units in pairwise(layer_units[:-1]):
+        coefs.append(np.hstack([_glorot(fan_in, units, random_state) for _ in range(gates)]))
+        coefs.append(np.hstack([orthogonal((units, units), random_state) for _ in range(gates)]))
+        input_bias = np.zeros(gates * units)
+        if cell == "lstm":
+            input_bias[units : 2 * units] = 1
+        intercepts += [input_bias, np.zeros(gates * units)]
+    coefs.append(_glorot(layer_units[-2], layer_units[-1], random_state))
+    intercepts.append(np.zeros(layer_units[-1]))
+    return [c.astype(dtype) for c in coefs], [b.astype(dtype) for b in intercepts]
+
+
+def _glorot(fan_in: int, fan_out: int, random_state: np.random.RandomState) -> Array:
+    bound = np.sqrt(6.0 / (fan_in + fan_out))
+    return random_state.uniform(-bound, bound, (fan_in, fan_out))
 
 
 def embeddings(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gdfast.training.arrays import Array
-from gdfast.training.data import Data
+from gdfast.training.data import Data, Sequences
 from gdfast.training.losses import Loss, mean_loss
 from gdfast.training.network import Network
 from gdfast.training.options import TrainingOptions
@@ -46,6 +46,8 @@ class Validation:
     ) -> None:
         self._network = network
         self._X, self._rows = data.X, rows
+        if rows is not None and isinstance(data.X, Sequences):  # copied once, and not in each epoch
+            self._X, self._rows = data.X.take(rows), None
         self._y, self._weight = data.targets_of(rows)
         self.is_weighted = self._weight is not None
         self._loss = loss

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
 from gdfast import _core
 from gdfast.training.activations import Activation
-from gdfast.training.arrays import Array, as_weights
+from gdfast.training.arrays import Array, as_weights, check_shapes
 from gdfast.training.data import Sequences
 from gdfast.training.losses import Loss
 from gdfast.training.options import StepOptions
@@ -58,6 +59,30 @@ class Network(ABC):
     def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
         """A trainer of these arrays, in place; ``arguments`` are its batch size, rule and seed."""
 
+    @abstractmethod
+    def shapes(self, layer_units: Sequence[int]) -> list[tuple[int, int]]:
+        """The shapes of the weight matrices, for the sizes of all layers, inputs and outputs included."""
+
+    @abstractmethod
+    def hidden_units(self, weights: Weights) -> list[int]:
+        """The sizes of the hidden layers that have these weights."""
+
+    def check(self, weights: Weights, layer_units: Sequence[int]) -> None:
+        """ValueError if the weights are not those of layers of these sizes."""
+        expected = self.shapes(layer_units)
+        check_shapes(weights.coefs, weights.intercepts, expected, f"features, {self._shaped_by} and outputs")
+        weights.check_norms(list(layer_units[1:-1]))
+
+    @property
+    def _shaped_by(self) -> str:
+        """The arguments that determine the shapes, for an error."""
+        return "hidden_layer_sizes"
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the network draws random numbers in training."""
+        return False
+
     def steps_per_batch(self, X: Any) -> int:
         """Maximum number of updates of a batch."""
         return 1
@@ -87,6 +112,16 @@ class MLP(Network):
     dropout: Sequence[float] | None = None
     bn_momentum: float = 0.1
     bn_epsilon: float = 1e-5
+
+    def shapes(self, layer_units: Sequence[int]) -> list[tuple[int, int]]:
+        return list(pairwise(layer_units))
+
+    def hidden_units(self, weights: Weights) -> list[int]:
+        return [coef.shape[-1] if coef.ndim else 0 for coef in weights.coefs[:-1]]
+
+    @property
+    def is_random(self) -> bool:
+        return self.dropout is not None
 
     def arguments(self, weights: Weights) -> dict[str, Any]:
         """The arguments of the core's forward pass, except X."""
@@ -130,7 +165,9 @@ class RNN(Network):
 
     Attributes
     ----------
-    cell : {"elman_tanh", "elman_relu", "gru", "lstm"}
+    cell : {"elman", "gru", "lstm"}
+    activation : {"tanh", "relu"}
+        Activation of the cell "elman".
     per_step : bool
         Whether there is an output for each step, or one for each sequence.
     tbptt : (int, int) or None
@@ -140,10 +177,29 @@ class RNN(Network):
     """
 
     cell: str
+    activation: str
     per_step: bool
     tbptt: tuple[int, int] | None
     output: str
     n_threads: int
+
+    @property
+    def _core_cell(self) -> str:
+        return f"elman_{self.activation}" if self.cell == "elman" else self.cell
+
+    @property
+    def _shaped_by(self) -> str:
+        return f"cell={self.cell!r}, hidden_layer_sizes"
+
+    def shapes(self, layer_units: Sequence[int]) -> list[tuple[int, int]]:
+        """Input-to-hidden and hidden-to-hidden for each layer, and the output layer's."""
+        gates = GATES[self.cell]
+        layers = pairwise(layer_units[:-1])
+        pairs = [((fan_in, gates * units), (units, gates * units)) for fan_in, units in layers]
+        return [*(shape for pair in pairs for shape in pair), (layer_units[-2], layer_units[-1])]
+
+    def hidden_units(self, weights: Weights) -> list[int]:
+        return [coef.shape[0] if coef.ndim else 0 for coef in weights.coefs[1:-1:2]]
 
     def state_widths(self, weights: Weights) -> list[int]:
         """Size of the state of a sequence in each layer; an LSTM has the hidden and the cell state."""
@@ -157,7 +213,7 @@ class RNN(Network):
             X.starts,
             as_weights(weights.coefs, dtype, writable=False),
             as_weights(weights.intercepts, dtype, writable=False),
-            self.cell,
+            self._core_cell,
             self.output,
             per_step=self.per_step,
             states=states,
@@ -174,7 +230,7 @@ class RNN(Network):
         core = _core.SequenceTrainer(
             weights.coefs,
             weights.intercepts,
-            self.cell,
+            self._core_cell,
             loss,
             per_step=self.per_step,
             tbptt=self.tbptt,

@@ -111,7 +111,7 @@ class Optimizer:
             self._state = None
         return self._trainer
 
-    def go_on_from(self, other: Optimizer) -> None:
+    def continue_from(self, other: Optimizer) -> None:
         """Take over the state of another optimizer, if it has the same rule.
 
         The learning rate continues as well, unless the arguments have changed.
