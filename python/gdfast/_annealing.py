@@ -276,6 +276,8 @@ class _Moves:
         return {"before": self.before, "at": self.at}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if not 0 <= state["at"] <= self.rows:
+            raise ValueError(f"a walk is at one of {self.rows} moves, got {state['at']}")
         self.at = state["at"]
         if state["before"] is not None:
             self.rng.bit_generator.state = state["before"]

@@ -60,6 +60,15 @@ def set_state(random_state: np.random.RandomState, state: Any) -> None:
     random_state.set_state(state)
 
 
+def is_generator_state(state: Any) -> bool:
+    """Whether it is the state of the bit generator of NumPy's `default_rng`."""
+    try:
+        _check(state, {"bit_generator": None, **_KINDS["PCG64"]}, "PCG64")
+    except ValueError:
+        return False
+    return bool(state["bit_generator"] == "PCG64")
+
+
 def _check(state: Any, expected: dict[str, Any], kind: str) -> None:
     if not isinstance(state, dict) or set(state) != set(expected):
         raise ValueError(f"a random state of {kind} must have {', '.join(expected)}.")

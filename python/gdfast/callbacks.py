@@ -19,6 +19,10 @@ and, at the end of an epoch, "loss", "time" (seconds since the start of the fit)
 "val_loss" and "val_score". With lbfgs and annealing an iteration is an epoch. ``partial_fit`` calls no
 callbacks.
 
+A callback may have ``state_dict()`` and ``load_state_dict(state)`` as well, of plain values. The state is a
+part of checkpoints, see :class:`ModelCheckpoint`: when a fit continues from one, ``load_state_dict`` is
+called after ``on_train_begin``.
+
 ``gradients`` has the gradient of the mean loss of the batch and of the penalty, as lists of arrays with the
 names of the weights: ``"coefs_"`` and ``"intercepts_"`` and, with batch normalisation, ``"bn_gamma_"`` and
 ``"bn_beta_"``. Clipping (``clip_norm`` and the like), gradient noise and the update use the gradient as the
@@ -46,21 +50,22 @@ True
 
 from __future__ import annotations
 
-import copy
 import io
 import os
+import signal
 import string
 import sys
+import threading
+from importlib import import_module
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from gdfast._files import check_place, written_whole
+from gdfast._checks import check_count
+from gdfast._files import check_place
+from gdfast._writer import BackgroundWriter
 
 __all__ = ["EarlyStopping", "ModelCheckpoint", "ProgressBar"]
-
-# Attributes of a running fit, not of the model.
-_OF_THE_FIT = ("_callback_fit_ctx", "_skl_callbacks", "_skl_callbacks_to_teardown", "_parent_callback_ctx")
 
 
 class ProgressBar:
@@ -209,26 +214,42 @@ class EarlyStopping:
         self.stopped_epoch_ = epoch
         return True
 
+    def state_dict(self) -> dict[str, Any]:
+        """The best value, and for how long there has been none that is better."""
+        return {name: getattr(self, name) for name in _EARLY_STOPPING}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` has returned."""
+        for name in _EARLY_STOPPING:
+            setattr(self, name, state[name])
+
+
+_EARLY_STOPPING = ("best_", "best_epoch_", "stopped_epoch_", "_waited")
+
 
 class ModelCheckpoint:
-    """Save the estimator to a file after each epoch, or after each epoch with the best value so far.
+    """Save the estimator with the state of its training to a file after epochs.
 
-    The file is written by joblib: ``joblib.load(path)`` returns an estimator that predicts and, fitted with
-    ``warm_start`` and ``keep_optimizer_state``, continues where it was. It is written to a temporary file
-    beside ``path`` and then moved, so that ``path`` always holds a complete file; the next checkpoint to the
-    same path deletes the temporary files of killed processes. As with every pickle, load only files that you
-    trust.
+    A checkpoint is a model file, see ``save`` of the estimators: :func:`gdfast.load` returns the estimator as
+    it was after the epoch. It also holds what a fit needs to continue: an estimator with ``resume=path``
+    goes on from it, and ends with the same bits as a fit that has never been interrupted.
+
+    Files are written on a thread of their own; training waits for a copy of the state only. They are written
+    to a temporary file beside ``path`` and then moved, so that ``path`` always holds a complete file; the
+    next checkpoint to the same path deletes the temporary files of killed processes. At the end of the fit
+    all are written, also after Ctrl-C and after SIGTERM, which ends training after a whole step: the last one
+    is of the last whole epoch. SIGTERM then has the effect that it had before the fit.
 
     With ``save_best_only`` the best value is that of all fits with this object: a later fit writes only when
     it improves on it. Copies and pickles keep the best value. It is reset when its file has been deleted, or
     when ``path``, ``monitor``, ``mode`` or, for "val_score", the estimator's ``scoring`` has changed. A new
-    object overwrites an existing file, unless ``best_`` is set.
+    object overwrites an existing file, unless ``best_`` is set or the fit resumes from a checkpoint.
 
     Parameters
     ----------
     path : str or path-like
         Path of the file. ``{epoch}`` and any name in ``logs`` are formatted, as in
-        ``"{epoch:03d}-{val_loss:.3f}.joblib"``; without them the same file is overwritten.
+        ``"{epoch:03d}-{val_loss:.3f}.safetensors"``; without them the same file is overwritten.
     monitor : str, default="val_loss"
         The name in ``logs`` that decides which epoch is the best; used with ``save_best_only``.
     save_best_only : bool, default=False
@@ -236,6 +257,9 @@ class ModelCheckpoint:
     mode : {"auto", "min", "max"}, default="auto"
         Whether lower or higher values are better; "auto" means "max" for names that contain "score", else
         "min".
+    every_n_epochs : int, default=1
+        Number of epochs between two checkpoints. The last epoch of a fit is always saved, unless
+        ``save_best_only`` is set.
 
     Attributes
     ----------
@@ -248,28 +272,35 @@ class ModelCheckpoint:
     ------
     TypeError, ValueError
         If an argument has an invalid type or value; in a fit, if ``path`` or ``monitor`` names a value that
-        is not logged.
+        is not logged, or the estimator is of a class of your own.
     FileNotFoundError, IsADirectoryError
         At the start of a fit, if the folder does not exist, or the path is a folder; at the end of an epoch,
         if the folder's name has fields to format.
+    OSError
+        If a file cannot be written; at the end of the next epoch or of the fit.
 
     Notes
     -----
-    ``callbacks`` are not saved with the estimator: set them again before continuing.
+    ``callbacks``, and other arguments that are functions or objects of your own, are not saved with the
+    estimator. A fit that resumes has to have them again.
 
     Examples
     --------
-    >>> import tempfile
-    >>> import joblib
+    >>> import os, tempfile
+    >>> import gdfast
     >>> from sklearn.datasets import load_iris
     >>> from gdfast import MLPClassifier
     >>> from gdfast.callbacks import ModelCheckpoint
     >>> X, y = load_iris(return_X_y=True)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     keep = ModelCheckpoint(f"{folder}/iris.joblib", monitor="loss", save_best_only=True)
-    ...     clf = MLPClassifier(max_iter=500, callbacks=[keep], random_state=0).fit(X, y)
-    ...     joblib.load(keep.last_path_).score(X, y)
+    ...     path = os.path.join(folder, "iris.safetensors")
+    ...     arguments = {"callbacks": [ModelCheckpoint(path)], "resume": path, "random_state": 0, "tol": 0}
+    ...     interrupted = MLPClassifier(max_iter=300, **arguments).fit(X, y)
+    ...     resumed = MLPClassifier(max_iter=500, **arguments).fit(X, y)  # goes on after epoch 300
+    ...     gdfast.load(path).score(X, y)
     0.98
+    >>> len(resumed.loss_curve_)
+    500
     """
 
     def __init__(
@@ -278,14 +309,18 @@ class ModelCheckpoint:
         monitor: str = "val_loss",
         save_best_only: bool = False,
         mode: str = "auto",
+        every_n_epochs: int = 1,
     ) -> None:
+        check_count("every_n_epochs", every_n_epochs)
         self.path = os.fsdecode(path)
         self.monitor = monitor
         self.save_best_only = save_best_only
         self.mode = mode
+        self.every_n_epochs = every_n_epochs
         self.best_: float | None = None
         self.last_path_: Path | None = None
         self._measured: tuple[Any, ...] | None = None  # what the best value belongs to
+        self._saving: _Saving | None = None  # in a fit
         _sign(mode, monitor)
         self._fields()
 
@@ -314,18 +349,41 @@ class ModelCheckpoint:
             check_place(Path(self.path.format()))
         elif "{" not in os.path.dirname(self.path):
             check_place(Path(self.path).parent / "any name")
+        self._saving = _Saving(est)
 
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
-        best = None
+        assert self._saving is not None
         if self.save_best_only:
             best, sign = _monitored(self.monitor, logs), _sign(self.mode, self.monitor)
             # This comparison makes a NaN no improvement.
             if not (best == best and (self.best_ is None or sign * best > sign * self.best_)):
                 return
+            self.best_ = best
         path = self._filled_in(epoch, logs)
         check_place(path)
-        _save(est, path)
-        self.best_, self.last_path_ = best, path
+        self._saving.take(est, path)
+        if self.save_best_only or (epoch + 1) % self.every_n_epochs == 0:
+            self._saving.save()
+            self.last_path_ = path
+
+    def on_train_end(self, est: Any) -> None:
+        assert self._saving is not None
+        saving, self._saving = self._saving, None
+        if last := saving.end(est, every_epoch=not self.save_best_only):
+            self.last_path_ = last
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value."""
+        return {"best_": self.best_}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` has returned, unless there is a best value that is better."""
+        best, sign = state["best_"], _sign(self.mode, self.monitor)
+        if best is not None and (self.best_ is None or sign * best > sign * self.best_):
+            self.best_ = best
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_saving": None}  # a thread belongs to one fit
 
     def _filled_in(self, epoch: int, logs: dict[str, float]) -> Path:
         values = {"epoch": epoch, **logs}
@@ -371,13 +429,59 @@ def _monitored(monitor: str, logs: dict[str, float]) -> float:
     return float(logs[monitor])
 
 
-def _save(est: Any, path: Path) -> None:
-    """Write a copy without callbacks to ``path``."""
-    import joblib
+class _Saving:
+    """The checkpoints of one fit."""
 
-    model = copy.copy(est)
-    model.callbacks = None
-    for name in _OF_THE_FIT:
-        model.__dict__.pop(name, None)
-    with written_whole(path) as file:
-        joblib.dump(model, file)
+    def __init__(self, est: Any) -> None:
+        self._files = import_module("gdfast._model_file.checkpoints")
+        self._kind, self._dropped = type(est), self._files.dropped_of(est)
+        self._writer = BackgroundWriter(self._files.write)
+        self._last: tuple[Path, Any] | None = None  # the last copy of the state
+        self._is_saved = False
+        self._terminated = False
+        self._handler: Any = None
+        if threading.current_thread() is threading.main_thread():
+            handler = signal.getsignal(signal.SIGTERM)
+            if handler not in (None, signal.SIG_IGN):  # None: not installed from Python
+                self._handler = signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, number: int, frame: Any) -> None:
+        self._terminated = True
+        raise KeyboardInterrupt  # which ends training after a whole step
+
+    def take(self, est: Any, path: Path) -> None:
+        """Copy the state."""
+        if type(est) is not self._kind:  # a member of the estimator with which the fit has begun
+            self._kind, self._dropped = type(est), self._files.dropped_of(est)
+        self._last = path, self._files.snapshot(est, self._dropped)
+        self._is_saved = False
+
+    def save(self) -> None:
+        """Save the last copy."""
+        assert self._last is not None
+        self._writer.put(*self._last)
+        self._is_saved = True
+
+    def end(self, est: Any, *, every_epoch: bool) -> Path | None:
+        """Save the last epoch with the reason why training has ended, and wait until all is written.
+
+        Returns the path if something has been saved.
+        """
+        try:
+            saved = None
+            if self._last is not None:
+                path, checkpoint = self._last
+                state = vars(est).get("_training")
+                if state is not None and state.ended_by and checkpoint.run["epoch"] == state.epoch:
+                    self._last = path, self._files.ended(checkpoint, state.ended_by)
+                    self._is_saved = self._is_saved and not every_epoch
+                if every_epoch and not self._is_saved:
+                    self.save()
+                    saved = path
+            self._writer.close()
+            return saved
+        finally:
+            if self._handler is not None:
+                signal.signal(signal.SIGTERM, self._handler)
+                if self._terminated:
+                    os.kill(os.getpid(), signal.SIGTERM)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gdfast import _random
+from gdfast import _random, optim
 from gdfast._model_file import files, objects
 from gdfast._model_file.errors import ModelFormatError
 from gdfast._model_file.models import checked
 from gdfast._model_file.tree import Encoder, NotPlainError, Stored
+from gdfast.schedules import Schedule
+from gdfast.schedules._base import Lambda
+from gdfast.training.optimizer import Optimizer
 from gdfast.training.state import TrainingState
 from gdfast.training.weights import Weights
 
@@ -31,18 +37,61 @@ class Checkpoint:
     ----------
     stored : Stored
         The estimator with its state of training.
-    dropped : frozenset of str
-        The arguments that a file cannot hold.
+    path : str
+        Where it is from, or empty.
     """
 
     stored: Stored
-    dropped: frozenset[str]
+    path: str = ""
 
     @property
     def run(self) -> dict[str, Any]:
         """What belongs to the run: see `snapshot`."""
         run: dict[str, Any] = self.stored.parts[objects.RUN]
         return run
+
+    @contextmanager
+    def _continuing(self) -> Iterator[None]:
+        """ValueErrors name the path."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(
+                f"resume={self.path!r} has a run that this fit cannot continue: {error}"
+            ) from error
+
+    def check_arguments(self, est: Any) -> None:
+        """ValueError that names an argument of an estimator which the run did not have."""
+        with self._continuing():
+            _check_same(est, self)
+
+    def restore(self, state: TrainingState) -> None:
+        """Set the state of a new run, but for its optimizer; ValueError if the data are others.
+
+        The state's random state is set, and stays the same object.
+        """
+        with self._continuing():
+            _restore(self.run, self._before, state)
+
+    def restore_optimizer(self, optimizer: Optimizer) -> None:
+        if self._before.optimizer is not None:
+            optimizer.load_training_state_dict(self._before.optimizer.training_state_dict())
+
+    def restore_callbacks(self, callbacks: Sequence[Any]) -> None:
+        """Load the states of callbacks, if they are of the same kinds as those of the run."""
+        saved = self.run["callbacks"]
+        with_state = [callback for callback in callbacks if hasattr(callback, "state_dict")]
+        if [type(callback).__name__ for callback in with_state] == [one["kind"] for one in saved]:
+            for callback, one in zip(with_state, saved, strict=True):
+                callback.load_state_dict(one["state"])
+
+    @cached_property
+    def _before(self) -> TrainingState:
+        """The state with the weights and the records of the estimator."""
+        est = objects.build(self.stored)
+        before: TrainingState = est._training
+        before.weights = Weights.of(vars(est))
+        return before
 
 
 def dropped_of(est: Any) -> frozenset[str]:
@@ -80,8 +129,7 @@ def snapshot(est: Any, dropped: frozenset[str]) -> Checkpoint:
         ],
         "dropped": sorted(dropped),
     }
-    copied = _copied(Stored(stored.name, {**stored.parts, objects.RUN: run}), {})
-    return Checkpoint(copied, dropped)
+    return Checkpoint(_copied(Stored(stored.name, {**stored.parts, objects.RUN: run}), {}))
 
 
 def _copied(value: Any, random: dict[int, np.random.RandomState]) -> Any:
@@ -101,29 +149,34 @@ def _copied(value: Any, random: dict[int, np.random.RandomState]) -> Any:
     return value
 
 
+def ended(checkpoint: Checkpoint, reason: str) -> Checkpoint:
+    """The same with the reason why its run has ended."""
+    parts = {**checkpoint.stored.parts, objects.RUN: {**checkpoint.run, "ended_by": reason}}
+    return Checkpoint(Stored(checkpoint.stored.name, parts))
+
+
 def write(path: Path, checkpoint: Checkpoint) -> None:
     files.write_tree(path, checkpoint.stored)
 
 
-def find(path: str | os.PathLike[str]) -> Checkpoint | None:
-    """The checkpoint in a file; None if there is no file.
+def find(path: str | os.PathLike[str], est: Any) -> Checkpoint | None:
+    """The checkpoint in a file, whose run an estimator can continue; None if there is no file.
 
-    ModelFormatError if it holds no run.
+    ModelFormatError if it holds no run; ValueError if it is one with other arguments.
     """
     try:
         with files.naming(path):
             stored = checked(files.read_tree(path))
             if objects.RUN not in stored.parts:
-                raise ModelFormatError(
-                    "it is a model file, but not of a ModelCheckpoint: it has no run to continue."
-                )
-            return Checkpoint(stored, frozenset(stored.parts[objects.RUN]["dropped"]))
+                raise ModelFormatError("it is a model file without a run, not one of a ModelCheckpoint.")
     except FileNotFoundError:
         return None
+    found = Checkpoint(stored, os.fsdecode(path))
+    found.check_arguments(est)
+    return found
 
 
-def check_same(est: Any, checkpoint: Checkpoint) -> None:
-    """ValueError that names an argument of ``est`` which the run in a checkpoint did not have."""
+def _check_same(est: Any, checkpoint: Checkpoint) -> None:
     kind = objects.name_of(est)
     if kind != checkpoint.stored.name:
         raise ValueError(f"it is of {checkpoint.stored.name}, not of {type(est).__name__}.")
@@ -134,7 +187,7 @@ def check_same(est: Any, checkpoint: Checkpoint) -> None:
     for name, value in est.get_params(deep=False).items():
         if name in free or (name == "random_state" and isinstance(value, np.random.RandomState)):
             continue
-        if name in checkpoint.dropped:
+        if name in checkpoint.run["dropped"]:
             _check_dropped(name, value)
         elif not _is_same(objects.store(value), before.get(name)):
             raise ValueError(f"its {name} is {_shown(before.get(name))}, but now it is {value!r}.")
@@ -142,14 +195,12 @@ def check_same(est: Any, checkpoint: Checkpoint) -> None:
 
 def _check_dropped(name: str, value: Any) -> None:
     """ValueError if an argument that is not in the file has a state, which is lost."""
-    from gdfast.optim import Optimizer
-    from gdfast.schedules import Schedule
-    from gdfast.schedules._base import Lambda
-
     try:
         Encoder().node(objects.store(value))
     except NotPlainError:
-        if isinstance(value, Optimizer) or (isinstance(value, Schedule) and not isinstance(value, Lambda)):
+        if isinstance(value, optim.Optimizer) or (
+            isinstance(value, Schedule) and not isinstance(value, Lambda)
+        ):
             raise ValueError(f"the state of {name}={value!r} is not in it, and cannot be.") from None
         return
     raise ValueError(f"its {name} was an object of your own, but now it is {value!r}.")
@@ -167,22 +218,19 @@ def _shown(value: Any) -> str:
     return value.name.rpartition(".")[2] + "(...)" if isinstance(value, Stored) else repr(value)
 
 
-def restore(checkpoint: Checkpoint, state: TrainingState) -> None:
-    """Set the state of a new run to that of a checkpoint; ValueError if they do not fit each other.
-
-    A random state of the user is set; the others are the checkpoint's.
-    """
-    run = checkpoint.run
+def _restore(run: dict[str, Any], before: TrainingState, state: TrainingState) -> None:
     if run["fingerprint"] != state.fingerprint:
         raise ValueError("X, y, sample_weight or the validation set are not those of its run.")
-    est = objects.build(Stored(checkpoint.stored.name, {**checkpoint.stored.parts}))
-    before: TrainingState = est._training
-    weights = {name: Weights(run[name]) for name in ("average", "best_weights") if run[name] is not None}
-    for found in (Weights.of(vars(est)), *weights.values()):
+    lists = {name: Weights(run[name]) for name in ("average", "best_weights") if run[name] is not None}
+    size = state.weights.as_vector().size
+    vectors = [value for value in run["solver_state"].values() if isinstance(value, np.ndarray)]
+    for found in (before.weights, *lists.values()):
         if not found.is_alike(state.weights):
             raise ValueError("its weights have other shapes or dtypes than those of this network.")
-    state.weights.assign(Weights.of(vars(est)))
-    state.average, state.best_weights = weights.get("average"), weights.get("best_weights")
+    if any(vector.size != size for vector in vectors):
+        raise ValueError("its solver has another number of weights.")
+    state.weights.assign(before.weights)
+    state.average, state.best_weights = lists.get("average"), lists.get("best_weights")
     state.n_averaged, state.epoch, state.ended_by = run["n_averaged"], run["epoch"], run["ended_by"]
     state.solver_state = run["solver_state"]
     state.records = before.records
@@ -193,5 +241,3 @@ def restore(checkpoint: Checkpoint, state: TrainingState) -> None:
         if before.order._random_state is before.random_state:
             before.order._random_state = state.random_state
         state.order = before.order
-    if state.optimizer is not None and before.optimizer is not None:
-        state.optimizer.load_training_state_dict(before.optimizer.training_state_dict())

@@ -57,6 +57,8 @@ _OF_THE_FIT = frozenset({"_callback_fit_ctx", "_skl_callbacks_to_teardown", "_pa
 _SKLEARN_CALLBACKS = "_skl_callbacks"
 # What may be left out beside arguments.
 TRAINING = "training"
+# The part of a checkpoint that belongs to its run.
+RUN = "run"
 
 
 def class_of(name: str) -> type:
@@ -147,7 +149,7 @@ def _check_object(stored: Stored) -> None:
         raise ModelFormatError(f"{stored.name[:100]!r} is no class that a model file may name.")
     is_estimator = stored.name in ESTIMATORS
     parts = {"arguments", "attributes"} if is_estimator else {"arguments", "state"}
-    found = stored.parts.keys() - ({TRAINING} if is_estimator else set())
+    found = stored.parts.keys() - ({TRAINING, RUN} if is_estimator else set())
     if found != parts or not all(isinstance(stored.parts[part], dict) for part in parts):
         raise ModelFormatError(f"{stored.name} must have the parts {', '.join(sorted(parts))}.")
     arguments = stored.parts["arguments"]
@@ -159,6 +161,8 @@ def _check_object(stored: Stored) -> None:
         attributes.check(stored)
         if stored.parts.get(TRAINING) is not None:
             training.check(stored.parts[TRAINING])
+        if stored.parts.get(RUN) is not None:
+            training.check_run(stored.parts)
 
 
 def build(stored: Any) -> Any:

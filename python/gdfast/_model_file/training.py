@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from gdfast import _random
 from gdfast._model_file.attributes import (
     has,
     is_array,
@@ -21,9 +22,10 @@ from gdfast._model_file.tree import Stored
 from gdfast.training.optimizer import Optimizer
 from gdfast.training.options import Limits
 from gdfast.training.order import RowOrder
+from gdfast.training.outcome import Reason
 from gdfast.training.scheduled import Scheduled
 from gdfast.training.state import Records, TrainingState
-from gdfast.training.weights import Weights
+from gdfast.training.weights import NAMES, Weights
 
 _SCHEDULES = {"dropout_schedule": "dropout", "weight_decay_schedule": "weight_decay"}
 # A score that no ``scoring`` equals: the next fit begins its records anew.
@@ -162,6 +164,49 @@ def check(stored: Any) -> None:
         raise ModelFormatError("the optimizer of training is not one.")
     if stored["order"] is not None and not (_is_order(stored["order"]) and _has_rows(stored["order"])):
         raise ModelFormatError("the order of training rows is not one.")
+
+
+def _is_weights(value: Any) -> bool:
+    lists = is_dict_of(is_list_of(is_array("f", None)))
+    return value is None or (lists(value) and {"coefs_", "intercepts_"} <= value.keys() <= {*NAMES})
+
+
+def _is_vector(value: Any) -> bool:
+    return is_array("f")(value)
+
+
+_is_walk = has(
+    {
+        "x": _is_vector,
+        "best": _is_vector,
+        "moves": has(
+            {"at": is_count, "before": lambda value: value is None or _random.is_generator_state(value)}
+        ),
+        **dict.fromkeys(("energy", "best_energy", "initial_temp", "final_temp", "scale"), is_number),
+        **dict.fromkeys(("evaluations", "step"), is_count),
+    }
+)
+
+
+_is_run = has(
+    {
+        "epoch": is_count,
+        "ended_by": lambda value: value is None or value in get_args(Reason),
+        "average": _is_weights,
+        "n_averaged": is_count,
+        "best_weights": _is_weights,
+        "solver_state": lambda value: value == {} or has({"start": _is_vector})(value) or _is_walk(value),
+        "fingerprint": is_text,
+        "callbacks": is_list_of(has({"kind": is_text, "state": is_dict_of(lambda value: True)})),
+        "dropped": is_list_of(is_text),
+    }
+)
+
+
+def check_run(parts: dict[str, Any]) -> None:
+    """ModelFormatError if the parts of an estimator are not those of a checkpoint."""
+    if parts.get("training") is None or not _is_run(parts["run"]):
+        raise ModelFormatError("the run of the checkpoint is not one.")
 
 
 def build(est: Any, stored: dict[str, Any]) -> TrainingState:

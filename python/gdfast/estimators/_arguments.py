@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -80,6 +81,7 @@ class Arguments(Savable, BaseEstimator):
         "keep_optimizer_state": ["boolean"],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "callbacks": [list, tuple, None],
+        "resume": [str, os.PathLike, None],
         "schedule": [str, Schedule, callable, None],
         "weight_decay_schedule": [str, Schedule, callable, None],
     }
@@ -112,6 +114,7 @@ class Arguments(Savable, BaseEstimator):
     keep_optimizer_state: bool
     max_time: float | None
     callbacks: Any
+    resume: Any
     schedule: Any
     l1_ratio: float
     weight_decay: float

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from gdfast._model_file.checkpoints import Checkpoint
 from gdfast.estimators._attributes import publish
 from gdfast.estimators._sklearn_callbacks import FitTask
 from gdfast.estimators._transaction import Transaction
@@ -47,6 +48,8 @@ class FitListeners(Listeners):
         Decides whether the result of the fit is kept after an exception.
     takes_edits : bool
         Whether training continues from weights that a callback has edited or replaced.
+    checkpoint : Checkpoint or None
+        Where the run continues.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class FitListeners(Listeners):
         attempt: Transaction,
         *,
         takes_edits: bool,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self._est = est
         self._state = state
         self._task = task
         self._attempt = attempt
         self._takes_edits = takes_edits
+        self._checkpoint = checkpoint
         self._callbacks = list(est.callbacks or ()) if task is not None else []
         self._gradient_hooks = [c.on_gradient for c in self._callbacks if hasattr(c, "on_gradient")]
         if self._gradient_hooks and not takes_edits:
@@ -90,6 +95,8 @@ class FitListeners(Listeners):
                     hook(self._est)
                 if hook := getattr(callback, "on_train_end", None):
                     exits.callback(hook, self._est)
+            if self._checkpoint is not None:
+                self._checkpoint.restore_callbacks(self._callbacks)
             if self._callbacks:
                 self._take_edits()
             self._exits = exits.pop_all()

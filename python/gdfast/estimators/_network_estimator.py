@@ -12,6 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from gdfast._model_file import checkpoints
+from gdfast.callbacks import ModelCheckpoint
 from gdfast.estimators import (
     _holdout,
     _meaningless,
@@ -33,6 +35,7 @@ from gdfast.training import init
 from gdfast.training.annealing import Energy
 from gdfast.training.arrays import Array, check_mean_weight, convert
 from gdfast.training.data import Data
+from gdfast.training.fingerprint import fingerprint
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor, Validation
 from gdfast.training.network import Network
@@ -82,6 +85,7 @@ class _Run(NamedTuple):
     energy: Energy | None
     kept_order: RowOrder | None
     weight_given: Array | None
+    checkpoint: checkpoints.Checkpoint | None
 
 
 class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
@@ -227,7 +231,8 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
     ) -> _Run:
         """Check all inputs, and create the objects of a fit."""
         sizes = self._check_arguments(incremental=incremental)
-        begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        checkpoint = None if incremental or self.resume is None else checkpoints.find(self.resume, self)
+        begins = checkpoint is not None or not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, reset=begins)
         task = self._task(y, incremental=incremental, classes=classes)
         if sample_weight is not None:
@@ -238,7 +243,9 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         sample_weight = task.weigh(y, sample_weight)
         if not incremental and sample_weight is not None and not sample_weight.any():
             raise ValueError("class_weight and sample_weight leave no sample a weight other than zero.")
-        random_state = check_random_state(self.random_state)
+        # A run that continues has its own random numbers, also if they came from NumPy's generator.
+        own = checkpoint is not None and self.random_state is None
+        random_state = np.random.RandomState() if own else check_random_state(self.random_state)
         self.n_outputs_ = task.n_outputs
         if holdout is not None:
             holdout = self._check_holdout(task, *holdout)
@@ -261,9 +268,15 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         sets_aside = holdout is None and self.early_stopping and options.solver != "lbfgs"
         kept = getattr(before, "order", None)
         state.order, kept = self._row_order(X.shape[0], random_state, sets_aside, incremental, kept)
+        held_out = None if holdout is None else _data(task, *holdout, weights.dtype)
+        if checkpoint is not None or any(isinstance(c, ModelCheckpoint) for c in self.callbacks or ()):
+            state.fingerprint = fingerprint(data, held_out)
+        if checkpoint is not None:
+            checkpoint.restore(state)
+            kept = state.order if self.keep_optimizer_state else kept
         validation = None
-        if holdout is not None:
-            held_out = _data(task, *holdout, weights.dtype)
+        if held_out is not None:
+            assert holdout is not None
             validation = self._validation(network, task, held_out, None, *holdout[:2])
         elif sets_aside:
             if plan.split is not None:
@@ -284,8 +297,11 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         if options.solver != "lbfgs":
             state.records.begin(by_score=self.early_stopping, validates=validation is not None)
         if options.solver == "stochastic":
-            is_random = network.is_random or options.step.gradient_noise > 0
-            state.optimizer = self._start_optimizer(before, incremental, len(sizes), is_random, random_state)
+            # A run that continues has a seed.
+            draws = checkpoint is None and (network.is_random or options.step.gradient_noise > 0)
+            state.optimizer = self._start_optimizer(before, incremental, len(sizes), draws, random_state)
+            if checkpoint is not None:
+                checkpoint.restore_optimizer(state.optimizer)
         if validation is not None:
             check_scores(self, lambda: validation.measure(state))
         energy = None
@@ -297,7 +313,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         if clips and options.batch_size > (n := len(state.order)):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             options = replace(options, batch_size=n)
-        return _Run(network, loss, data, state, options, validation, energy, kept, weight_given)
+        return _Run(network, loss, data, state, options, validation, energy, kept, weight_given, checkpoint)
 
     def _begin(
         self,
@@ -441,7 +457,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         before: TrainingState | None,
         incremental: bool,
         n_hidden: int,
-        is_random: bool,
+        draws: bool,
         random_state: np.random.RandomState,
     ) -> Optimizer:
         kept = None if before is None else before.optimizer
@@ -451,7 +467,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
             return kept
         optimizer = self._new_optimizer()
         optimizer.reschedule(scheduled)
-        if is_random:
+        if draws:
             optimizer.seed = int(random_state.randint(2**31))
         if kept is not None and self.keep_optimizer_state:
             optimizer.continue_from(kept)
@@ -502,8 +518,11 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
                 rows = None if run.state.order is None else run.state.order.training
                 task = FitTask(self, X, y, run.weight_given, rows)
             takes_edits = run.options.solver == "stochastic"
-            listeners = FitListeners(self, run.state, task, attempt, takes_edits=takes_edits)
-            monitor = Monitor(run.state, run.options, run.validation, self.scoring)
+            listeners = FitListeners(
+                self, run.state, task, attempt, takes_edits=takes_edits, checkpoint=run.checkpoint
+            )
+            resumes = run.checkpoint is not None
+            monitor = Monitor(run.state, run.options, run.validation, self.scoring, resumes=resumes)
             with listeners:
                 try:
                     outcome = train(

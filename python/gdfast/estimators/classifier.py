@@ -121,6 +121,11 @@ class MLPClassifier(Classification, FeedForward):
         ``on_gradient(est, gradients)``, ``on_epoch_begin(est, epoch, logs)`` and
         ``on_epoch_end(est, epoch, logs)``. The last two may return True to stop training. See
         :mod:`gdfast.callbacks`.
+    resume : str or path-like, default=None
+        Path of a checkpoint, see :class:`gdfast.callbacks.ModelCheckpoint`. If there is one, ``fit`` goes on
+        with its run, and the result is that of a fit without interruption; otherwise it begins. Data and all
+        arguments that change a step must be those of the run: a ValueError names what is not. ``max_iter``
+        may be larger. ``partial_fit`` takes no notice of it.
     schedule : str, schedule or callable, default=None
         Learning-rate schedule for any stochastic solver: an object of :mod:`gdfast.schedules`, the name of
         one that needs no argument, or a function that maps the epoch, from 0, to a factor. None uses
@@ -320,6 +325,7 @@ class MLPClassifier(Classification, FeedForward):
         keep_optimizer_state: bool = False,
         max_time: float | None = None,
         callbacks: Any = None,
+        resume: Any = None,
         schedule: Any = None,
         init: Any = "sklearn",
         l1_ratio: float = 0.0,

@@ -114,6 +114,11 @@ class RNNClassifier(Classification, Recurrent):
         no limit.
     callbacks : list of object, default=None
         Objects that the fit calls; see :class:`MLPClassifier`.
+    resume : str or path-like, default=None
+        Path of a checkpoint, see :class:`gdfast.callbacks.ModelCheckpoint`. If there is one, ``fit`` goes on
+        with its run, and the result is that of a fit without interruption; otherwise it begins. Data and all
+        arguments that change a step must be those of the run: a ValueError names what is not. ``max_iter``
+        may be larger. ``partial_fit`` takes no notice of it.
     schedule : str, gdfast.schedules.Schedule or callable, default=None
         Learning-rate schedule for any solver; see :class:`MLPClassifier`. A step of the schedule is an
         update. With ``tbptt`` and a target for each step a batch has several, as many as the longest of all
@@ -292,6 +297,7 @@ class RNNClassifier(Classification, Recurrent):
         keep_optimizer_state: bool = False,
         max_time: float | None = None,
         callbacks: Any = None,
+        resume: Any = None,
         schedule: Any = None,
         l1_ratio: float = 0.0,
         weight_decay: float = 0.0,

@@ -149,14 +149,14 @@ class Optimizer:
         }
 
     def load_training_state_dict(self, state: dict[str, Any]) -> None:
-        """Load the state of another optimizer with the same arguments."""
+        """Load the state of another optimizer with the same arguments; schedules may be left out."""
         self._trainer, self._trains, self._state = None, (), state["state"]
         self.learning_rate, self.seed = state["learning_rate"], state["seed"]
         self._epochs, self._steps = state["epochs"], state["steps"]
-        if isinstance(self.schedule, Schedule):
+        if isinstance(self.schedule, Schedule) and isinstance(state["schedule"], dict):
             load_state(self.schedule, state["schedule"])
         for name, option in self.scheduled.items():
-            load_state(option.schedule, state["scheduled"][name])
+            load_state(option.schedule, state["scheduled"].get(name, {}))
 
     def is_finite(self) -> bool:
         """Whether the moments are finite, so that training can continue."""

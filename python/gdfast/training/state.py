@@ -90,6 +90,8 @@ class TrainingState:
         What a solver without an optimizer needs to continue: annealing's walk, the start of lbfgs.
     scored_by : object
         Identifies the score of the recorded validation scores.
+    fingerprint : str
+        Identifies the data, if that is of use to anyone; see `fingerprint`.
     """
 
     weights: Weights
@@ -104,6 +106,7 @@ class TrainingState:
     ended_by: Reason | None = None
     solver_state: dict[str, Any] = field(default_factory=dict)
     scored_by: Any = None
+    fingerprint: str = ""
 
     def end(self) -> None:
         """Release what continuing takes: optimizer, order, the best weights and the average."""
@@ -115,6 +118,7 @@ class TrainingState:
             **dict.fromkeys(("best_weights", "average", "ended_by")),
             **dict.fromkeys(("n_averaged", "epoch"), 0),
             "solver_state": {},
+            "fingerprint": "",
             "weights": Weights({}),
         }
 

@@ -1,0 +1,346 @@
+"""A fit that goes on from a checkpoint ends with the bits of a fit that has never been interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gdfast
+import numpy as np
+import pytest
+from gdfast import optim, schedules
+from gdfast.callbacks import EarlyStopping, ModelCheckpoint
+from models import assert_alike
+from scipy import sparse
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(120, 5))
+LABELS = RNG.integers(0, 3, 120)
+NUMBERS = X[:, 0] * X[:, 1] + RNG.normal(size=120)
+SEQUENCES = [RNG.normal(size=(int(n), 3)) for n in RNG.integers(3, 9, 20)]
+
+MLP: dict[str, Any] = {"hidden_layer_sizes": (8, 6), "batch_size": 16, "tol": 0.0, "random_state": 3}
+RNN: dict[str, Any] = {"hidden_layer_sizes": (4, 3), "batch_size": 6, "tol": 0.0, "random_state": 3}
+
+
+def classifier(**arguments: Any) -> Any:
+    return gdfast.MLPClassifier(**{**MLP, **arguments}), X, LABELS
+
+
+def regressor(**arguments: Any) -> Any:
+    return gdfast.MLPRegressor(**{**MLP, **arguments}), X, NUMBERS
+
+
+def scores(est: Any, X: Any, y: Any) -> float:
+    return -float(np.abs(est.predict(X) - y).mean())
+
+
+RULES = ("sgd", "adam", "adagrad", "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion", "rprop")
+SCHEDULES = [
+    schedules.Plateau(patience=0, threshold=0.2),
+    schedules.Cosine(T_max=10, per="step"),
+    schedules.Warmup(schedules.Plateau(patience=0, threshold=0.3), total_iters=3),
+    schedules.OneCycle(max_lr=0.01),
+    lambda epoch: 0.9**epoch,
+]
+
+CASES: dict[str, Callable[[], Any]] = {
+    **{f"rule {rule}": lambda rule=rule: classifier(solver=rule) for rule in RULES},
+    **{f"schedule {i}": lambda s=s: classifier(schedule=s) for i, s in enumerate(SCHEDULES)},
+    "an optimizer": lambda: classifier(solver=optim.Adam(0.01, amsgrad=True)),
+    "adaptive": lambda: regressor(solver="sgd", learning_rate="adaptive", tol=0.3, n_iter_no_change=1),
+    "invscaling": lambda: regressor(solver="sgd", learning_rate="invscaling", nesterovs_momentum=False),
+    "early stopping": lambda: classifier(early_stopping=True, learning_rate_init=0.03, n_iter_no_change=4),
+    "early stopping by a function": lambda: regressor(early_stopping=True, scoring=scores),
+    "average": lambda: classifier(ema_decay=0.8),
+    "average, early stopping": lambda: classifier(ema_decay=0.8, early_stopping=True),
+    "dropout": lambda: classifier(dropout=0.2, dropout_schedule="cosine", gradient_noise=0.01),
+    "batch norm": lambda: regressor(batch_norm=True, weight_decay=0.1, weight_decay_schedule="cosine"),
+    "records, factors": lambda: classifier(record_gradients=True, learning_rate_factors={"bias": 0.5}),
+    "clipping by itself": lambda: classifier(clip_norm="auto"),
+    "kept order": lambda: classifier(keep_optimizer_state=True, early_stopping=True),
+    "float32": lambda: (gdfast.MLPClassifier(**MLP, class_weight="balanced"), X.astype("f"), LABELS),
+    "sparse": lambda: (gdfast.MLPClassifier(**MLP), sparse.csr_array(X * (X > 0)), LABELS),
+    "several labels": lambda: (gdfast.MLPClassifier(**MLP), X, (X[:, :2] > 0).astype(int)),
+    "lbfgs": lambda: classifier(solver="lbfgs"),
+    "lbfgs, quantiles": lambda: regressor(solver="lbfgs", loss="quantile", quantile=[0.1, 0.9]),
+    "annealing": lambda: classifier(solver="annealing"),
+    "annealing, early stopping": lambda: regressor(solver="annealing", early_stopping=True),
+    "gru": lambda: (gdfast.RNNClassifier(**RNN), SEQUENCES, LABELS[:20]),
+    "lstm, truncated, stateful": lambda: (
+        gdfast.RNNRegressor(**RNN, cell="lstm", tbptt=(2, 3), stateful=True), SEQUENCES, NUMBERS[:20]),
+    "elman, per step, early stopping": lambda: (
+        gdfast.RNNClassifier(
+            **RNN, cell="elman", activation="tanh", per_step=True, early_stopping=True, ema_decay=0.7),
+        SEQUENCES, [LABELS[: len(s)] for s in SEQUENCES],
+    ),
+}  # fmt: skip
+
+
+class Crash:
+    """Ends a fit after an epoch with an error, as nothing else would."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
+        if epoch + 1 == self.after:
+            raise ZeroDivisionError
+
+
+def interrupted(est: Any, path: Path, X: Any, y: Any, after: int, **fit: Any) -> None:
+    """Fit up to an epoch, whose checkpoint stays."""
+    est.set_params(callbacks=[ModelCheckpoint(path), Crash(after)])
+    with pytest.raises(ZeroDivisionError):
+        est.fit(X, y, **fit)
+
+
+def assert_same_fit(whole: Any, resumed: Any) -> None:
+    mine, theirs = (
+        {k: v for k, v in vars(est).items() if k not in ("callbacks", "resume", "max_iter")}
+        for est in (whole, resumed)
+    )
+    if callable(whole.schedule) and whole.n_iter_ == 10:  # a rate that nothing uses is not in the file
+        theirs["_training"].optimizer.learning_rate = mine["_training"].optimizer.learning_rate
+    assert_alike(mine, theirs)
+
+
+@pytest.mark.parametrize("after", [1, 4, 10])
+@pytest.mark.parametrize("case", CASES)
+def test_resuming_is_never_having_stopped(case: str, after: int, tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    whole, X, y = CASES[case]()
+    whole.set_params(max_iter=10).fit(X, y)
+    if after > whole.n_iter_:
+        pytest.skip("it stops before")
+    interrupted(CASES[case]()[0].set_params(max_iter=10), path, X, y, after)
+    resumed = CASES[case]()[0].set_params(max_iter=10, resume=path).fit(X, y)
+    assert_same_fit(whole, resumed)
+    np.testing.assert_array_equal(whole.predict(X), resumed.predict(X))
+
+
+def test_with_a_validation_set_and_weights(tmp_path: Path) -> None:
+    fit = {"sample_weight": RNG.uniform(size=120), "X_val": X[:30], "y_val": NUMBERS[:30]}
+    whole = regressor(max_iter=9)[0].fit(X, NUMBERS, **fit)
+    interrupted(regressor(max_iter=9)[0], tmp_path / "run", X, NUMBERS, 5, **fit)
+    resumed = regressor(max_iter=9, resume=tmp_path / "run")[0].fit(X, NUMBERS, **fit)
+    assert_same_fit(whole, resumed)
+    with pytest.raises(ValueError, match="X, y, sample_weight or the validation set"):
+        regressor(max_iter=9, resume=tmp_path / "run")[0].fit(X, NUMBERS)
+
+
+def test_a_fit_begins_where_there_is_no_checkpoint(tmp_path: Path) -> None:
+    whole = classifier(max_iter=5)[0].fit(X, LABELS)
+    assert_same_fit(whole, classifier(max_iter=5, resume=tmp_path / "none")[0].fit(X, LABELS))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"early_stopping": True, "n_iter_no_change": 2, "tol": 1.0}])
+def test_a_run_that_has_ended_is_as_it_was(arguments: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    est = classifier(max_iter=8, callbacks=[ModelCheckpoint(path)], **arguments)[0].fit(X, LABELS)
+    assert_same_fit(est, classifier(max_iter=8, resume=path, **arguments)[0].fit(X, LABELS))
+    # With more epochs it goes on, unless it has ended for another reason.
+    longer = classifier(max_iter=12, resume=path, **arguments)[0].fit(X, LABELS)
+    assert longer.n_iter_ == (12 if not arguments else est.n_iter_)
+    assert_same_fit(classifier(max_iter=12, **arguments)[0].fit(X, LABELS), longer)
+
+
+def test_random_states_that_are_no_seed(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    whole = classifier(max_iter=6, random_state=np.random.RandomState(5))[0].fit(X, LABELS)
+    interrupted(classifier(max_iter=6, random_state=np.random.RandomState(5))[0], path, X, LABELS, 2)
+    resumed = classifier(max_iter=6, random_state=np.random.RandomState(9), resume=path)[0].fit(X, LABELS)
+    assert_same_fit(whole, resumed)
+    # NumPy's own generator is not touched by a run that continues.
+    numpys = np.random.mtrand._rand
+    numpys.seed(1)
+    whole = classifier(max_iter=6, random_state=None)[0].fit(X, LABELS)
+    numpys.seed(1)
+    interrupted(classifier(max_iter=6, random_state=None)[0], path, X, LABELS, 2)
+    before = numpys.get_state(legacy=False)
+    resumed = classifier(max_iter=6, random_state=None, resume=path)[0].fit(X, LABELS)
+    assert_alike(numpys.get_state(legacy=False), before)
+    assert_alike(whole.coefs_, resumed.coefs_)
+
+
+def test_callbacks_go_on(tmp_path: Path) -> None:
+    def callbacks(path: Path) -> list[Any]:
+        return [EarlyStopping("loss", patience=3, min_delta=0.05), ModelCheckpoint(path, "loss", True)]
+
+    whole, parts = callbacks(tmp_path / "whole"), callbacks(tmp_path / "parts")
+    est = classifier(max_iter=40, learning_rate_init=0.01, callbacks=whole)[0].fit(X, LABELS)
+    stops = whole[0].stopped_epoch_
+    assert 5 < stops < 39
+    first = ModelCheckpoint(tmp_path / "run")
+    with pytest.raises(ZeroDivisionError):
+        classifier(max_iter=40, learning_rate_init=0.01, callbacks=[*parts, first, Crash(stops - 1)])[0].fit(
+            X, LABELS
+        )
+    again = [*callbacks(tmp_path / "parts"), ModelCheckpoint(tmp_path / "run")]
+    arguments = {"max_iter": 40, "learning_rate_init": 0.01, "resume": tmp_path / "run", "callbacks": again}
+    resumed = classifier(**arguments)[0].fit(X, LABELS)
+    assert_same_fit(est, resumed)
+    assert again[0].stopped_epoch_ == stops
+    assert again[1].best_ == whole[1].best_
+
+
+OTHERS: dict[str, Any] = {
+    "alpha": 0.1,
+    "hidden_layer_sizes": (8, 7),
+    "solver": "sgd",
+    "schedule": schedules.Cosine(T_max=4),
+    "random_state": 4,
+    "early_stopping": True,
+    "dropout": [0.0, 0.1, 0.0],
+    "scoring": "loss",
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_arguments_are_refused_by_name(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    interrupted(classifier(max_iter=6, schedule=schedules.Cosine(T_max=5))[0], path, X, LABELS, 2)
+    arguments = {"schedule": schedules.Cosine(T_max=5), name: OTHERS[name], "resume": path}
+    est = classifier(**arguments)[0]
+    with pytest.raises(ValueError, match=rf"resume='.*run' .*: its {name} is .*, but now it is "):
+        est.fit(X, LABELS)
+    assert not hasattr(est, "coefs_")
+
+
+def test_what_belongs_to_another_run_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    interrupted(classifier(max_iter=6)[0], path, X, LABELS, 2)
+    with pytest.raises(ValueError, match=r"it is of gdfast\.MLPClassifier, not of MLPRegressor"):
+        regressor(resume=path)[0].fit(X, NUMBERS)
+    for other in (X + 1e-12, X[:-1]):
+        with pytest.raises(ValueError, match="X, y, sample_weight or the validation set are not those"):
+            classifier(resume=path)[0].fit(other, LABELS[: len(other)])
+    classifier()[0].save(path)
+    with pytest.raises(gdfast.ModelFormatError, match="without a run"):
+        classifier(resume=path)[0].fit(X, LABELS)
+    path.write_bytes(b"no model")
+    with pytest.raises(gdfast.ModelFormatError, match="run cannot be loaded"):
+        classifier(resume=path)[0].fit(X, LABELS)
+    with pytest.raises(ValueError, match="The 'resume' parameter"):
+        classifier(resume=3)[0].fit(X, LABELS)
+
+
+def test_a_schedule_of_ones_own_with_a_state_is_refused(tmp_path: Path) -> None:
+    class Own(schedules.Plateau):
+        pass
+
+    path = tmp_path / "run"
+    interrupted(classifier(max_iter=6, schedule=Own())[0], path, X, LABELS, 2)
+    with pytest.raises(ValueError, match=r"the state of schedule=Own\(.*\) is not in it"):
+        classifier(max_iter=6, schedule=Own(), resume=path)[0].fit(X, LABELS)
+
+
+def test_annealing_needs_the_same_number_of_iterations(tmp_path: Path) -> None:
+    interrupted(classifier(solver="annealing", max_iter=6)[0], tmp_path / "run", X, LABELS, 2)
+    with pytest.raises(ValueError, match="its max_iter is 6, but now it is 7"):
+        classifier(solver="annealing", max_iter=7, resume=tmp_path / "run")[0].fit(X, LABELS)
+
+
+# A process that is killed.
+
+PROGRAM = """
+    import sys
+    import numpy as np
+    import gdfast
+    from gdfast.callbacks import ModelCheckpoint
+
+    class Told:
+        def on_epoch_end(self, est, epoch, logs):
+            print(epoch, flush=True)
+
+    path, every = sys.argv[1], int(sys.argv[2])
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2000, 20)), rng.integers(0, 4, 2000)
+    clf = gdfast.MLPClassifier(
+        (64, 32), max_iter=400, tol=0, n_iter_no_change=500, random_state=1, dropout=0.1, resume=path,
+        early_stopping=True, callbacks=[ModelCheckpoint(path, every_n_epochs=every), Told()],
+    )
+    clf.fit(X, y).save(path + ".model", drop=["callbacks", "resume", "training"])
+"""
+
+
+def start(path: Path, every: int) -> subprocess.Popen[str]:
+    program = textwrap.dedent(PROGRAM)
+    arguments = [sys.executable, "-W", "ignore", "-c", program, str(path), str(every)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+
+
+def epochs_of(path: Path) -> int:
+    return len(gdfast.load(path).loss_curve_)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on this system")
+def test_killed_again_and_again_it_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
+    path, rng = tmp_path / "run", np.random.default_rng(0)
+    kills, seen = 0, -1
+    while True:
+        child = start(path, every=1)
+        assert child.stdout is not None
+        lasts = seen + int(rng.integers(20, 120))
+        for line in child.stdout:
+            epoch = int(line)
+            assert epoch > seen - 3, "it went on where the last checkpoint was"
+            if epoch >= lasts:
+                time.sleep(float(rng.uniform(0, 0.02)))
+                child.kill()
+                break
+        rest = child.stdout.read().split()
+        child.wait()
+        if child.returncode == 0:
+            break
+        assert child.returncode == -signal.SIGKILL
+        # What came after the last checkpoint is lost: one or two epochs, whose files were being written.
+        seen = int(rest[-1]) if rest else epoch
+        assert seen + 1 - epochs_of(path) <= 3
+        seen = epochs_of(path) - 1
+        kills += 1
+    assert kills >= 3
+    whole = start(tmp_path / "whole", every=1)
+    whole.communicate()
+    assert (tmp_path / "run.model").read_bytes() == (tmp_path / "whole.model").read_bytes()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGTERM on this system")
+def test_sigterm_saves_the_last_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    child = start(path, every=1000)
+    assert child.stdout is not None
+    for line in child.stdout:
+        if int(line) == 30:
+            child.terminate()
+            break
+    rest = child.stdout.read().split()
+    child.wait()
+    assert child.returncode == -signal.SIGTERM
+    last = int(rest[-1]) if rest else 30
+    assert epochs_of(path) == last + 1
+    child = start(path, every=1000)
+    out, _ = child.communicate()
+    assert child.returncode == 0
+    assert int(out.split()[0]) == last + 1
+    start(tmp_path / "whole", every=1000).communicate()
+    assert (tmp_path / "run.model").read_bytes() == (tmp_path / "whole.model").read_bytes()
+
+
+def test_a_checkpoint_is_a_model_file(tmp_path: Path) -> None:
+    keep = ModelCheckpoint(tmp_path / "{epoch}.safetensors", every_n_epochs=3)
+    est = classifier(max_iter=8, callbacks=[keep], resume=tmp_path / "none")[0].fit(X, LABELS)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{i}.safetensors" for i in (2, 5, 7)]
+    np.testing.assert_array_equal(gdfast.load(keep.last_path_).predict_proba(X), est.predict_proba(X))
+    assert gdfast.load(tmp_path / "2.safetensors").loss_curve_ == est.loss_curve_[:3]
+    # It goes on by other ways as well.
+    assert gdfast.load(keep.last_path_).partial_fit(X, LABELS).n_iter_ == 1
