@@ -148,14 +148,14 @@ def anneal(
     for step in range(left):
         if step % between_returns == 0:
             x, here = best, best_energy
-        heat = temperature(cooling, initial_temp, final_temp, step / max(left - 1, 1), step)
+        temp = temperature(cooling, initial_temp, final_temp, step / max(left - 1, 1), step)
         proposal = x + (scale * step_size) * moves.next()
         if project is not None:
             proposal = project(proposal)
         value = _worst_if_nan(energy(proposal))
         rise = value - here
         # inf - inf is NaN, which is never accepted.
-        accepted = rise <= 0 or moves.luck() < math.exp(-rise / heat)
+        accepted = rise <= 0 or moves.uniform() < math.exp(-rise / temp)
         if accepted:
             x, here = proposal, value
             if value < best_energy:
@@ -190,5 +190,5 @@ class _Moves:
         vector: Vector = self.vectors[self.at - 1]
         return vector
 
-    def luck(self) -> float:
+    def uniform(self) -> float:
         return float(self.numbers[self.at - 1])

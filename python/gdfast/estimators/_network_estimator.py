@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from gdfast.estimators import (
     _holdout,
-    _meaningless,
+    _ineffective,
     _schedules,
     _solvers,
     _step_options,
@@ -186,7 +186,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         self._check_network_arguments(sizes)
         check_callbacks(self.callbacks)
         check_scorer(self.scoring)
-        _meaningless.check(type(self), vars(self))
+        _ineffective.check(type(self), vars(self))
         _step_options.rate_factors(self.learning_rate_factors, self._n_arrays(len(sizes)))
         _schedules.check_learning_rate(self.schedule, self.learning_rate)
         _schedules.check("weight_decay_schedule", self.weight_decay_schedule)

@@ -143,9 +143,9 @@ class Monitor:
 
     def restore_best(self) -> None:
         """Set the final weights: those with the best score, else the average, else the current ones."""
-        stays = self._state.best_weights or self._average
-        if stays is not None:
-            self._state.weights.assign(stays)
+        final = self._state.best_weights or self._average
+        if final is not None:
+            self._state.weights.assign(final)
 
     def _add_to_average(self) -> None:
         weights = self._state.weights
