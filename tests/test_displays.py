@@ -79,7 +79,7 @@ def test_what_has_no_curve() -> None:
 
 
 @pytest.mark.parametrize("display", [LossCurveDisplay, GradientNormDisplay])
-def test_what_is_around_a_network_is_told_from_it(display: Any) -> None:
+def test_arrays_around_a_network_are_not_taken_for_it(display: Any) -> None:
     net = gdfast.MLPRegressor(**FIT, record_gradients=True)
     pipeline = make_pipeline(StandardScaler(), net).fit(X, Y)
     with pytest.raises(ValueError, match=r"A Pipeline has no curves of its own.* pipeline\[-1\]"):

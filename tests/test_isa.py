@@ -15,7 +15,7 @@ NUMERICAL_TESTS = (
     "kernels/test_kernels.py",
     "kernels/test_gradients.py",
     "kernels/test_math.py",
-    "kernels/test_far_out.py",
+    "kernels/test_extreme_arguments.py",
     "optim/test_rules.py",
     "training/test_training.py",
     "training/test_bits.py",

@@ -168,7 +168,7 @@ def test_callbacks_are_scipys() -> None:
         minimize(parabola, [0.0], jac=slope, callback=fails)
 
 
-def test_what_diverges_says_so_and_returns_the_last_finite_point() -> None:
+def test_divergence_is_reported_with_the_last_finite_point() -> None:
     with np.errstate(over="ignore"):  # parabola's own
         result = minimize(parabola, [0.0], jac=slope, method="sgd", options={"lr": 1e200})
     assert (result.status, result.success) == (2, False)
@@ -259,7 +259,7 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
         minimize(**{"fun": parabola, "x0": [0.0], "jac": slope, **arguments})
 
 
-def test_a_schedule_that_ends_the_iterations_says_so() -> None:
+def test_a_schedule_that_ends_the_iterations_is_reported() -> None:
     options = {"schedule": "adaptive", "lr": 0.1, "maxiter": 100_000, "gtol": 0}
     result = minimize(parabola, [0.0], jac=slope, method="sgd", options=options)
     assert result.nit < 1000
@@ -272,7 +272,7 @@ def beyond_one(x: Array) -> float:
 
 
 @pytest.mark.parametrize("how", ["together", "schedule", "callback", "differences"])
-def test_the_last_point_where_the_function_is_finite_stays(how: str) -> None:
+def test_the_last_point_where_the_function_is_finite_is_returned(how: str) -> None:
     """The gradient alone does not tell; where fun's value is at hand it is looked at, too."""
     arguments: dict[str, Any] = {"jac": slope, "options": {"lr": 0.3}}
     fun: Any = beyond_one

@@ -83,7 +83,7 @@ py::tuple Arguments::list(const char* name) {
     return py::tuple(value);
 }
 
-void Arguments::all_taken() const {
+void Arguments::check_all_used() const {
     for (const auto& [name, value] : left_)
         if (value) fail("has no argument '" + std::string(name) + "'");
 }

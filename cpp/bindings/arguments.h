@@ -36,8 +36,8 @@ public:
     // A copy, for lists are the caller's to change; without the arrays in it.
     py::tuple list(const char* name);
 
-    // Raises TypeError that names what nobody has asked for.
-    void all_taken() const;
+    // Raises TypeError that names an argument that has not been read.
+    void check_all_used() const;
 
 private:
     [[noreturn]] void fail(const std::string& what) const;

@@ -341,7 +341,7 @@ std::vector<EmbeddingRows<T>> rows_of(const PlainArrays<T>& arrays,
 }
 
 template <class T>
-PlainArrays<T> LentArrays<T>::of(const Spec& spec) const {
+PlainArrays<T> CallerArrays<T>::of(const Spec& spec) const {
     PlainArrays<T> arrays;
     std::vector<T*>* const of_norms[] = {&arrays.gammas, &arrays.betas, &arrays.means, &arrays.variances};
     for (size_t i = 0; i < spec.layers.size(); ++i) {
@@ -489,7 +489,7 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
 }
 
 #define GDFAST_INSTANTIATE(T)                                                                               \
-    template class LentArrays<T>;                                                                           \
+    template class CallerArrays<T>;                                                                         \
     template py::array checked_array<T>(py::handle, const Name&, Access);                                   \
     template T* checked<T>(py::handle, const Name&, Shape, Access);                                         \
     template T* checked_like<T>(const py::array&, py::handle, const Name&, Access);                         \

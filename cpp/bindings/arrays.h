@@ -104,12 +104,12 @@ std::vector<EmbeddingRows<T>> rows_of(const PlainArrays<T>& arrays,
                                       const std::vector<EmbeddingShape>& shapes);
 
 // A network's arrays as a caller has handed them over: references of our own, for lists and arrays stay the
-// caller's to change. So every use looks at them anew, and takes all sizes from the network's spec.
+// caller's to change. So every use checks them again, and takes all sizes from the network's spec.
 template <class T>
-class LentArrays {
+class CallerArrays {
 public:
-    LentArrays(const py::sequence& coefs, const py::sequence& intercepts, const py::object& norms,
-               const py::object& embeddings)
+    CallerArrays(const py::sequence& coefs, const py::sequence& intercepts, const py::object& norms,
+                 const py::object& embeddings)
         : coefs_(coefs),
           intercepts_(intercepts),
           norms_(py::isinstance<py::sequence>(norms) ? py::tuple(norms) : py::tuple()),

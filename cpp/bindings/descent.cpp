@@ -198,7 +198,7 @@ std::function<void()> GradientHook<T>::callback() {
 template <class T>
 void GradientHook<T>::call() {
     const std::vector<Sizes> shapes = trained_shapes(spec_);
-    // Looked up anew, for Python can do anything to an array.
+    // Looked up again, for Python can do anything to an array.
     const auto arrays = [&] {
         std::vector<T*> pointers;
         for (size_t i = 0; i < shapes.size(); ++i) {

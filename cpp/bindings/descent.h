@@ -8,7 +8,7 @@
 
 namespace gdfast {
 
-// Takes the arguments that say how gradients become moves; raises ValueError or TypeError that name what is
+// Reads the arguments that determine the moves of a step; raises ValueError or TypeError that name what is
 // wrong.
 DescentOptions descent_options(Arguments& arguments);
 

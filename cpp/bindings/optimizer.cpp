@@ -5,7 +5,7 @@
 #include <cmath>
 #include <tuple>
 
-#include "bindings/busy.h"
+#include "bindings/exclusive_use.h"
 #include "bindings/rules.h"
 #include "network/buffer.h"
 #include "network/team.h"
@@ -157,7 +157,7 @@ public:
     Optimizer(const std::string& name, const py::dict& params) : rule_(rule_named(name, params)) {}
 
     void step(py::handle params, py::handle grads, double lr) {
-        const Busy busy(running_, "optimizer");
+        const ExclusiveUse use(running_, "optimizer");
         if (!(lr >= 0) || std::isinf(lr))
             throw py::value_error("lr must be finite and not negative, got " +
                                   py::cast<std::string>(py::repr(py::float_(lr))));
@@ -193,7 +193,7 @@ public:
 
     // Other hyper-parameters from the next step on, of the same rule.
     void set_rule(const std::string& name, const py::dict& params) {
-        const Busy busy(running_, "optimizer");
+        const ExclusiveUse use(running_, "optimizer");
         const RuleSpec rule = rule_named(name, params);
         if (bound_ && !same_slots(rule.slots(), rule_.slots()))
             throw py::value_error(
@@ -203,7 +203,7 @@ public:
     }
 
     py::dict state_dict() const {
-        const Busy busy(running_, "optimizer");
+        const ExclusiveUse use(running_, "optimizer");
         py::dict slots;
         const auto names = rule_.slots();
         for (size_t i = 0; bound_ && i < names.size(); ++i)
@@ -215,7 +215,7 @@ public:
     }
 
     void load_state_dict(const py::dict& state) {
-        const Busy busy(running_, "optimizer");
+        const ExclusiveUse use(running_, "optimizer");
         if (!state.contains("step") || !state.contains("slots"))
             throw py::value_error("state must have 'step' and 'slots', as state_dict() returns them");
         const int64_t steps = checked_number<int64_t>(state["step"], "state['step']");
@@ -225,7 +225,7 @@ public:
         if (!py::isinstance<py::dict>(object)) throw py::type_error("state['slots'] must be a dict");
         const auto slots = py::reinterpret_borrow<py::dict>(object);
         const auto names = rule_.slots();
-        // A state of no step, or of a rule that keeps none, says nothing of arrays.
+        // A state before the first step, or of a rule without state, has no arrays.
         if (slots.size() == 0 && (steps == 0 || names.empty())) {
             bound_ = false;
             steps_ = steps;
@@ -316,7 +316,7 @@ private:
                                  " as in the first step");
     }
 
-    // Makes room for the state of arrays of these shapes, as it is at the beginning.
+    // Allocates the state of arrays of these shapes, as it is at the beginning.
     template <class T>
     void bind(std::vector<Sizes> shapes) {
         constexpr int64_t line = 64 / sizeof(T);

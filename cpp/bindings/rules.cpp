@@ -31,7 +31,7 @@ public:
         if (parameter.required || has(name))
             std::visit([&](auto place) { take(rule, name, place); }, parameter.place);
     }
-    void all_taken() const {
+    void check_all_used() const {
         if (taken_.size() == values_.size()) return;
         for (const auto& item : values_) {
             const std::string key = py::cast<std::string>(py::str(item.first));
@@ -88,8 +88,8 @@ RuleSpec rule_named(const std::string& name, const py::dict& params) {
     p.read(rule, {"weight_decay", &RuleSpec::weight_decay});
     for (const Parameter& parameter : rule.kind->parameters)
         if (parameter.name) p.read(rule, parameter);
-    p.all_taken();
-    rule.kind->settle(rule);
+    p.check_all_used();
+    rule.kind->choose_variant(rule);
     return rule;
 }
 

@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "bindings/arguments.h"
-#include "bindings/busy.h"
 #include "bindings/descent.h"
+#include "bindings/exclusive_use.h"
 #include "bindings/interruptible.h"
 #include "bindings/sequences.h"
 #include "kernels/dispatch.h"
@@ -56,29 +56,29 @@ class TypedTrainer final : public AnyTrainer {
 public:
     using Core = typename Kind::Core;
 
-    TypedTrainer(const LentArrays<T>& lent, int n_threads, std::unique_ptr<Core> core)
-        : lent_(lent), n_threads_(n_threads), core_(std::move(core)) {
+    TypedTrainer(const CallerArrays<T>& arrays, int n_threads, std::unique_ptr<Core> core)
+        : arrays_(arrays), n_threads_(n_threads), core_(std::move(core)) {
         load();
     }
 
     // Writes the weights back where they are finite: also when an error or Ctrl-C has ended the epoch.
     // Returns the mean loss, and whether they are.
     py::tuple run_epoch(const py::args& args, const py::kwargs& kwargs) override {
-        const Busy busy(running_, Kind::name);
+        const ExclusiveUse use(running_, Kind::name);
         Arguments arguments("run_epoch", Kind::positional, args, kwargs);
         GradientHook<T> hook(arguments.take("on_gradient", py::none()), core_->descent, core_->spec());
         Epoch<typename Kind::Input> epoch;
         Kind::read_epoch(*core_, arguments, epoch);
         epoch.set_weight_decay(arguments);
-        arguments.all_taken();
+        arguments.check_all_used();
         epoch.options.on_gradient = hook.callback();
-        // Read anew: the caller may have limited its threads meanwhile.
+        // Read again: the caller may have limited its threads meanwhile.
         epoch.options.thread_limit = thread_limit(n_threads_);
 
         EpochResult result{};
         bool finite = false;
         const auto save = [&] {
-            if (finite) core_->save(lent_.of(core_->spec()));
+            if (finite) core_->save(arrays_.of(core_->spec()));
         };
         try {
             interruptible([&] {
@@ -99,40 +99,40 @@ public:
     }
 
     void load() override {
-        const Busy busy(running_, Kind::name);
-        const PlainArrays<T> arrays = lent_.of(core_->spec());
+        const ExclusiveUse use(running_, Kind::name);
+        const PlainArrays<T> arrays = arrays_.of(core_->spec());
         interruptible([&] { core_->load(arrays); });
     }
 
     py::dict state_dict() override {
-        const Busy busy(running_, Kind::name);
+        const ExclusiveUse use(running_, Kind::name);
         return descent_state<T>(core_->descent, core_->spec());
     }
 
     void load_state_dict(const py::dict& state) override {
-        const Busy busy(running_, Kind::name);
+        const ExclusiveUse use(running_, Kind::name);
         load_descent_state<T>(core_->descent, core_->spec(), state);
     }
 
     py::object records() override {
-        const Busy busy(running_, Kind::name);
+        const ExclusiveUse use(running_, Kind::name);
         return descent_records(core_->descent);
     }
 
     int64_t step() override {
-        const Busy busy(running_, Kind::name);
+        const ExclusiveUse use(running_, Kind::name);
         return core_->descent.step;
     }
 
     bool state_is_finite() override {
-        const Busy busy(running_, Kind::name);
+        const ExclusiveUse use(running_, Kind::name);
         return core_->descent.state_is_finite();
     }
 
     int threads() const override { return core_->threads(); }
 
 private:
-    const LentArrays<T> lent_;
+    const CallerArrays<T> arrays_;
     const int n_threads_;
     std::unique_ptr<Core> core_;
     std::atomic<bool> running_{false};
@@ -236,7 +236,7 @@ std::unique_ptr<AnyTrainer> row_trainer(const py::args& args, const py::kwargs& 
     if (!(norm.epsilon > 0))
         throw py::value_error("bn_epsilon must be positive, got " + std::to_string(norm.epsilon));
     const py::object embeddings = arguments.take("embeddings", py::none());
-    arguments.all_taken();
+    arguments.check_all_used();
 
     const auto make = [&](auto zero) -> std::unique_ptr<AnyTrainer> {
         using T = decltype(zero);
@@ -251,7 +251,7 @@ std::unique_ptr<AnyTrainer> row_trainer(const py::args& args, const py::kwargs& 
                         kernels<T>().panel, kernels<T>().lanes, normalized, shapes);
         check_rate_factors(common.descent, spec);
         return std::make_unique<TypedTrainer<T, RowKind<T>>>(
-            LentArrays<T>(common.coefs, common.intercepts, batch_norm, embeddings), common.n_threads,
+            CallerArrays<T>(common.coefs, common.intercepts, batch_norm, embeddings), common.n_threads,
             built<Trainer<T>>(spec, loss, common.descent, dropout, norm, common.batch_size,
                               thread_limit(common.n_threads)));
     };
@@ -289,7 +289,7 @@ std::unique_ptr<AnyTrainer> sequence_trainer(const py::args& args, const py::kwa
     const Cell cell = cell_named(arguments.text("cell"));
     const bool per_step = arguments.flag("per_step", false);
     const std::optional<Truncation> truncation = checked_truncation(arguments.take("tbptt", py::none()));
-    arguments.all_taken();
+    arguments.check_all_used();
 
     const auto make = [&](auto zero) -> std::unique_ptr<AnyTrainer> {
         using T = decltype(zero);
@@ -298,7 +298,7 @@ std::unique_ptr<AnyTrainer> sequence_trainer(const py::args& args, const py::kwa
         const LossFunction<T> loss = loss_named<T>(common.loss, spec.head().out);
         check_rate_factors(common.descent, spec.matrices);
         return std::make_unique<TypedTrainer<T, SequenceKind<T>>>(
-            LentArrays<T>(common.coefs, common.intercepts, py::none(), py::none()), common.n_threads,
+            CallerArrays<T>(common.coefs, common.intercepts, py::none(), py::none()), common.n_threads,
             built<SequenceTrainer<T>>(spec, loss, common.descent, per_step, truncation, common.batch_size,
                                       thread_limit(common.n_threads)));
     };

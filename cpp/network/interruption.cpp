@@ -25,7 +25,7 @@ Interruption* Interruption::current() { return current_interruption; }
 
 void Interruption::poll() {
     if (requested() || std::chrono::steady_clock::now() < next_) return;
-    const DenormalMode as_the_caller(Denormals::keep);
+    const DenormalMode callers_mode(Denormals::keep);
     if (stop_requested_()) requested_.store(true, std::memory_order_relaxed);
     next_ = std::chrono::steady_clock::now() + kPollInterval;
 }

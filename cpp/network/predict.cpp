@@ -131,7 +131,7 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     if (count < kPlainRows) {
         if (!finite(0, count)) return false;
         Workspace<T> work(spec, count);
-        work.make_room(spec, rows, order, count);
+        work.allocate(spec, rows, order, count);
         use_running_moments(spec, arrays, norm_epsilon, work);
         in_parallel(1, 1, [&](int64_t, int) {
             take_rows(rows, order, 0, count, work);
@@ -148,7 +148,7 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
     std::vector<Workspace<T>> work;
     for (int i = 0; i < threads; ++i) {
         work.emplace_back(spec, std::min(kRowBlock<T>, count));
-        work.back().make_room(spec, rows, order, count);
+        work.back().allocate(spec, rows, order, count);
         use_running_moments(spec, arrays, norm_epsilon, work.back());
     }
     std::atomic<bool> all{true};

@@ -32,8 +32,8 @@ void grow(Buffer<T>& buffer, int64_t size) {
 }  // namespace
 
 template <class T>
-void SparseInputs<T>::make_room(const Rows<T>& x, const int64_t* order, int64_t count, int64_t capacity,
-                                bool sorted) {
+void SparseInputs<T>::allocate(const Rows<T>& x, const int64_t* order, int64_t count, int64_t capacity,
+                               bool sorted) {
     const int P = kernels<T>().panel;
     const int64_t entries = most_entries(x, order, count, capacity);
     grow(start_, capacity + 1);

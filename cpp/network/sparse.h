@@ -17,7 +17,7 @@ class SparseInputs {
 public:
     // Allocates memory for any `capacity` consecutive rows of the rows order[0 .. count) (order null: 0, 1,
     // ...) of x, and for sort() if `sorted`. The other functions allocate nothing.
-    void make_room(const Rows<T>& x, const int64_t* order, int64_t count, int64_t capacity, bool sorted);
+    void allocate(const Rows<T>& x, const int64_t* order, int64_t count, int64_t capacity, bool sorted);
     void clear() { *this = SparseInputs(); }
     bool in_use() const { return start_.size() > 0; }
 

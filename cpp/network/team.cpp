@@ -176,7 +176,7 @@ private:
     }
 
     // Spins for longer than even shares differ in time. After that, the operating system may have
-    // descheduled the thread that is waited for: this thread does the units that are not begun, and then
+    // descheduled the thread that is waited for: this thread does the units that have not begun, and then
     // sleeps to free its core.
     uint32_t wait_for_phase_after(uint32_t phase, int me, int members) {
         constexpr int spins_before_helping = 256, spins_before_sleeping = 4000;

@@ -101,10 +101,10 @@ public:
 
     // Allocates memory for the inputs of batches of the rows order[0 .. count) (order null: 0, 1, ...) of
     // x, dense or sparse. It must be called before inputs are written.
-    void make_room(const Spec& spec, const Rows<T>& x, const int64_t* order, int64_t count) {
+    void allocate(const Spec& spec, const Rows<T>& x, const int64_t* order, int64_t count) {
         if (x.sparse()) {
             activations[0] = RowPanels<T>();
-            sparse.make_room(x, order, count, capacity_, training_);
+            sparse.allocate(x, order, count, capacity_, training_);
         } else {
             sparse.clear();
             if (!activations[0].stride)

@@ -37,14 +37,14 @@ void gather(const Spec& spec, Workspace<T>& work, const Data<T>& data, const Bat
 
 template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
-               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, const Way& way,
+               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, const RowPass& pass,
                Range rows, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int64_t layers = static_cast<int64_t>(spec.layers.size());
     in_blocks<T>(rows, [&](Range block) {
-        if (way.forward.count() > 0 && way.forward.first == 0) gather(spec, work, data, batch, block);
-        forward(spec, parameters, work, block, way.forward, check);
-        if (way.forward.count() > 0 && way.forward.last == layers) {
+        if (pass.forward.count() > 0 && pass.forward.first == 0) gather(spec, work, data, batch, block);
+        forward(spec, parameters, work, block, pass.forward, check);
+        if (pass.forward.count() > 0 && pass.forward.last == layers) {
             const RowPanels<T>& sums = work.deltas.back();
             table.loss[static_cast<int>(loss.kind)](
                 {sums.at(block.first), sums.stride, work.target.at(block.first),
@@ -53,8 +53,8 @@ void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& 
                  static_cast<T>(1 / batch.weight_sum), work.row_loss.data() + block.first, block.count(),
                  spec.outputs()});
         }
-        if (way.backward_from >= way.backward_to)
-            backward(spec, parameters, work, block, way.backward_from, way.backward_to, check);
+        if (pass.backward_from >= pass.backward_to)
+            backward(spec, parameters, work, block, pass.backward_from, pass.backward_to, check);
     });
 }
 
@@ -68,9 +68,9 @@ double sum_losses(const Workspace<T>& work, const Batch& batch) {
 template struct Data<float>;
 template struct Data<double>;
 template void pass_rows(const Spec&, const Parameters<float>&, Workspace<float>&, const LossFunction<float>&,
-                        const Data<float>&, const Batch&, const Way&, Range, StopCheck&);
+                        const Data<float>&, const Batch&, const RowPass&, Range, StopCheck&);
 template void pass_rows(const Spec&, const Parameters<double>&, Workspace<double>&,
-                        const LossFunction<double>&, const Data<double>&, const Batch&, const Way&, Range,
+                        const LossFunction<double>&, const Data<double>&, const Batch&, const RowPass&, Range,
                         StopCheck&);
 template double sum_losses(const Workspace<float>&, const Batch&);
 template double sum_losses(const Workspace<double>&, const Batch&);

@@ -77,18 +77,18 @@ struct Batch {
     double weight_sum;
 };
 
-// One of a step's ways over its rows: forward through some layers; where these are the last ones, the loss;
-// backward through some layers. A net without normalisation has one way.
-struct Way {
+// One of a step's passes over its rows: forward through some layers; where these are the last ones, the loss;
+// backward through some layers. A net without normalisation has one pass.
+struct RowPass {
     Range forward{0, 0};
     int backward_from = -1, backward_to = 0;  // none where the first is smaller
 };
 
-// Leaves in the workspace, for rows `rows` of the batch, what the way passes by: activations, each row's
+// Leaves in the workspace, for rows `rows` of the batch, what the pass computes: activations, each row's
 // loss, deltas.
 template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
-               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, const Way& way,
+               const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, const RowPass& pass,
                Range rows, StopCheck& check);
 
 // The sum of the batch's row losses, in the order of its rows.

@@ -78,8 +78,8 @@ public:
     void set_embeddings(Embeddings<T>& embeddings);
     Embeddings<T>* embeddings() const { return embeddings_; }
 
-    // An epoch begins, and all that is said of it is kept until the next one. Gradients are sums over `rows`
-    // rows at most.
+    // Begins an epoch with these options, which hold until the next one. Gradients are sums over at most
+    // `rows` rows.
     void begin_epoch(const EpochOptions& options, int64_t rows);
     // Of the epoch so far.
     EpochResult result() const;
@@ -89,7 +89,7 @@ public:
     void end_step(const Step& step) override;
 
     // In on_gradient only: the gradient in arrays of the shapes of the weights, biases, gammas and betas. It
-    // is zero in layers that are not trained and in biases that are normalised away, and stays so.
+    // is zero in layers that are not trained and in biases that are normalised away, whatever is set there.
     void get_gradient(const PlainArrays<T>& arrays);
     void set_gradient(const ConstPlainArrays<T>& arrays);
 

@@ -7,7 +7,7 @@ namespace gdfast {
 
 namespace {
 
-// Rows whose activations are in memory at once; the sums over rows go on from one batch to the next.
+// Rows whose activations are in memory at once; the sums over rows continue from one batch to the next.
 constexpr int64_t kBatchRows = 1024;
 
 // The second half of a step that adds its gradient to those of the steps before.
@@ -78,7 +78,7 @@ double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, co
     Parameters<T> parameters(spec, true);
     parameters.load(arrays);
     Workspace<T> work(spec, batch_rows, std::vector<double>{});
-    work.make_room(spec, data.x, data.order, data.count);
+    work.allocate(spec, data.x, data.order, data.count);
     std::vector<Moments<T>> moments;  // nothing is normalised or dropped out
     std::vector<Buffer<T>> norm_gradients;
     const int64_t steps_taken = 0;

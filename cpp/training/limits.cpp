@@ -6,7 +6,7 @@
 namespace gdfast {
 
 double NormWindow::limit_after(double norm) {
-    if (!std::isfinite(norm)) return norm;  // the step is lost, and says nothing of the next ones
+    if (!std::isfinite(norm)) return norm;  // the step is lost, and later limits do not depend on it
     if (latest_.size() == kSteps) {
         sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), latest_.front()));
         latest_.pop_front();

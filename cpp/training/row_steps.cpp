@@ -24,48 +24,48 @@ RowSteps<T>::RowSteps(const RowNetwork<T>& network, const Data<T>& data, int64_t
       weight_sum_(weight_sum),
       interruption_(Interruption::current()) {}
 
-// One way over the rows; a normalised layer's sums and deltas are taken together over the batch before rows
+// One pass over the rows; a normalised layer's sums and deltas are taken together over the batch before rows
 // go on.
 template <class T>
 std::vector<Phase> RowSteps<T>::phases() {
     const std::vector<Layer>& layers = network_.spec.layers;
     const int count = static_cast<int>(layers.size());
     std::vector<Phase> phases;
-    Way way;
+    RowPass pass;
     for (int i = 0; i < count; ++i) {
         const auto layer = static_cast<size_t>(i);
-        way.forward.last = i + 1;
+        pass.forward.last = i + 1;
         if (!layers[layer].normalized) continue;
-        phases.push_back(rows_phase(way));
+        phases.push_back(rows_phase(pass));
         phases.push_back(moments_phase(layer));
-        way.forward = {i + 1, i + 1};
+        pass.forward = {i + 1, i + 1};
     }
-    way.backward_from = count - 1;
+    pass.backward_from = count - 1;
     for (int i = count - 2; i >= first_layer_; --i) {
         const auto layer = static_cast<size_t>(i);
         if (!layers[layer].normalized) continue;
-        way.backward_to = i;
-        phases.push_back(rows_phase(way));
+        pass.backward_to = i;
+        phases.push_back(rows_phase(pass));
         phases.push_back(norm_gradients_phase(layer));
-        way = {{0, 0}, i, first_layer_};
+        pass = {{0, 0}, i, first_layer_};
     }
-    way.backward_to = first_layer_;
-    phases.push_back(rows_phase(way));
+    pass.backward_to = first_layer_;
+    phases.push_back(rows_phase(pass));
     if (this->factors_.sparse && first_layer_ == 0) phases.push_back(sort_phase());
     if (network_.embeddings && first_layer_ == 0) phases.push_back(embedding_phase());
     return phases;
 }
 
 template <class T>
-Phase RowSteps<T>::rows_phase(const Way& way) {
+Phase RowSteps<T>::rows_phase(const RowPass& pass) {
     return {[this](int threads, int64_t* bounds) {
                 units_ = row_units(threads);
                 divide_evenly(units_, threads, bounds);
             },
-            [this, way](int64_t unit, int thread) {
+            [this, pass](int64_t unit, int thread) {
                 StopCheck check(interruption_, thread);
                 pass_rows(network_.spec, network_.parameters, network_.work, network_.loss, data_, batch_,
-                          way, share(batch_.count, unit, units_), check);
+                          pass, share(batch_.count, unit, units_), check);
             },
             true};
 }

@@ -43,7 +43,7 @@ public:
     double loss_divisor() const override { return network_.loss.reported_divisor(network_.spec.outputs()); }
 
 private:
-    Phase rows_phase(const Way& way);
+    Phase rows_phase(const RowPass& pass);
     Phase moments_phase(size_t layer);
     Phase norm_gradients_phase(size_t layer);
     Phase sort_phase();

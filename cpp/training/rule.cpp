@@ -56,7 +56,7 @@ RuleStep<T> rounded(const RuleStep<double>& s) {
 
 void plain(const RuleSpec&, int64_t, double, RuleStep<double>&) {}
 
-void settle_sgd(RuleSpec& r) {
+void choose_sgd_variant(RuleSpec& r) {
     r.rule = r.momentum == 0 ? Rule::sgd : r.nesterov ? Rule::nesterov : Rule::momentum;
 }
 void scale_velocity(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
@@ -70,12 +70,12 @@ void decay_rate(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<
     s.step = -learning_rate / (1 + static_cast<double>(step - 1) * r.lr_decay);
 }
 
-void settle_rmsprop(RuleSpec& r) {
+void choose_rmsprop_variant(RuleSpec& r) {
     r.rule = r.centered ? (r.momentum == 0 ? Rule::rmsprop_centered : Rule::rmsprop_centered_momentum)
                         : (r.momentum == 0 ? Rule::rmsprop : Rule::rmsprop_momentum);
 }
 
-void settle_adam(RuleSpec& r) { r.rule = r.amsgrad ? Rule::amsgrad : Rule::adam; }
+void choose_adam_variant(RuleSpec& r) { r.rule = r.amsgrad ? Rule::amsgrad : Rule::adam; }
 // Averages that begin at zero are too small by 1 - beta^t. Returns the learning rate that is left to take.
 double correct_second(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
     const double correction = 1 - std::pow(r.beta_2, static_cast<double>(step));
@@ -110,7 +110,7 @@ constexpr RuleKind kKinds[] = {
       {"nesterov", &RuleSpec::nesterov, false},
       {"dampen_first", &RuleSpec::dampen_first, false},
       {"lr_in_velocity", &RuleSpec::lr_in_velocity, false}},
-     settle_sgd,
+     choose_sgd_variant,
      scale_velocity},
     {"adagrad",
      {{"lr_decay", &RuleSpec::lr_decay, true},
@@ -124,7 +124,7 @@ constexpr RuleKind kKinds[] = {
       {"momentum", &RuleSpec::momentum, true},
       {"centered", &RuleSpec::centered, true},
       {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, false}, true}},
-     settle_rmsprop,
+     choose_rmsprop_variant,
      plain},
     {"adadelta",
      {{"rho", &RuleSpec::beta_2, true}, {"eps", &RuleSpec::epsilon, true}},
@@ -138,7 +138,7 @@ constexpr RuleKind kKinds[] = {
       {"eps", &RuleSpec::epsilon, true, "epsilon"},
       {"amsgrad", &RuleSpec::amsgrad, false},
       {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, true}, false}},
-     settle_adam,
+     choose_adam_variant,
      correct_both},
     {"adamw",
      {{"betas", kBetas, true},
@@ -146,7 +146,7 @@ constexpr RuleKind kKinds[] = {
       {"amsgrad", &RuleSpec::amsgrad, false},
       {"eps_mode", Parameter::Mode{&RuleSpec::eps_mode, true}, false}},
      [](RuleSpec& r) {
-         settle_adam(r);
+         choose_adam_variant(r);
          r.decoupled = true;
      },
      correct_both},
@@ -180,7 +180,7 @@ constexpr RuleKind kKinds[] = {
 
 constexpr bool complete() {
     for (const RuleKind& kind : kKinds)
-        if (!kind.name || !kind.settle || !kind.scale) return false;
+        if (!kind.name || !kind.choose_variant || !kind.scale) return false;
     return true;
 }
 static_assert(complete(), "a row lacks something");
@@ -220,7 +220,7 @@ RuleStep<T> RuleSpec::at(int64_t step, double learning_rate, double decay) const
     s.beta_2 = beta_2;
     s.one_minus_beta_2 = 1 - beta_2;
     s.first_size = learning_rate;
-    // Flushed to zero, a size would begin anew.
+    // Flushed to zero, a size would start again from the initial one.
     s.least_size = at_least_normal<T>(least_size);
     s.most_size = most_size;
     s.shrink = shrink;

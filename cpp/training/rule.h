@@ -20,7 +20,7 @@ struct Slot {
     double initial;
 };
 
-// mu_1 mu_2 ... mu_step of NAdam: each step multiplies by one factor more, and any step can be begun at.
+// mu_1 mu_2 ... mu_step of NAdam: each step multiplies by one more factor; it can start at any step.
 class MuProduct {
 public:
     static double mu(int64_t step, double beta_1, double momentum_decay);
@@ -59,7 +59,7 @@ struct RuleKind {
     Parameter
         parameters[kMostParameters];  // beside weight_decay, which all have; no name where there are fewer
     // Chooses the kernel, once all hyper-parameters are there, and sets what the rule leaves no choice about.
-    void (*settle)(RuleSpec&);
+    void (*choose_variant)(RuleSpec&);
     // The scalars of one step that are this rule's own; the common ones are there already.
     void (*scale)(const RuleSpec&, int64_t step, double learning_rate, RuleStep<double>&);
 };
@@ -69,7 +69,7 @@ const RuleKind& rule_kind(const std::string& name);
 
 struct RuleSpec {
     RuleSpec() : RuleSpec(rule_kind("sgd")) {}
-    explicit RuleSpec(const RuleKind& its_kind) : kind(&its_kind) { kind->settle(*this); }
+    explicit RuleSpec(const RuleKind& its_kind) : kind(&its_kind) { kind->choose_variant(*this); }
 
     const RuleKind* kind;
     Rule rule = Rule::sgd;  // the kernel

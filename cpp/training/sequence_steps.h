@@ -34,7 +34,7 @@ struct SequenceNetwork {
     std::optional<Truncation> truncation;
 };
 
-// A step of the training is an update. States go on through updates without weight.
+// A step of the training is an update. States pass through updates without weight.
 template <class T>
 class SequenceSteps final : public FirstHalf<T> {
 public:

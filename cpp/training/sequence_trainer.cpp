@@ -40,7 +40,7 @@ SequenceTrainer<T>::SequenceTrainer(const RecurrentSpec& spec, const LossFunctio
 }
 
 template <class T>
-void SequenceTrainer<T>::make_room(const Sequences<T>& sequences) {
+void SequenceTrainer<T>::allocate(const Sequences<T>& sequences) {
     const int64_t most = std::min(batch_size_, sequences.count), longest = sequences.longest();
     const int64_t k1 = truncation_ ? std::min(truncation_->k1, longest) : longest;
     const int64_t k2 = truncation_ ? std::min(truncation_->k2, longest) : longest;
@@ -49,13 +49,13 @@ void SequenceTrainer<T>::make_room(const Sequences<T>& sequences) {
     const int64_t slots = even ? k2 : std::min(longest, k2 + k1 - 1);
     const int64_t terms = per_step_ ? k1 : 1;
     const bool in_place = !per_step_ || k1 == longest;
-    if (room_ && room_->sequences == most && room_->slots == slots && room_->terms == terms &&
-        room_->in_place == in_place)
+    if (buffers_ && buffers_->sequences == most && buffers_->slots == slots && buffers_->terms == terms &&
+        buffers_->in_place == in_place)
         return;
-    room_.reset();  // before there is another
-    room_.emplace(
-        Room{most, slots, terms, in_place,
-             RecurrentWorkspace<T>(spec_, most, slots, checked_product(terms, most), true, in_place)});
+    buffers_.reset();  // before there is another
+    buffers_.emplace(
+        Buffers{most, slots, terms, in_place,
+                RecurrentWorkspace<T>(spec_, most, slots, checked_product(terms, most), true, in_place)});
 }
 
 template <class T>
@@ -69,15 +69,15 @@ template <class T>
 EpochResult SequenceTrainer<T>::run(const SequenceData<T>& data, const EpochOptions& options) {
     const Sequences<T>& sequences = data.sequences;
     if (sequences.count == 0) return {std::numeric_limits<double>::quiet_NaN(), 0};
-    make_room(sequences);
-    Room& room = *room_;
-    const SequenceNetwork<T> network{spec_, parameters_, room.work, loss_, per_step_, truncation_};
-    SequenceSteps<T> steps(network, data, batch_size_, room.slots, updates_of_batch(sequences));
-    const double work = 3 * spec_.matrices.work_per_row() * static_cast<double>(room.sequences) *
-                        static_cast<double>(per_step_ ? room.terms : room.slots);
+    allocate(sequences);
+    Buffers& buffers = *buffers_;
+    const SequenceNetwork<T> network{spec_, parameters_, buffers.work, loss_, per_step_, truncation_};
+    SequenceSteps<T> steps(network, data, batch_size_, buffers.slots, updates_of_batch(sequences));
+    const double work = 3 * spec_.matrices.work_per_row() * static_cast<double>(buffers.sequences) *
+                        static_cast<double>(per_step_ ? buffers.terms : buffers.slots);
     const int threads =
         std::min({threads_, threads_for(work, descent.units(), options.thread_limit), options.thread_limit});
-    return run_epoch<T>(steps, descent, options, room.sequences * room.slots, threads);
+    return run_epoch<T>(steps, descent, options, buffers.sequences * buffers.slots, threads);
 }
 
 template class SequenceTrainer<float>;

@@ -36,12 +36,12 @@ public:
 
 private:
     // Memory, which depends on the length of the longest sequence.
-    struct Room {
+    struct Buffers {
         int64_t sequences, slots, terms;
         bool in_place;
         RecurrentWorkspace<T> work;
     };
-    void make_room(const Sequences<T>& sequences);
+    void allocate(const Sequences<T>& sequences);
 
     const RecurrentSpec spec_;
     const LossFunction<T> loss_;
@@ -49,7 +49,7 @@ private:
     const std::optional<Truncation> truncation_;
     const int64_t batch_size_;
     Parameters<T> parameters_;
-    std::optional<Room> room_;
+    std::optional<Buffers> buffers_;
 
 public:
     Descent<T> descent;

@@ -38,7 +38,7 @@ public:
 
     // Called once, before the first step.
     virtual std::vector<Phase> phases() = 0;
-    // Goes on to the next step; returns false where there is none. A step without weight is not begun, unless
+    // Moves to the next step; returns false if there is none. A step without weight is not begun, unless
     // it has to be passed through all the same.
     virtual bool next(int threads) = 0;
     virtual bool passes_without_weight() const { return false; }

@@ -120,7 +120,7 @@ struct Factors {
 };
 
 // Sums a strip's gradients over all rows; not those of gammas and betas. (A bias that is normalised away has
-// no gradient.) Where `check` says to stop, the gradient is anything.
+// no gradient.) If `check` stops it, the gradient is undefined.
 template <class T>
 void sum_strip(const Spec& spec, const Factors<T>& factors, const Strip& strip,
                const StripGradient<T>& gradient, StopCheck& check) {

@@ -68,7 +68,7 @@ EpochResult Trainer<T>::run(const Data<T>& given, const EpochOptions& options) {
     }
     const std::vector<double>& dropout = options.dropout.empty() ? dropout_ : options.dropout;
     for (size_t i = 0; i < dropout.size(); ++i) work_.dropout[i].rate = dropout[i];
-    work_.make_room(spec_, data.x, data.order, data.count);
+    work_.allocate(spec_, data.x, data.order, data.count);
     const RowNetwork<T> network{spec_,        parameters_,
                                 work_,        loss_,
                                 moments_,     descent.norm_gradients,

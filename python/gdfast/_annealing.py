@@ -194,14 +194,14 @@ def anneal(
     for step in range(walk.step, left):
         if step % between_returns == 0:
             walk.x, walk.energy = walk.best, walk.best_energy
-        heat = temperature(cooling, walk.initial_temp, walk.final_temp, step / max(left - 1, 1), step)
+        temp = temperature(cooling, walk.initial_temp, walk.final_temp, step / max(left - 1, 1), step)
         proposal = walk.x + (walk.scale * step_size) * moves.next()
         if project is not None:
             proposal = project(proposal)
         value = _worst_if_nan(energy(proposal))
         rise = value - walk.energy
         # inf - inf is NaN, which is never accepted.
-        accepted = rise <= 0 or moves.luck() < math.exp(-rise / heat)
+        accepted = rise <= 0 or moves.uniform() < math.exp(-rise / temp)
         if accepted:
             walk.x, walk.energy = proposal, value
             if value < walk.best_energy:
@@ -269,7 +269,7 @@ class _Moves:
         self.vectors = (lengths * self.rng.standard_normal((self.rows, self.n))).astype(self.dtype)
         self.numbers = self.rng.random(self.rows).tolist()
 
-    def luck(self) -> float:
+    def uniform(self) -> float:
         return float(self.numbers[self.at - 1])
 
     def state_dict(self) -> dict[str, Any]:

@@ -173,9 +173,9 @@ def _descend(
         if options.get(name) is not None:
             check_positive(f"options['{name}']", options[name])
     schedule = resolve(options.get("schedule"))
-    listens = type(schedule).epoch_ends is not Schedule.epoch_ends
+    monitors = type(schedule).epoch_ends is not Schedule.epoch_ends
     base_lr = optimizer.lr
-    value, gradient = function.value_and_gradient(x, listens)
+    value, gradient = function.value_and_gradient(x, monitors)
     status, nit = 1, 0
     while status == 1:
         if not _is_finite(x, value, gradient):
@@ -191,12 +191,12 @@ def _descend(
             if project is not None:
                 x = project(x)
             nit += 1
-            value, gradient = function.value_and_gradient(x, listens or report.wants_value)
+            value, gradient = function.value_and_gradient(x, monitors or report.wants_value)
             if not _is_finite(x, value, gradient):
                 (x, value, gradient), status = kept, 2
             elif report(x, value):
                 status = 99
-            elif listens and value is not None and schedule.epoch_ends(value):
+            elif monitors and value is not None and schedule.epoch_ends(value):
                 status = 3
     if value is None:
         value = function.value(x)

@@ -136,7 +136,7 @@ def test_a_stop_is_no_lack_of_convergence() -> None:
 
 
 @pytest.mark.parametrize("edit", ["in place", "replaced"])
-def test_edited_weights_are_those_that_go_on(edit: str, dtype: type[np.floating]) -> None:
+def test_training_continues_from_edited_weights(edit: str, dtype: type[np.floating]) -> None:
     """Weights clipped after each epoch, and by hand between fits of one epoch."""
 
     def clip(est: Any, epoch: int, logs: dict[str, float]) -> None:
@@ -179,7 +179,7 @@ def test_an_exception_leaves_a_sane_estimator(kind: Any, hook: str, solver: str)
     est.set_params(callbacks=None).fit(X, Y)
 
 
-def test_partial_fit_calls_nobody() -> None:
+def test_partial_fit_calls_no_callback() -> None:
     diary = Diary()
     gdfast.MLPRegressor(callbacks=[diary]).partial_fit(X, Y)
     assert diary.notes == []
@@ -487,7 +487,7 @@ def test_a_worse_fit_leaves_the_best(kind: Any, tmp_path: Path, warm_start: bool
     assert (tmp_path / "best").read_bytes() == best
 
 
-def test_what_is_measured_otherwise_begins_anew(tmp_path: Path) -> None:
+def test_scores_of_another_measure_start_again(tmp_path: Path) -> None:
     keep = ModelCheckpoint(tmp_path / "best", monitor="val_score", save_best_only=True)
     Known(0.9).fit(keep)
     Known(-3.0, -2.0, -4.0, scoring="neg_log_loss").fit(keep)
@@ -521,7 +521,7 @@ def test_the_best_is_what_is_in_the_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert kept_in(keep.path) == keep.best_ == 0.4
 
 
-def test_a_new_checkpoint_knows_of_no_earlier_best_but_may_be_told(tmp_path: Path) -> None:
+def test_a_new_checkpoint_has_no_best_value_unless_it_is_given(tmp_path: Path) -> None:
     def make() -> ModelCheckpoint:
         return ModelCheckpoint(tmp_path / "best", monitor="loss", save_best_only=True)
 

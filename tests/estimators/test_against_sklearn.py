@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network
 from scipy import sparse
-from twins import TASKS, assert_same, both, make
+from sklearn_pairs import TASKS, assert_same, both, make
 
 # Runs are cut short on purpose, so that both sides do the same number of epochs.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -158,7 +158,7 @@ def test_warm_start(task: str, solver: str) -> None:
     assert_same(ours, theirs, X, rtol=1e-6 if solver == "lbfgs" else 1e-9)
 
 
-def test_partial_fit_goes_on_from_fit() -> None:
+def test_partial_fit_continues_from_fit() -> None:
     X, y = make("multiclass")
     ours, theirs = both("multiclass", activation="tanh", max_iter=5)
     for estimator in (ours, theirs):

@@ -85,7 +85,7 @@ def test_a_stop_before_an_iteration(kind: Any, action: Any, epoch: int) -> None:
         assert_same_bits(parameters(est), parameters(descent))
 
 
-def test_a_scorer_that_never_works_says_why() -> None:
+def test_a_scorer_that_never_works_raises_its_reason() -> None:
     with pytest.raises(ValueError, match="can only be used"):
         gdfast.MLPRegressor(**FIT, scoring="neg_mean_poisson_deviance").fit(X, -1.0 - Y)
 

@@ -26,7 +26,7 @@ def growing(epoch: int) -> int:
     return min(3, 1 + epoch // 2)
 
 
-def test_a_growing_depth_goes_on_growing(kind: Any) -> None:
+def test_a_growing_depth_continues_growing(kind: Any) -> None:
     whole = kind(**FIT, backprop_depth=growing).fit(X, Y)
     halves = kind(**{**FIT, "max_iter": 3}, **GOING_ON, backprop_depth=growing)
     halves.fit(X, Y).fit(X, Y)

@@ -53,7 +53,7 @@ def data(kind: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("decay", [0.1, 0.5, 0.999])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_average_is_what_stays(kind: Any, dtype: Any, decay: float) -> None:
+def test_the_average_is_the_result(kind: Any, dtype: Any, decay: float) -> None:
     X, y = data(kind, dtype)
     watch = Watch()
     averaged = kind(ema_decay=decay, callbacks=[watch], **ARGUMENTS).fit(X, y)

@@ -76,7 +76,7 @@ SAME_AS_SCIKIT_LEARN = {
 
 @pytest.mark.parametrize("kinds", [CLASSIFIERS, REGRESSORS], ids=["classifier", "regressor"])
 @pytest.mark.parametrize("case", SAME_AS_SCIKIT_LEARN)
-def test_fit_says_what_scikit_learn_says(case: str, kinds: Any) -> None:
+def test_fit_has_scikit_learns_messages(case: str, kinds: Any) -> None:
     given, targets, arguments = SAME_AS_SCIKIT_LEARN[case]
     ours, theirs = (kind(**arguments) for kind in kinds)
     assert error_of(lambda: ours.fit(given, targets)) == error_of(lambda: theirs.fit(given, targets))
@@ -146,7 +146,7 @@ PARTIAL_FIT = {
 
 
 @pytest.mark.parametrize("case", PARTIAL_FIT)
-def test_going_on_with_other_data(case: str) -> None:
+def test_continuing_with_other_data(case: str) -> None:
     ours, theirs = (kind(max_iter=2, random_state=0) for kind in CLASSIFIERS)
     mine, its = error_of(lambda: PARTIAL_FIT[case](ours)), error_of(lambda: PARTIAL_FIT[case](theirs))
     assert (mine[0], mine[1].replace("gdfast", "sklearn")) == its
@@ -181,7 +181,7 @@ OURS = {
 
 @pytest.mark.parametrize("kind", [gdfast.MLPClassifier, gdfast.MLPRegressor])
 @pytest.mark.parametrize("case", OURS)
-def test_fit_says_what_is_wrong(case: str, kind: Any) -> None:
+def test_fit_names_what_is_wrong(case: str, kind: Any) -> None:
     arguments, error, words = OURS[case]
     with pytest.raises(error, match=words):
         kind(**arguments).fit(X, LABELS)
@@ -247,7 +247,7 @@ PREDICT = {
 
 @pytest.mark.parametrize("case", PREDICT)
 @pytest.mark.parametrize("kinds", [CLASSIFIERS, REGRESSORS], ids=["classifier", "regressor"])
-def test_predict_says_what_scikit_learn_says(kinds: Any, case: str, dtype: type[np.floating]) -> None:
+def test_predict_has_scikit_learns_messages(kinds: Any, case: str, dtype: type[np.floating]) -> None:
     given = PREDICT[case]
     if isinstance(given, np.ndarray) and given.dtype == np.float64:
         given = given.astype(dtype)
@@ -262,7 +262,7 @@ def test_predict_says_what_scikit_learn_says(kinds: Any, case: str, dtype: type[
 
 
 @pytest.mark.parametrize("kinds", [CLASSIFIERS, REGRESSORS], ids=["classifier", "regressor"])
-def test_an_estimator_that_was_not_fitted_says_so(kinds: Any) -> None:
+def test_an_estimator_that_is_not_fitted_raises_scikit_learns_error(kinds: Any) -> None:
     ours, theirs = (kind() for kind in kinds)
     assert error_of(lambda: ours.predict(X)) == error_of(lambda: theirs.predict(X))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
-from twins import TASKS, assert_same, both, make
+from sklearn_pairs import TASKS, assert_same, both, make
 
 # Runs are cut short on purpose, so that both sides do the same number of epochs.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -133,7 +133,7 @@ def test_objects_go_through_scikit_learns_tools() -> None:
     np.testing.assert_array_equal(again.predict_proba(X), search.predict_proba(X))
 
 
-def test_partial_fit_goes_on_with_any_rule(dtype: type) -> None:
+def test_partial_fit_continues_with_any_rule(dtype: type) -> None:
     x, y = X.astype(dtype), Y.astype(dtype)
     for solver in (optim.NAdam(lr=0.01), "rmsprop"):
         arguments: dict[str, Any] = {"solver": solver, "shuffle": False, "dropout": 0.2, "batch_norm": True}
@@ -207,7 +207,7 @@ def test_schedules_that_make_no_sense() -> None:
         regressor(schedule=lambda epoch: "a").fit(X, Y)
     with pytest.raises(ValueError, match="schedule must be one of"):
         regressor(schedule="never").fit(X, Y)
-    with pytest.raises(ValueError, match="both say how the learning rate"):
+    with pytest.raises(ValueError, match="both determine the learning rate"):
         regressor(solver="sgd", learning_rate="adaptive", schedule="cosine").fit(X, Y)
 
 
@@ -304,7 +304,7 @@ def test_predictions_normalise_by_the_running_moments(kind: type) -> None:
     assert np.abs(est.bn_mean_[0] - z.mean(axis=0)).max() < 0.5
 
 
-def test_norms_go_the_way_of_weights() -> None:
+def test_norms_are_treated_like_weights() -> None:
     arguments: dict[str, Any] = {"batch_norm": True, "dropout": 0.1, "schedule": "cosine", "shuffle": True}
     # A validation set puts back the norms of the best epoch, too.
     est = classifier(early_stopping=True, tol=10.0, n_iter_no_change=3, max_iter=30, **arguments).fit(

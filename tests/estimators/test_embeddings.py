@@ -113,7 +113,7 @@ def test_averages_are_those_of_embeddings_too() -> None:
 
 
 @pytest.mark.parametrize("way", [copy.deepcopy, lambda est: pickle.loads(pickle.dumps(est))])
-def test_training_goes_on_from_copies(way: Any) -> None:
+def test_training_continues_from_copies(way: Any) -> None:
     est = MLPClassifier(**ARGUMENTS)
     for _ in range(2):
         est.partial_fit(X, Y, classes=[0, 1, 2])
@@ -124,7 +124,7 @@ def test_training_goes_on_from_copies(way: Any) -> None:
     assert same_bits(weights(other), weights(est))
 
 
-def test_warm_starts_go_on_with_moments() -> None:
+def test_warm_starts_continue_with_moments() -> None:
     arguments = {**ARGUMENTS, "warm_start": True, "keep_optimizer_state": True, "max_iter": 2}
     twice = MLPClassifier(**arguments).fit(X, Y).fit(X, Y)
     assert same_bits(weights(twice), weights(fitted(max_iter=4)))

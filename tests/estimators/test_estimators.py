@@ -65,7 +65,7 @@ def test_edited_weights_are_those_that_predict(dtype: type[np.floating]) -> None
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("edit", ["in place", "replaced", "transposed", "read-only", "other dtype"])
-def test_edited_weights_are_those_that_go_on(edit: str, solver: str) -> None:
+def test_training_continues_from_edited_weights(edit: str, solver: str) -> None:
     X, y = make()
     arguments = {"hidden_layer_sizes": (4,), "max_iter": 2, "warm_start": True, "random_state": 0}
     reference = gdfast.MLPClassifier(**arguments).fit(X, y)
@@ -122,7 +122,7 @@ def test_partial_fit_is_fit_an_epoch_at_a_time(solver: str, kind: Any, dtype: ty
     "send", [lambda e: pickle.loads(pickle.dumps(e)), copy.deepcopy], ids=["pickle", "copy"]
 )
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_a_copy_goes_on_with_the_optimizers_state(solver: str, send: Any, kind: Any) -> None:
+def test_a_copy_continues_with_the_optimizers_state(solver: str, send: Any, kind: Any) -> None:
     X, y = make()
     stayed = kind(solver=solver, learning_rate="invscaling", max_iter=3, random_state=0).fit(X, y)
     sent = send(send(stayed))
@@ -153,12 +153,12 @@ def test_changed_arguments_count_in_the_next_partial_fit() -> None:
 def test_a_warm_start_wants_the_network_that_it_has() -> None:
     X, y = make()
     clf = gdfast.MLPClassifier(hidden_layer_sizes=(4,), warm_start=True, max_iter=2).fit(X, y)
-    with pytest.raises(ValueError, match="Set hidden_layer_sizes to fit them, or fit anew"):
+    with pytest.raises(ValueError, match="Set hidden_layer_sizes to fit them, or fit again"):
         clf.set_params(hidden_layer_sizes=(6,)).fit(X, y)
-    with pytest.raises(ValueError, match="Set hidden_layer_sizes to fit them, or fit anew"):
+    with pytest.raises(ValueError, match="Set hidden_layer_sizes to fit them, or fit again"):
         clf.set_params(hidden_layer_sizes=(4, 4)).fit(X, y)
     regressor = gdfast.MLPRegressor(hidden_layer_sizes=(4,), warm_start=True, max_iter=2).fit(X, np.c_[y, y])
-    with pytest.raises(ValueError, match="Set hidden_layer_sizes to fit them, or fit anew"):
+    with pytest.raises(ValueError, match="Set hidden_layer_sizes to fit them, or fit again"):
         regressor.fit(X, y)
 
 

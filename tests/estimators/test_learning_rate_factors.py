@@ -105,7 +105,7 @@ def test_beside_schedule_clipping_records_and_gradients(kind: Any) -> None:
     assert (np.array(est.gradient_records_["gradient_norm"]) > 0).all()
 
 
-def test_a_fit_goes_on(kind: Any) -> None:
+def test_a_fit_continues(kind: Any) -> None:
     arguments: dict[str, Any] = {"learning_rate_factors": {"coefs_": [0.1, 1, 2]}, "solver": "nadam"}
     whole = fit(kind, **{**arguments, "max_iter": 8})
     half = fit(kind, **arguments, warm_start=True, keep_optimizer_state=True)

@@ -274,7 +274,7 @@ def test_of_two_threads_one_fits(name: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_that_is_forked_in_mid_fit_may_fit_anew() -> None:
+def test_a_child_that_is_forked_during_a_fit_can_fit() -> None:
     statuses: list[int] = []
 
     def fork(est: Any) -> None:

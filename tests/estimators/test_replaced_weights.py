@@ -233,7 +233,7 @@ def prune(est: Any) -> None:
     est.set_params(hidden_layer_sizes=(2,))
 
 
-def test_a_pruned_network_goes_on() -> None:
+def test_a_pruned_network_continues() -> None:
     est = gdfast.MLPClassifier(callbacks=[At("on_epoch_end", prune)], **ARGUMENTS).fit(X, Y)
     assert [coef.shape for coef in est.coefs_] == [(6, 2), (2, 1)]
     assert est.n_iter_ == 3

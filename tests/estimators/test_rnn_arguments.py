@@ -66,7 +66,7 @@ def test_a_state_may_lie_in_memory_as_it_likes(arranged: Any) -> None:
         ([np.full((12, 4), 1e300)], "finite numbers only, also as float32"),
     ],
 )
-def test_bad_states_are_told(state: Any, message: str) -> None:
+def test_bad_states_are_refused(state: Any, message: str) -> None:
     net = regressor(per_step=True).fit(X.astype(np.float32), Y)
     with pytest.raises(ValueError, match=message):
         net.predict(X.astype(np.float32), initial_state=state)
@@ -243,7 +243,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_bad_input_is_told(what: str) -> None:
+def test_bad_input_is_refused(what: str) -> None:
     call, message = BAD[what]
     with pytest.raises((ValueError, TypeError), match=message):
         call()

@@ -99,7 +99,7 @@ def test_float32_stays_float32() -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda est: pickle.loads(pickle.dumps(est))])
-def test_a_copy_predicts_and_goes_on_alike(copied: Any) -> None:
+def test_a_copy_predicts_and_continues_alike(copied: Any) -> None:
     X, y = data()
     est = regressor(per_step=True, tbptt=(2, 3), stateful=True).partial_fit(X, y)
     twin = copied(est)
@@ -109,7 +109,7 @@ def test_a_copy_predicts_and_goes_on_alike(copied: Any) -> None:
     assert same_bits([*weights(twin), *twin.state_], [*weights(est), *est.state_])
 
 
-def test_warm_start_and_the_optimizer_s_state_go_on_where_they_were() -> None:
+def test_warm_start_continues_with_the_optimizers_state() -> None:
     X, y = data()
     whole = regressor(max_iter=6, tol=0, n_iter_no_change=np.inf).fit(X, y[:, -1])
     parts = regressor(warm_start=True, keep_optimizer_state=True, tol=0, n_iter_no_change=np.inf)
@@ -168,7 +168,7 @@ def test_classes() -> None:
     assert np.isfinite(weighted.loss_)
 
 
-def test_partial_fit_of_a_classifier_is_told_the_classes() -> None:
+def test_partial_fit_of_a_classifier_takes_the_classes() -> None:
     X, y = data()
     clf = classifier(per_step=True)
     with pytest.raises(ValueError, match="classes must be passed"):
@@ -276,7 +276,7 @@ def test_weights_of_steps_are_those_of_the_sequences_that_are_trained_on() -> No
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_prediction_goes_on_from_a_state(cell: str) -> None:
+def test_prediction_continues_from_a_state(cell: str) -> None:
     X, y = data(steps=9)
     est = regressor(cell=cell, per_step=True, hidden_layer_sizes=(5, 3)).fit(X, y)
     whole, end = est.predict(X, return_state=True)
@@ -310,7 +310,7 @@ def test_stateful_parts_are_the_whole() -> None:
     assert [s.shape for s in parts.state_] == [(2, 5)]
 
 
-def test_fit_of_a_stateful_one_says_where_its_sequences_end() -> None:
+def test_fit_with_stateful_sets_the_final_states() -> None:
     X, y = data()
     est = regressor(per_step=True, stateful=True).fit(X, y)
     assert same_bits(est.state_, est.predict(X, return_state=True)[1])
@@ -421,7 +421,7 @@ def test_divergence_with_a_validation_set_is_warned_of() -> None:
     assert all(np.isfinite(a).all() for a in weights(est))
 
 
-def test_it_says_when_it_has_not_converged() -> None:
+def test_it_reports_that_it_has_not_converged() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         with pytest.raises(ConvergenceWarning):

@@ -185,7 +185,7 @@ def test_two_halves_are_a_whole(name: str, option: str, schedule: Any) -> None:
     assert_same(half.fit(*data(ALL_KINDS[name])), whole)
 
 
-def test_partial_fit_goes_on(kind: Any) -> None:
+def test_partial_fit_continues(kind: Any) -> None:
     est = make_estimator(kind, **BASES, dropout_schedule=Fading(), weight_decay_schedule=Fading())
     values = [{name: base * 0.5**epoch for name, base in BASES.items()} for epoch in range(4)]
     partial_fit(est, 2)
@@ -207,7 +207,7 @@ def test_partial_fit_takes_changed_schedules(kind: Any) -> None:
     assert_same(est, set_by_hand(kind, hand))
 
 
-def test_a_new_fit_begins_anew_and_leaves_the_argument_alone(kind: Any) -> None:
+def test_a_new_fit_restarts_the_schedule_and_does_not_change_the_argument(kind: Any) -> None:
     schedule = Fading()
     est = fit(kind, **BASES, dropout_schedule=schedule, weight_decay_schedule=schedule)
     first = [array.copy() for array in trained_arrays(est)]
@@ -215,7 +215,7 @@ def test_a_new_fit_begins_anew_and_leaves_the_argument_alone(kind: Any) -> None:
     assert_same_bits(trained_arrays(est.fit(X, Y)), first)
 
 
-def test_a_schedule_hears_the_validation_loss(kind: Any) -> None:
+def test_a_schedule_gets_the_validation_loss(kind: Any) -> None:
     heard: list[float] = []
 
     class Listening(schedules.Schedule):

@@ -444,7 +444,7 @@ def test_targets_of_the_wrong_kind() -> None:
         TabularRegressor(loss="quantile").fit(X, np.c_[y, y])
 
 
-def test_dates_are_told_of_once() -> None:
+def test_dates_are_warned_of_once() -> None:
     X, y = frame()
     X = X.assign(day=pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(X)), unit="D"))
     clf = TabularClassifier(**SMALL)

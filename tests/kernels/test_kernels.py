@@ -292,7 +292,7 @@ def test_gradients_are_written_into_out(dtype: type) -> None:
     assert same_bits([*out[0], *out[1]], [*fresh[0], *fresh[1]])
 
 
-def test_rows_of_no_weight_leave_no_trace(dtype: type) -> None:
+def test_rows_without_weight_have_no_effect(dtype: type) -> None:
     p = problem("cross_entropy", [4, 9, 3], 12, dtype)
     weight = np.ones(12, dtype)
     weight[[3, 7]] = 0

@@ -234,7 +234,7 @@ def test_plateau() -> None:
      schedules.Warmup(schedules.Plateau(patience=0))],
     ids=str,
 )  # fmt: skip
-def test_copies_go_on_and_clones_begin_anew(schedule: Schedule, how: Callable[[Schedule], Schedule]) -> None:
+def test_copies_continue_and_clones_restart(schedule: Schedule, how: Callable[[Schedule], Schedule]) -> None:
     schedule = clone(schedule)
     begin = curve(schedule, LOSSES, 6)
     twin = how(schedule)

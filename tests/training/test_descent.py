@@ -136,7 +136,7 @@ def test_gradients_that_overflow_single_precision_when_squared_are_still_clipped
     )
 
 
-def test_auto_limit_goes_on_from_its_state() -> None:
+def test_auto_limit_continues_from_its_state() -> None:
     p = problem("squared_error", SIZES, ROWS, np.float64)
     whole, first = Run(p, clip_norm="auto"), Run(p, clip_norm="auto")
     whole.epochs(1)

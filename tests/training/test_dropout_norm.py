@@ -387,7 +387,7 @@ def test_same_bits_for_any_number_of_threads(
         assert same_bits(train(threads), expected), f"{threads} threads"
 
 
-def test_training_goes_on_as_if_it_had_never_stopped(dtype: type) -> None:
+def test_training_continues_as_if_it_had_never_stopped(dtype: type) -> None:
     p = problem("cross_entropy", SIZES, ROWS, dtype)
     options: dict[str, Any] = {"dropout": [0.1, 0.5, 0.5, 0.5], "gradient_noise": 0.01}
     whole, first = (Run(p, norms=norms_for(SIZES, dtype), **options) for _ in range(2))

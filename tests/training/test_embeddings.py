@@ -341,7 +341,7 @@ def test_an_epoch_that_stays_above_the_first_layer_leaves_embeddings_alone(dtype
     check(dtype, [20, 11], depth=2, alpha=0.1)
 
 
-def test_a_trainer_goes_on_from_another_s_state(dtype: Any) -> None:
+def test_a_trainer_continues_from_another_s_state(dtype: Any) -> None:
     whole, first = Run(dtype, [20], "adam"), Run(dtype, [20], "adam")
     whole.epochs(1)
     whole.epochs(1)

@@ -55,7 +55,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_a_column_is_encoded_as_the_formulas_say(name: str, dtype: type[np.floating]) -> None:
+def test_a_column_is_encoded_by_the_formulas(name: str, dtype: type[np.floating]) -> None:
     x = np.array(VALUES.get(name, NUMBERS), dtype)
     x = x[~np.isinf(x)] if "clip" in name or "bins" in name or name in ("flagged", "one bin") else x
     found = Encoding([COLUMNS[name]]).encode(x[:, np.newaxis])

@@ -21,7 +21,7 @@ def test_shuffle_is_numpys(n: int, kind: str) -> None:
         assert generators[0].randint(2**31) == generators[1].randint(2**31)
 
 
-def test_rows_go_on_from_their_last_order() -> None:
+def test_rows_continue_from_their_last_order() -> None:
     ours, theirs = np.random.RandomState(3), np.random.RandomState(3)
     order, expected = RowOrder(1000, ours), np.arange(1000)
     for _ in range(3):

@@ -113,7 +113,7 @@ def test_a_sequence_is_predicted_as_if_it_were_alone(cell: str, per_step: bool, 
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_prediction_goes_on_from_a_state(cell: str, dtype: type) -> None:
+def test_prediction_continues_from_a_state(cell: str, dtype: type) -> None:
     p = sequence_problem(
         cell, features=3, hidden=[9, 5], outputs=2, lengths=[100], per_step=True, dtype=dtype
     )
@@ -128,7 +128,7 @@ def test_prediction_goes_on_from_a_state(cell: str, dtype: type) -> None:
 
 @pytest.mark.parametrize("tbptt", [(4, 4), (4, 12), (1, 3)])
 @pytest.mark.parametrize("cell", CELLS)
-def test_training_goes_on_from_a_state(cell: str, tbptt: tuple[int, int], dtype: type) -> None:
+def test_training_continues_from_a_state(cell: str, tbptt: tuple[int, int], dtype: type) -> None:
     # Where an update reaches back no further than its own block, a series cut between two blocks is the
     # series.
     k1, k2 = tbptt

@@ -267,7 +267,7 @@ def test_a_diverging_run_keeps_the_last_finite_weights(rule: str, dtype: type) -
     assert not same_bits(run.arrays, kept)
 
 
-def test_a_learning_rate_that_is_far_too_large_says_so(dtype: type) -> None:
+def test_a_learning_rate_that_is_far_too_large_is_reported(dtype: type) -> None:
     p = problem("squared_error", [4, 9, 2], ROWS, dtype, activation="relu")
     run = Run(p, "momentum")
     kept = [a.copy() for a in run.arrays]

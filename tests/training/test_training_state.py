@@ -117,7 +117,7 @@ RULES = [
 )
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_loaded_state_goes_on_as_the_one_that_it_was_taken_of(dtype: Any, rule: Any, schedule: Any) -> None:
+def test_a_loaded_state_continues_like_the_original(dtype: Any, rule: Any, schedule: Any) -> None:
     whole = Run(dtype, rule, schedule)
     whole.go(4)
     taken = whole.state.state_dict()
@@ -210,7 +210,7 @@ def test_a_fingerprint_tells_data_apart() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_options_with_a_schedule_go_on_from_a_loaded_state(dtype: Any) -> None:
+def test_options_with_a_schedule_continue_from_a_loaded_state(dtype: Any) -> None:
     falls = schedules.Plateau(patience=0, threshold=0.5, factor=0.5)
     scheduled = {
         "dropout": Scheduled("dropout", 0.1, falls, Limits(0, 1), (0.0, 1.0, 0.0)),

@@ -15,6 +15,7 @@ from gdfast._model_file.attributes import (
     is_dict_of,
     is_list_of,
     is_number,
+    is_numbers,
     is_text,
 )
 from gdfast._model_file.errors import ModelFormatError
@@ -94,8 +95,10 @@ def _is_plain_number(value: Any) -> bool:
 
 
 def _is_moments(value: Any) -> bool:
-    slots = is_dict_of(is_list_of(is_array("f", None)))
-    return value is None or has({"step": is_count, "slots": slots})(value)
+    known = {"step": is_count, "slots": is_dict_of(is_list_of(is_array("f", None)))}
+    if isinstance(value, dict) and "norms" in value:  # of clip_norm="auto"
+        known["norms"] = is_numbers
+    return value is None or has(known)(value)
 
 
 def _is_random(value: Any) -> bool:

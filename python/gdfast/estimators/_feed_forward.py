@@ -216,7 +216,7 @@ class FeedForward(NetworkEstimator):
     def _outputs(self, X: Any) -> Array:
         """The values of the output layer, a new array of shape (n_samples, n_outputs)."""
         outputs = self._outputs_of_plain_array(X)
-        return self._outputs_of_anything(X) if outputs is None else outputs
+        return self._outputs_after_checks(X) if outputs is None else outputs
 
     def _outputs_of_plain_array(self, X: Any) -> Array | None:
         """The outputs if X needs no error and no conversion, else None.
@@ -257,7 +257,7 @@ class FeedForward(NetworkEstimator):
             return None
         return outputs if outputs is None or outputs.shape[1] == fitted["n_outputs_"] else None
 
-    def _outputs_of_anything(self, X: Any) -> Array:
+    def _outputs_after_checks(self, X: Any) -> Array:
         check_is_fitted(self)
         _validation.check_no_dates(X)
         weights = self._current_weights()

@@ -16,7 +16,7 @@ from gdfast._model_file import checkpoints
 from gdfast.callbacks import ModelCheckpoint
 from gdfast.estimators import (
     _holdout,
-    _meaningless,
+    _ineffective,
     _schedules,
     _solvers,
     _step_options,
@@ -190,7 +190,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         self._check_network_arguments(sizes)
         check_callbacks(self.callbacks)
         check_scorer(self.scoring)
-        _meaningless.check(type(self), vars(self))
+        _ineffective.check(type(self), vars(self))
         _step_options.rate_factors(self.learning_rate_factors, self._n_arrays(len(sizes)))
         _schedules.check_learning_rate(self.schedule, self.learning_rate)
         _schedules.check("weight_decay_schedule", self.weight_decay_schedule)

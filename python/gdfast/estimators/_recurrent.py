@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gdfast.estimators import _holdout, _meaningless, _schedules, _validation
+from gdfast.estimators import _holdout, _ineffective, _schedules, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator
 from gdfast.estimators._sequences import (
     check_not_per_step,
@@ -56,7 +56,7 @@ class Recurrent(NetworkEstimator):
         # scikit-learn does not check the arguments again in a later partial_fit.
         if self.cell not in GATES:
             raise ValueError(f"cell must be one of {sorted(GATES)}, got {self.cell!r}.")
-        _meaningless.check(type(self), vars(self), _meaningless.RULES_OF_CELLS)
+        _ineffective.check(type(self), vars(self), _ineffective.RULES_OF_CELLS)
         if not sizes:
             raise ValueError("hidden_layer_sizes must name at least one recurrent layer, got none.")
         self._truncation()
@@ -124,7 +124,7 @@ class Recurrent(NetworkEstimator):
             first = states[0] if isinstance(states, Sequence) and states else None
             if isinstance(first, np.ndarray) and first.ndim and len(first) != len(X):
                 raise ValueError(
-                    f"With stateful=True the sequences of one call go on in the next: the last one had "
+                    f"With stateful=True the sequences of one call continue in the next: the last call had "
                     f"{len(first)}, X has {len(X)}. Call reset_state() before other sequences."
                 )
             weights = self._current_weights()

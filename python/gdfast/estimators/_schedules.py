@@ -31,8 +31,8 @@ def check_learning_rate(schedule: Any, learning_rate: str) -> None:
     check("schedule", schedule)
     if schedule is not None and learning_rate != "constant":
         raise ValueError(
-            f"schedule={schedule!r} and learning_rate={learning_rate!r} both say how the learning "
-            "rate changes. Leave learning_rate at 'constant'."
+            f"schedule={schedule!r} and learning_rate={learning_rate!r} both determine the learning "
+            "rate. Leave learning_rate at 'constant'."
         )
 
 

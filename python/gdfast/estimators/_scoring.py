@@ -75,7 +75,7 @@ def _with_outputs(est: Any, X: Any, outputs: Array) -> Any:
 
     It has no feature names, so that plain arrays raise no warning about them.
     """
-    twin = copy.copy(est)
-    twin.__dict__.pop("feature_names_in_", None)
-    twin.__dict__["_outputs"] = lambda other: outputs if other is X else type(est)._outputs(twin, other)
-    return twin
+    copied = copy.copy(est)
+    copied.__dict__.pop("feature_names_in_", None)
+    copied.__dict__["_outputs"] = lambda other: outputs if other is X else type(est)._outputs(copied, other)
+    return copied

@@ -215,7 +215,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
         self._member(hidden_layer_sizes=self.hidden_layer_sizes)._check_arguments()
 
     def _setting(self, name: str) -> Any:
-        """An argument, or what the preset says."""
+        """An argument, or the value of the preset."""
         value = getattr(self, name, None)
         return PRESETS[self.preset][name] if value is None else value
 
@@ -441,7 +441,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
 
     @property
     def partial_fit(self) -> Any:
-        """There is none: AttributeError says why."""
+        """Not supported: AttributeError with the reason."""
         raise AttributeError(
             f"{type(self).__name__} has no partial_fit: scales, bins and categories are found on all rows at "
             "once, and the epoch to keep on rows set aside. Fit on all rows, or use gdfast.MLPClassifier or "

@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from typing import Any
 
 # The ids of estimators that are being fitted; kept here so that copies and pickles do not include them.
-_fitted_now: set[int] = set()
+_running: set[int] = set()
 _lock = threading.Lock()
 
 
-def _begin_anew_in_child() -> None:
+def _reset_in_child() -> None:
     # Fits of the parent process do not run in the child.
     global _lock
     _lock = threading.Lock()
-    _fitted_now.clear()
+    _running.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_in_child)
+    os.register_at_fork(after_in_child=_reset_in_child)
 
 
 class Transaction:
@@ -43,19 +43,19 @@ def transaction(est: Any) -> Iterator[Transaction]:
     """
     key = id(est)
     with _lock:
-        if key in _fitted_now:
+        if key in _running:
             raise RuntimeError(
                 f"This {type(est).__name__} is already being fitted, by another thread or by the fit that "
                 "this is called from. Fit a clone of it."
             )
-        _fitted_now.add(key)
+        _running.add(key)
     try:
         before = dict(est.__dict__)
         training: Any = before.get("_training")
         optimizer, order = getattr(training, "optimizer", None), getattr(training, "order", None)
         # State that changes before the first step: the count of the schedule, and the order of rows.
-        within = None if optimizer is None else dict(vars(optimizer))
-        rows = copy.deepcopy(order)
+        optimizer_before = None if optimizer is None else dict(vars(optimizer))
+        order_before = copy.deepcopy(order)
         attempt = Transaction()
         try:
             yield attempt
@@ -63,11 +63,11 @@ def transaction(est: Any) -> Iterator[Transaction]:
             if not attempt.is_kept:
                 est.__dict__.clear()
                 est.__dict__.update(before)
-                if within is not None:
-                    vars(optimizer).update(within)
-                if rows is not None:
-                    training.order = rows
+                if optimizer_before is not None:
+                    vars(optimizer).update(optimizer_before)
+                if order_before is not None:
+                    training.order = order_before
             raise
     finally:
         with _lock:
-            _fitted_now.discard(key)
+            _running.discard(key)

@@ -21,7 +21,7 @@ from gdfast.estimators._tabular import BaseTabular
 from gdfast.estimators.classifier import MLPClassifier
 from gdfast.training.arrays import Array
 
-# Scores that count right predictions: softer targets improve them, and spoil the others' probabilities.
+# Scores that count right predictions: label smoothing improves them, but biases probabilities.
 _COUNTING = (
     "accuracy",
     "balanced_accuracy",

@@ -327,10 +327,10 @@ class _InUnits:
         self._score_func = getattr(scorer, "_score_func", scorer)  # whose signature tells of sample_weight
 
     def __call__(self, est: Any, X: Any, y: Any, **weights: Any) -> float:
-        twin = copy.copy(est)
+        copied = copy.copy(est)
 
         def predict(other: Any) -> Array:
             return self._target.in_units(est.predict(other))
 
-        twin.__dict__["predict"] = predict
-        return float(self._scorer(twin, X, y * self._target.scale + self._target.center, **weights))
+        copied.__dict__["predict"] = predict
+        return float(self._scorer(copied, X, y * self._target.scale + self._target.center, **weights))

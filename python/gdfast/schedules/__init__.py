@@ -35,7 +35,7 @@ from gdfast.schedules._curves import (
     Polynomial,
     Step,
 )
-from gdfast.schedules._listening import Adaptive, Plateau
+from gdfast.schedules._monitored import Adaptive, Plateau
 from gdfast.schedules._warmup import Warmup
 
 __all__ = [

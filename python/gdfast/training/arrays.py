@@ -49,16 +49,16 @@ def array_list(arrays: Any, name: str) -> list[Array]:
 
 
 def check_shapes(
-    coefs: Sequence[Array], intercepts: Sequence[Array], expected: Sequence[tuple[int, int]], makers: str
+    coefs: Sequence[Array], intercepts: Sequence[Array], expected: Sequence[tuple[int, int]], arguments: str
 ) -> None:
-    """ValueError if the shapes of the weights are not those that ``makers`` determine."""
+    """ValueError if the shapes of the weights are not those that ``arguments`` determine."""
     coef_shapes = [coef.shape for coef in coefs]
     intercept_shapes = [intercept.shape for intercept in intercepts]
     if coef_shapes != list(expected) or intercept_shapes != [(fan_out,) for _, fan_out in expected]:
         raise ValueError(
-            f"The weights at hand do not fit: {makers} make weights of the shapes {list(expected)}, with "
+            f"The current weights do not fit: {arguments} give weights of the shapes {list(expected)}, with "
             f"one bias for each column, but coefs_ have the shapes {coef_shapes} and intercepts_ "
-            f"{intercept_shapes}. Set hidden_layer_sizes to fit them, or fit anew with warm_start=False."
+            f"{intercept_shapes}. Set hidden_layer_sizes to fit them, or fit again with warm_start=False."
         )
 
 

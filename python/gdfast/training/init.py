@@ -97,8 +97,7 @@ def embeddings(
 ) -> list[Array]:
     """The arrays of embedded columns, uniform within 0.05, as in Keras.
 
-    So small that categories with few rows begin with much the same inputs: larger ones are soon learned by
-    heart.
+    So small that categories with few rows begin with nearly the same inputs: larger ones are soon overfitted.
     """
     return [_uniform(0.05, shape, dtype, random_state) for shape in shapes]
 

@@ -148,9 +148,9 @@ class Monitor:
 
     def restore_best(self) -> None:
         """Set the final weights: those with the best score, else the average, else the current ones."""
-        stays = self._state.best_weights or self._state.average
-        if stays is not None:
-            self._state.weights.assign(stays)
+        final = self._state.best_weights or self._state.average
+        if final is not None:
+            self._state.weights.assign(final)
         self._state.average = None
 
     def _add_to_average(self) -> None:

@@ -63,7 +63,7 @@ def data(kind: Any) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(("kind", "arguments"), REFUSED, ids=str)
-def test_an_argument_without_meaning_is_refused(kind: Any, arguments: dict[str, Any]) -> None:
+def test_an_argument_without_effect_is_refused(kind: Any, arguments: dict[str, Any]) -> None:
     name, value = next(iter(arguments.items()))
     est = kind(**{**FIT, **arguments})
     with pytest.raises(ValueError, match=rf"^{name}={re.escape(repr(value))} (has no m|contr|div|is for)"):
@@ -96,7 +96,7 @@ ACCEPTED: list[tuple[Any, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "arguments"), ACCEPTED, ids=str)
-def test_what_may_be_left_as_it_is(kind: Any, arguments: dict[str, Any]) -> None:
+def test_an_argument_with_an_effect_is_accepted(kind: Any, arguments: dict[str, Any]) -> None:
     kind(**{**FIT, **arguments}).fit(*data(kind))
 
 

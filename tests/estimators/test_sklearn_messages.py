@@ -1,4 +1,4 @@
-"""Same messages: what is printed, warned of and complained about is scikit-learn's, word by word."""
+"""What is printed, warnings and errors are scikit-learn's, word by word."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ SITUATIONS = {
     "one weight for all": lambda est: est.fit(X, LABELS, sample_weight=2.5),
     "a word for a weight": lambda est: est.fit(X, LABELS, sample_weight="x"),
     "an infinite weight": lambda est: est.fit(X, LABELS, np.r_[np.ones(59), np.inf]),
-    "fit anew with other features": lambda est: est.fit(X, LABELS).fit(X[:, :2], LABELS),
+    "fit again with other features": lambda est: est.fit(X, LABELS).fit(X[:, :2], LABELS),
     "predict other features": lambda est: est.fit(X, LABELS).predict(X[:, :2]),
     "predict before fit": lambda est: est.predict(X),
     "score before fit": lambda est: est.score(X, LABELS),

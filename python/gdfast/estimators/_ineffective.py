@@ -92,7 +92,7 @@ RULES = (
     Rule(
         ("init",),
         lambda given: given.coefs_init is None or given.intercepts_init is None,
-        "has no meaning where coefs_init and intercepts_init say what all first weights are.",
+        "has no meaning where coefs_init and intercepts_init give all initial weights.",
     ),
     Rule(
         ("label_smoothing",),
@@ -125,7 +125,7 @@ RULES = (
     Rule(
         ("learning_rate",),
         lambda given: not _is_object(given),
-        "is for solver='sgd'. With solver={solver!r} say schedule={learning_rate!r}, or give it one of "
+        "is for solver='sgd'. With solver={solver!r} set schedule={learning_rate!r}, or give it one of "
         "gdfast.schedules.",
     ),
     Rule(

@@ -1,4 +1,4 @@
-"""Fits that go on exactly where the last one was, and time that runs out."""
+"""Fits that continue exactly where the last one ended, and time limits."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_samples_that_were_set_aside_stay_aside(kind: Any) -> None:
     np.testing.assert_array_equal(est.fit(X, Y)._training.order.validation, aside)
 
 
-def test_a_random_state_of_ones_own_goes_on(kind: Any) -> None:
+def test_a_random_state_of_ones_own_continues(kind: Any) -> None:
     runs = []
     for max_iter, arguments in ((6, {}), (3, GOING_ON)):
         est = kind(max_iter=max_iter, **{**FIT, "random_state": np.random.RandomState(4)}, **arguments)
@@ -133,7 +133,7 @@ def test_a_changed_learning_rate_keeps_the_moments() -> None:
     assert est._training.optimizer.state_dict()["step"] == 2 * step
 
 
-def test_partial_fit_goes_on_from_it_too(kind: Any) -> None:
+def test_partial_fit_continues_from_it_too(kind: Any) -> None:
     whole = kind(max_iter=4, shuffle=False, **FIT).fit(X, Y)
     parts = kind(max_iter=3, shuffle=False, **GOING_ON, **FIT).fit(X, Y).partial_fit(X, Y)
     assert_same_bits(parameters(parts), parameters(whole))
