@@ -137,9 +137,9 @@ def _store_target(target: Any) -> Any:
 
 
 def _build_target(stored: Any) -> Any:
-    from gdfast.estimators.tabular_regressor import _Target
+    from gdfast.prediction.ensemble import TargetScale
 
-    return _Target(**stored)
+    return TargetScale(**stored)
 
 
 def _store_encoding(encoding: Any) -> Any:

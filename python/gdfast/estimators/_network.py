@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gdfast import _core
 from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
+from gdfast.prediction.weights import check_dense, dense_at_hand
 from gdfast.training import activations
-from gdfast.training.arrays import Array, check_shapes
+from gdfast.training.arrays import Array
 from gdfast.training.encoding import EncodedRows
 from gdfast.training.network import MLP
 from gdfast.training.weights import NORMS, Weights
@@ -89,17 +89,11 @@ class NetworkEstimator(Arguments):
 
     def _weights_at_hand(self) -> Weights:
         """The current weights, which a user may have edited; ValueError if they do not fit this network."""
-        weights = Weights.of(vars(self))
-        hidden = [coef.shape[-1] if coef.ndim else 0 for coef in weights.coefs[:-1]]
-        self._check_shapes(weights, [self.n_features_in_, *hidden, self.n_outputs_])
-        return weights
+        return dense_at_hand(vars(self))
 
     def _check_shapes(self, weights: Weights, layer_units: list[int]) -> None:
         """ValueError if these are not the weights of a network with ``layer_units``."""
-        expected = list(pairwise(layer_units))
-        makers = "features, hidden_layer_sizes and outputs"
-        check_shapes(weights.coefs, weights.intercepts, expected, makers)
-        weights.check_norms(layer_units[1:-1])
+        check_dense(weights, layer_units)
 
     def _outputs_of_anything(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -110,9 +104,5 @@ class NetworkEstimator(Arguments):
             weights.check_embeddings(X.encoding.embedding_shapes)
         else:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
-        single = np.result_type(X.dtype, weights.dtype) == np.float32
-        dtype = np.dtype(np.float32 if single else np.float64)
-        weights = Weights.of(weights.lists, dtype)
-        outputs = np.empty((X.shape[0], self.n_outputs_), dtype)
-        self._network().forward(weights, _validation.as_matrix(X, dtype), None, outputs)
+        outputs: Array = self._network().outputs(weights, X, self.n_outputs_)
         return outputs

@@ -19,14 +19,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gdfast import optim
 from gdfast.estimators import _meaningless, _solvers, _validation
 from gdfast.estimators._base import BaseMLP
-from gdfast.estimators._sequences import (
-    check_not_per_step,
-    check_sequences,
-    check_step_weights,
-    check_targets,
-)
+from gdfast.estimators._sequences import check_not_per_step, check_step_weights, check_targets
+from gdfast.prediction import sequences
+from gdfast.prediction.sequences import check_sequences
+from gdfast.prediction.weights import check_recurrent, recurrent_at_hand
 from gdfast.training import init
-from gdfast.training.arrays import Array, check_addressable, check_shapes, convert
+from gdfast.training.arrays import Array, check_addressable, convert
 from gdfast.training.data import Carried, Data, Sequences
 from gdfast.training.monitor import Validation
 from gdfast.training.network import GATES, RNN, Network
@@ -119,11 +117,11 @@ class Recurrent(BaseMLP):
         return X, y.astype(np.float64) if numeric and y.dtype.kind != "f" else y
 
     def _check_features(self, X: Any, reset: bool) -> Sequences:
-        sequences = check_sequences(X)
+        checked = check_sequences(X)
         # Counts and compares features and their names as in scikit-learn.
-        named = sequences.steps if sequences.frame is None else sequences.frame
+        named = checked.steps if checked.frame is None else checked.frame
         validate_data(self, named, reset=reset, skip_check_array=True)
-        return sequences
+        return checked
 
     def _check_weights(self, sample_weight: Any, X: Any) -> Array:
         if self.per_step:
@@ -187,19 +185,10 @@ class Recurrent(BaseMLP):
         return [c.astype(dtype) for c in coefs], [b.astype(dtype) for b in intercepts]
 
     def _check_shapes(self, weights: Weights, layer_units: list[int]) -> None:
-        gates = GATES[self.cell]
-        expected: list[tuple[int, int]] = []
-        for fan_in, units in pairwise(layer_units[:-1]):
-            expected += [(fan_in, gates * units), (units, gates * units)]
-        expected.append((layer_units[-2], layer_units[-1]))
-        makers = f"features, cell={self.cell!r}, hidden_layer_sizes and outputs"
-        check_shapes(weights.coefs, weights.intercepts, expected, makers)
+        check_recurrent(weights, layer_units, self.cell)
 
     def _weights_at_hand(self) -> Weights:
-        weights = Weights.of(vars(self))
-        hidden = [coef.shape[0] if coef.ndim else 0 for coef in weights.coefs[1:-1:2]]
-        self._check_shapes(weights, [self.n_features_in_, *hidden, self.n_outputs_])
-        return weights
+        return recurrent_at_hand(vars(self), self.cell)
 
     # Training.
 
@@ -231,7 +220,9 @@ class Recurrent(BaseMLP):
                     f"{len(first)}, X has {len(X)}. Call reset_state() before other sequences."
                 )
             weights = self._weights_at_hand()
-            carried.arrays = self._states(weights, len(X), states, weights.dtype, "state_")
+            carried.arrays = sequences.initial_states(
+                self._network(), weights, len(X), states, weights.dtype, "state_"
+            )
         given = replace(X, carried=carried)
         super()._fit(given, y, sample_weight, given_holdout, incremental=True, classes=classes)
         if carried.arrays is not None:
@@ -265,42 +256,7 @@ class Recurrent(BaseMLP):
 
     def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
         """The values of the output layer for each step or each sequence, and the final states."""
-        weights = self._weights_at_hand()
-        single = np.result_type(X.dtype, weights.dtype) == np.float32
-        dtype = np.dtype(np.float32 if single else np.float64)
-        states = self._states(weights, len(X), initial_state, dtype, "initial_state")
-        return self._network().run(weights, X, states), states
-
-    def _states(
-        self,
-        weights: Weights,
-        n_sequences: int,
-        initial: Sequence[Any] | None,
-        dtype: np.dtype[Any],
-        name: str,
-    ) -> list[Array]:
-        """New arrays of states: zeros, or a checked copy of the user's."""
-        shapes = [(n_sequences, width) for width in self._network().state_widths(weights)]
-        if initial is None:
-            return [np.zeros(shape, dtype) for shape in shapes]
-        what = "hidden state and cell state side by side" if self.cell == "lstm" else "the hidden state"
-        expected = (
-            f"{name} must hold an array for each layer, {what} of every sequence, of the shapes {shapes}"
-        )
-        try:
-            given = [np.asarray(state) for state in initial]
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{expected}; {error}.") from error
-        found = [state.shape for state in given]
-        if found != shapes:
-            raise ValueError(f"{expected}, got {found}.")
-        if not all(state.dtype.kind in "fiu" for state in given):
-            raise ValueError(f"{name} must hold real numbers only.")
-        with np.errstate(over="ignore"):
-            states = [np.array(state, dtype, order="C") for state in given]
-        if not all(np.isfinite(state).all() for state in states):
-            raise ValueError(f"{name} must hold finite numbers only, also as {dtype}.")
-        return states
+        return sequences.run(self._network(), self._weights_at_hand(), X, initial_state)
 
     def _predict(self, X: Any, initial_state: Any, return_state: bool, finish: Callable[[Array], Any]) -> Any:
         check_is_fitted(self)

@@ -1,7 +1,7 @@
 """Checks of inputs, and conversion to the form that the core takes.
 
-scikit-learn's ``validate_data`` checks X and y; this module has the rest: layer sizes, dates, numbers of
-threads, and CSR matrices.
+scikit-learn's ``validate_data`` checks X and y; this module has the rest: layer sizes, dates and numbers of
+threads.
 """
 
 from __future__ import annotations
@@ -9,18 +9,29 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from joblib import cpu_count
 from joblib.parallel import get_active_backend
-from numpy.typing import DTypeLike
-from scipy import sparse
 
-from gdfast.training.arrays import Array, convert
+from gdfast.prediction.inputs import check_n_features, check_no_dates, holds_dates
+from gdfast.training.data import as_matrix
 from gdfast.training.encoding import EncodedRows
+
+__all__ = [
+    "as_matrix",
+    "check_encoded",
+    "check_holdout_is_whole",
+    "check_no_dates",
+    "check_real_targets",
+    "embedding_shapes",
+    "hidden_sizes",
+    "holds_dates",
+    "n_threads",
+    "naming",
+]
 
 
 def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
@@ -31,18 +42,6 @@ def check_holdout_is_whole(X_val: Any, y_val: Any, sample_weight_val: Any) -> No
         raise ValueError("X_val is provided, but y_val was not provided.")
     if X_val is None and sample_weight_val is not None:
         raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
-
-
-def check_no_dates(X: Any) -> None:
-    """TypeError if X holds dates, which NumPy would convert to numbers in an arbitrary unit."""
-    if sparse.issparse(X) or isinstance(X, EncodedRows) or not hasattr(X, "__getitem__"):
-        return
-    try:
-        array = np.asarray(X if isinstance(X, np.ndarray) else X[:1])
-    except (TypeError, ValueError, LookupError):  # scikit-learn's checks raise the error
-        return
-    if holds_dates(array):
-        raise TypeError("X holds dates or time differences. Make numbers of them, in a unit of your choice.")
 
 
 def check_real_targets(y: Any) -> None:
@@ -57,14 +56,6 @@ def check_real_targets(y: Any) -> None:
         raise TypeError(
             f"y holds {what} ({array.dtype}), but a regressor's targets are numbers. Convert them."
         )
-
-
-def holds_dates(array: Array) -> bool:
-    """Whether an array holds dates or time differences, also as objects."""
-    if array.dtype.kind != "O":
-        return array.dtype.kind in "mM"
-    kinds = np.datetime64, np.timedelta64, date, timedelta  # pandas' types derive from the last two
-    return any(isinstance(value, kinds) for value in array.flat)
 
 
 @contextmanager
@@ -94,29 +85,13 @@ def check_encoded(est: Any, X: EncodedRows, *, reset: bool) -> None:
     if reset:
         est.n_features_in_ = X.shape[1]
         est.__dict__.pop("feature_names_in_", None)
-    elif X.shape[1] != est.n_features_in_:
-        raise ValueError(
-            f"X has {X.shape[1]} features, but {type(est).__name__} is expecting {est.n_features_in_} "
-            "features as input."
-        )
+    else:
+        check_n_features(X.shape[1], type(est).__name__, est.n_features_in_)
 
 
 def embedding_shapes(X: Any) -> list[tuple[int, int]]:
     """The shapes of the arrays that X's embedded columns have in a network."""
     return X.encoding.embedding_shapes if isinstance(X, EncodedRows) else []
-
-
-def as_matrix(X: Any, dtype: DTypeLike) -> Any:
-    """X in the form that the core takes: a dense array, the three arrays of a CSR matrix, or encoded rows."""
-    if isinstance(X, EncodedRows):
-        return X.core(dtype)
-    if not sparse.issparse(X):
-        return convert(X, dtype, "X")
-    rows = X.tocsr()
-    narrow = rows.indices.dtype == rows.indptr.dtype == np.int32
-    index = np.int32 if narrow else np.int64
-    indices, indptr = (np.require(array, index, ["C", "A"]) for array in (rows.indices, rows.indptr))
-    return convert(rows.data, dtype, "X"), indices, indptr
 
 
 def n_threads(n_jobs: int | None) -> int:

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from gdfast.estimators import _classes
 from gdfast.estimators._base import BaseMLP, dense_targets
+from gdfast.prediction import labels
 from gdfast.training.arrays import Array
 from gdfast.training.losses import Loss
 
@@ -410,12 +411,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._predictions(self._outputs(X))
 
     def _predictions(self, outputs: Array) -> Any:
-        if self._label_binarizer.y_type_ == "multilabel-indicator":
-            return self._label_binarizer.inverse_transform(outputs)
-        if self.out_activation_ == "softmax":
-            return self.classes_.take(outputs.argmax(axis=1))
-        # A single class is predicted whatever the output.
-        return self.classes_.take((outputs[:, 0] > 0.5).astype(np.intp), mode="clip")
+        return labels.labels(outputs, self.classes_, self._label_binarizer.y_type_, self.out_activation_)
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of every class, or of every label, for every sample.
@@ -434,9 +430,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @staticmethod
     def _probabilities(outputs: Array) -> Array:
-        if outputs.shape[1] > 1:
-            return outputs
-        return np.concatenate((1 - outputs, outputs), axis=1)
+        return labels.probabilities(outputs)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithm of :meth:`predict_proba`.
@@ -451,10 +445,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         log_y_prob : ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        probabilities = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
-            np.log(probabilities, out=probabilities)
-        return probabilities
+        return labels.logarithms(self.predict_proba(X))
 
     def _check_partial_fit(self) -> None:
         super()._check_partial_fit()

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.base import _fit_context
 from sklearn.metrics import accuracy_score
 
 from gdfast.estimators._recurrent import Recurrent
-from gdfast.estimators._sequences import check_sequences, check_targets
+from gdfast.estimators._sequences import check_targets
 from gdfast.estimators.classifier import MLPClassifier
+from gdfast.prediction.labels import logarithms
+from gdfast.prediction.sequences import check_sequences
 from gdfast.training.arrays import Array
 
 
@@ -490,8 +491,6 @@ class RNNClassifier(Recurrent, MLPClassifier):
         """
 
         def log_probabilities(outputs: Array) -> Array:
-            with np.errstate(divide="ignore"):
-                logarithms: Array = np.log(self._probabilities(outputs))
-            return logarithms
+            return logarithms(self._probabilities(outputs))
 
         return self._predict(X, initial_state, return_state, log_probabilities)

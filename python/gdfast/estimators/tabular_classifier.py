@@ -18,6 +18,8 @@ from sklearn.utils.validation import _check_y, column_or_1d
 from gdfast.estimators._base import BaseMLP
 from gdfast.estimators._tabular import BaseTabular
 from gdfast.estimators.classifier import MLPClassifier
+from gdfast.prediction.ensemble import mean_of
+from gdfast.prediction.labels import logarithms, most_probable, unsmoothed
 from gdfast.training.arrays import Array
 
 # Scores that count right predictions: softer targets improve them, and spoil the others' probabilities.
@@ -250,18 +252,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return y if y.ndim == 1 else None
 
     def _prediction_of(self, member: Any, rows: Any) -> Array:
-        probabilities: Array = member.predict_proba(rows).astype(np.float64)
-        is_multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
-        if share := member.label_smoothing:
-            # What the network has learned are the probabilities of smoothed targets: that is undone. The
-            # least probability keeps a mistake's log-loss finite.
-            spread = share / (2 if is_multilabel else probabilities.shape[1])
-            least = 0.1 * spread
-            probabilities = ((probabilities - spread) / (1 - share)).clip(least, 1 - least)
-        if not is_multilabel:
-            # float32 is too coarse for scikit-learn's metrics, which want a sum of 1.
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
-        return probabilities
+        return unsmoothed(member.predict_proba(rows), member.label_smoothing, self._label_binarizer.y_type_)
 
     def predict(self, X: Any) -> Any:
         """Predict the class, or the labels, of every row.
@@ -276,10 +267,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The class labels, or an indicator matrix.
         """
-        probabilities = self.predict_proba(X)
-        if self._label_binarizer.y_type_ == "multilabel-indicator":
-            return self._label_binarizer.inverse_transform(probabilities)
-        return self.classes_.take(probabilities.argmax(axis=1), mode="clip")
+        return most_probable(self.predict_proba(X), self.classes_, self._label_binarizer.y_type_)
 
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
         """Probability of every class, or of every label, for every row: the mean of the members'.
@@ -298,9 +286,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y_std : ndarray of shape (n_samples, n_classes)
             Only if ``return_std`` is True.
         """
-        found = self._member_predictions(X)
-        mean = found.mean(axis=0)
-        return (mean, found.std(axis=0)) if return_std else mean
+        return mean_of(self._member_predictions(X), return_std)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithm of :meth:`predict_proba`.
@@ -313,9 +299,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         log_y_prob : ndarray of shape (n_samples, n_classes)
         """
-        with np.errstate(divide="ignore"):
-            logarithms: Array = np.log(self.predict_proba(X))
-        return logarithms
+        return logarithms(self.predict_proba(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
