@@ -106,10 +106,11 @@ def save(est: Any, path: str | os.PathLike[str], drop: Collection[str]) -> None:
     _check_drop(est, name, drop)
     try:
         stored = objects.store(est, drop)
-        checked(stored)
-        files.write_tree(path, stored)
+        encoded = files.encode_tree(stored)
     except NotPlainError as error:
         raise _refusal(est, error) from None
+    checked(stored)  # what could not be loaded is not written
+    files.write(path, encoded)
 
 
 def _check_drop(est: Any, name: str, drop: frozenset[str]) -> None:
@@ -118,7 +119,8 @@ def _check_drop(est: Any, name: str, drop: frozenset[str]) -> None:
         if given not in {*arguments, *vars(est), objects.TRAINING}:
             raise ValueError(f"drop names {given!r}, which {type(est).__name__} does not have.")
         attribute = ATTRIBUTES[name].get(given)
-        if attribute is not None and attribute.predicts:
+        of_fit = given in predictors.ARGUMENTS and hasattr(est, "n_features_in_")
+        if of_fit or (attribute is not None and attribute.predicts):
             raise ValueError(f"drop names {given!r}, without which there is no prediction.")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gdfast._model_file.attributes import is_flag, is_number, is_text, is_whole
+from gdfast._model_file.attributes import ATTRIBUTES, is_flag, is_number, is_text, is_whole
 from gdfast._model_file.tree import Stored
 from gdfast.prediction import labels, predictors
 from gdfast.prediction.ensemble import TargetScale
@@ -25,6 +25,10 @@ from gdfast.training import activations
 from gdfast.training.encoding import CategoryColumn, Encoding, NumberColumn
 from gdfast.training.network import GATES, MLP, RNN
 
+# The arguments that predictions need.
+ARGUMENTS = frozenset(
+    {"activation", "activation_params", "bn_epsilon", "cell", "label_smoothing", "per_step"}
+)
 _OF_CLASSES = ("softmax", "logistic")
 _OF_NUMBERS = ("identity", "exp", "quantiles")
 
@@ -39,8 +43,8 @@ def predictor_of(stored: Stored) -> Predictor:
 
 
 def is_fitted(stored: Stored) -> bool:
-    # A recurrent estimator whose state has been set has not been fitted by that.
-    return bool(stored.parts["attributes"].keys() - {"state_"})
+    known = ATTRIBUTES[stored.name]
+    return any(known[name].predicts for name in stored.parts["attributes"])
 
 
 def predicts(stored: Stored) -> bool:
@@ -59,7 +63,7 @@ def _mlp(stored: Stored) -> Predictor:
     network = MLP(
         activations.with_parameters(names, given),
         _output(stored, classes),
-        n_threads(_argument(arguments, "n_jobs", _is_n_jobs)),
+        _threads(arguments),
         bn_epsilon=float(_argument(arguments, "bn_epsilon", _is_positive)),
     )
     kind = predictors.MLPRegressor if classes is None else predictors.MLPClassifier
@@ -79,7 +83,7 @@ def _rnn(stored: Stored) -> Predictor:
         bool(_argument(arguments, "per_step", is_flag)),
         None,
         _output(stored, classes),
-        n_threads(_argument(arguments, "n_jobs", _is_n_jobs)),
+        _threads(arguments),
     )
     kind = predictors.RNNRegressor if classes is None else predictors.RNNClassifier
     return kind(features, classes, network, weights, attributes["n_outputs_"])
@@ -140,16 +144,22 @@ def _argument(arguments: dict[str, Any], name: str, holds: Callable[[Any], bool]
     return arguments[name]
 
 
+def _threads(arguments: dict[str, Any]) -> int:
+    n_jobs = arguments.get("n_jobs")
+    if n_jobs is not None and not (is_whole(n_jobs) and n_jobs != 0):
+        raise ValueError(f"n_jobs={n_jobs!r} is no valid argument.")
+    return n_threads(n_jobs)
+
+
 def _is_names(value: Any) -> bool:
-    return is_text(value) or (isinstance(value, list | tuple | np.ndarray) and all(map(is_text, value)))
+    names = [value] if is_text(value) else value
+    return isinstance(names, list | tuple | np.ndarray) and all(
+        is_text(name) and name in activations.NAMES for name in names
+    )
 
 
 def _is_parameters(value: Any) -> bool:
     return value is None or (isinstance(value, dict) and all(map(is_text, value)))
-
-
-def _is_n_jobs(value: Any) -> bool:
-    return value is None or (is_whole(value) and value != 0)
 
 
 def _is_share(value: Any) -> bool:
