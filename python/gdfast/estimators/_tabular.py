@@ -35,6 +35,7 @@ from gdfast.estimators._base import BaseMLP, Plan
 from gdfast.estimators._listeners import check_callbacks
 from gdfast.estimators._members import SharedCallbacks, side_by_side
 from gdfast.estimators._scoring import check_scorer
+from gdfast.estimators._sklearn_callbacks import forget_fit
 from gdfast.estimators._warnings import warn
 from gdfast.preprocessing._columns import columns_of
 from gdfast.preprocessing._names import check_columns
@@ -251,6 +252,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
             outcome = member._fit_by_plan(rows, target, sample_weight, plan=plan)
             member.callbacks, member.max_time, member.n_jobs = None, None, self.n_jobs
             member._training.end()
+            forget_fit(member)
             if self.verbose:
                 print(self._report(i, len(members), member))
             return outcome
