@@ -65,14 +65,14 @@ CASES: dict[str, Callable[[], Any]] = {
     "average, early stopping": lambda: classifier(ema_decay=0.8, early_stopping=True),
     "dropout": lambda: classifier(dropout=0.2, dropout_schedule="cosine", gradient_noise=0.01),
     "batch norm": lambda: regressor(batch_norm=True, weight_decay=0.1, weight_decay_schedule="cosine"),
-    "records, factors": lambda: classifier(record_gradients=True, learning_rate_factors={"bias": 0.5}),
+    "records, factors": lambda: classifier(record_gradients=True, learning_rate_factors={"intercepts_": 0.5}),
     "clipping by itself": lambda: classifier(clip_norm="auto"),
     "kept order": lambda: classifier(keep_optimizer_state=True, early_stopping=True),
     "float32": lambda: (gdfast.MLPClassifier(**MLP, class_weight="balanced"), X.astype("f"), LABELS),
     "sparse": lambda: (gdfast.MLPClassifier(**MLP), sparse.csr_array(X * (X > 0)), LABELS),
     "several labels": lambda: (gdfast.MLPClassifier(**MLP), X, (X[:, :2] > 0).astype(int)),
     "lbfgs": lambda: classifier(solver="lbfgs"),
-    "lbfgs, quantiles": lambda: regressor(solver="lbfgs", loss="quantile", quantile=[0.1, 0.9]),
+    "lbfgs, quantiles": lambda: regressor(solver="lbfgs", loss="quantile", quantiles=[0.1, 0.9]),
     "annealing": lambda: classifier(solver="annealing"),
     "annealing, early stopping": lambda: regressor(solver="annealing", early_stopping=True),
     "gru": lambda: (gdfast.RNNClassifier(**RNN), SEQUENCES, LABELS[:20]),
@@ -81,7 +81,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "elman, per step, early stopping": lambda: (
         gdfast.RNNClassifier(
             **RNN, cell="elman", activation="tanh", per_step=True, early_stopping=True, ema_decay=0.7),
-        SEQUENCES, [LABELS[: len(s)] for s in SEQUENCES],
+        np.stack([s[:3] for s in SEQUENCES]), LABELS[:60].reshape(20, 3),
     ),
 }  # fmt: skip
 
@@ -179,7 +179,7 @@ def test_callbacks_go_on(tmp_path: Path) -> None:
     whole, parts = callbacks(tmp_path / "whole"), callbacks(tmp_path / "parts")
     est = classifier(max_iter=40, learning_rate_init=0.01, callbacks=whole)[0].fit(X, LABELS)
     stops = whole[0].stopped_epoch_
-    assert 5 < stops < 39
+    assert 3 < stops < 39
     first = ModelCheckpoint(tmp_path / "run")
     with pytest.raises(ZeroDivisionError):
         classifier(max_iter=40, learning_rate_init=0.01, callbacks=[*parts, first, Crash(stops - 1)])[0].fit(
@@ -279,6 +279,23 @@ def start(path: Path, every: int) -> subprocess.Popen[str]:
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
 
+def completed(path: Path, every: int) -> list[int]:
+    """The epochs of a fit that nothing interrupts."""
+    with start(path, every) as child:
+        out, _ = child.communicate()
+    assert child.returncode == 0
+    return [int(line) for line in out.split()]
+
+
+def read_until(child: subprocess.Popen[str], epoch: int) -> int | None:
+    """Read the epochs that a child prints up to this one, which is returned; None if it ends before."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        if int(line) >= epoch:
+            return int(line)
+    return None
+
+
 def epochs_of(path: Path) -> int:
     return len(gdfast.load(path).loss_curve_)
 
@@ -286,53 +303,45 @@ def epochs_of(path: Path) -> int:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on this system")
 def test_killed_again_and_again_it_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     path, rng = tmp_path / "run", np.random.default_rng(0)
-    kills, seen = 0, -1
+    kills = saved = 0
     while True:
-        child = start(path, every=1)
-        assert child.stdout is not None
-        lasts = seen + int(rng.integers(20, 120))
-        for line in child.stdout:
-            epoch = int(line)
-            assert epoch > seen - 3, "it went on where the last checkpoint was"
-            if epoch >= lasts:
+        with start(path, every=1) as child:
+            epoch = read_until(child, saved + int(rng.integers(20, 120)))
+            if epoch is not None:
                 time.sleep(float(rng.uniform(0, 0.02)))
                 child.kill()
-                break
-        rest = child.stdout.read().split()
-        child.wait()
-        if child.returncode == 0:
+            assert child.stdout is not None
+            rest = child.stdout.read().split()
+        if epoch is None:
+            assert child.returncode == 0
             break
         assert child.returncode == -signal.SIGKILL
-        # What came after the last checkpoint is lost: one or two epochs, whose files were being written.
-        seen = int(rest[-1]) if rest else epoch
-        assert seen + 1 - epochs_of(path) <= 3
-        seen = epochs_of(path) - 1
+        last, saved = int(rest[-1]) if rest else epoch, epochs_of(path)
+        # What came after the last checkpoint is lost: epochs whose files were waiting or being written.
+        assert last + 1 - saved <= LAG
         kills += 1
     assert kills >= 3
-    whole = start(tmp_path / "whole", every=1)
-    whole.communicate()
+    completed(tmp_path / "whole", every=1)
     assert (tmp_path / "run.model").read_bytes() == (tmp_path / "whole.model").read_bytes()
+
+
+# Epochs of the test's net take a millisecond or two, writing and syncing a file on a busy disk some tens.
+LAG = 60
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGTERM on this system")
 def test_sigterm_saves_the_last_epoch(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    child = start(path, every=1000)
-    assert child.stdout is not None
-    for line in child.stdout:
-        if int(line) == 30:
-            child.terminate()
-            break
-    rest = child.stdout.read().split()
-    child.wait()
+    with start(path, every=1000) as child:
+        assert read_until(child, 30) == 30
+        child.terminate()
+        assert child.stdout is not None
+        rest = child.stdout.read().split()
     assert child.returncode == -signal.SIGTERM
     last = int(rest[-1]) if rest else 30
     assert epochs_of(path) == last + 1
-    child = start(path, every=1000)
-    out, _ = child.communicate()
-    assert child.returncode == 0
-    assert int(out.split()[0]) == last + 1
-    start(tmp_path / "whole", every=1000).communicate()
+    assert completed(path, every=1000)[0] == last + 1
+    completed(tmp_path / "whole", every=1000)
     assert (tmp_path / "run.model").read_bytes() == (tmp_path / "whole.model").read_bytes()
 
 

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from gdfast import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
 from gdfast.callbacks import ProgressBar
-from gdfast.estimators._calibration import fit_temperature, tempered
+from gdfast.estimators._calibration import fit_temperature
+from gdfast.prediction.calibration import tempered
 from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn.base import clone

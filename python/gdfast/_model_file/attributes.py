@@ -137,9 +137,9 @@ def _store_target(target: Any) -> Any:
 
 
 def _build_target(stored: Any) -> Any:
-    from gdfast.estimators.tabular_regressor import _Target
+    from gdfast.prediction.ensemble import TargetScale
 
-    return _Target(**stored)
+    return TargetScale(**stored)
 
 
 def _store_encoding(encoding: Any) -> Any:
@@ -272,13 +272,28 @@ def _members(name: str) -> dict[str, Attribute]:
     return {"members_": Attribute(what, lambda value: holds(value) and len(value) > 0, predicts=True)}
 
 
+def _store_requests(requests: Any) -> Any:
+    """Which metadata of scikit-learn's routing each method asks for."""
+    of_methods = {
+        method: getattr(of_method, "requests", None) for method, of_method in vars(requests).items()
+    }
+    return {method: dict(found) for method, found in of_methods.items() if found}
+
+
+_REQUESTS = {
+    "_metadata_request": Attribute(
+        "a dict of requests for metadata",
+        is_dict_of(is_dict_of(lambda value: value is None or isinstance(value, bool | str))),
+        _store_requests,
+    )
+}
 _OUTPUT_CONFIG = {
     "_sklearn_output_config": Attribute(
         "a dict of strings", is_dict_of(lambda value: value in (None, "default", "pandas", "polars"))
     )
 }
 
-ATTRIBUTES: dict[str, dict[str, Attribute]] = {
+_OF_ITS_OWN: dict[str, dict[str, Attribute]] = {
     "gdfast.MLPClassifier": {**_NETWORK, **_CLASSES},
     "gdfast.MLPRegressor": _NETWORK,
     "gdfast.RNNClassifier": {**_NETWORK, **_CLASSES, **_RECURRENT},
@@ -335,6 +350,9 @@ ATTRIBUTES: dict[str, dict[str, Attribute]] = {
         ),
     },
 }
+
+
+ATTRIBUTES = {name: {**known, **_REQUESTS} for name, known in _OF_ITS_OWN.items()}
 
 
 def check(stored: Stored) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from gdfast import _random, optim
 from gdfast._model_file import files, objects
 from gdfast._model_file.errors import ModelFormatError
-from gdfast._model_file.models import checked
+from gdfast._model_file.models import checked, readable
 from gdfast._model_file.tree import Encoder, NotPlainError, Stored
 from gdfast.schedules import Schedule
 from gdfast.schedules._base import Lambda
@@ -156,7 +156,7 @@ def ended(checkpoint: Checkpoint, reason: str) -> Checkpoint:
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    files.write_tree(path, checkpoint.stored)
+    files.write(path, files.encode_tree(checkpoint.stored))
 
 
 def find(path: str | os.PathLike[str], est: Any) -> Checkpoint | None:
@@ -165,8 +165,8 @@ def find(path: str | os.PathLike[str], est: Any) -> Checkpoint | None:
     ModelFormatError if it holds no run; ValueError if it is one with other arguments.
     """
     try:
-        with files.naming(path):
-            stored = checked(files.read_tree(path))
+        with readable(path):
+            stored, _ = checked(files.read_tree(path))
             if objects.RUN not in stored.parts:
                 raise ModelFormatError("it is a model file without a run, not one of a ModelCheckpoint.")
     except FileNotFoundError:

@@ -14,24 +14,31 @@ import stat
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from gdfast._core import __version__
 from gdfast._files import check_place, written_whole
 from gdfast._model_file import safetensors
 from gdfast._model_file.errors import ModelFormatError
 from gdfast._model_file.tree import Decoder, Encoder
+from gdfast.training.arrays import Array
 
 FORMAT = "gdfast"
 FORMAT_VERSION = 1
 _KEYS = {"format", "format_version", "gdfast_version", "tree", "tree_crc32"}
 
 
-def write_tree(path: str | os.PathLike[str], tree: Any) -> None:
-    """Write a tree of plain values and `Stored` objects to a file, which replaces ``path`` as a whole.
+class Encoded(NamedTuple):
+    """A tree as what a file holds."""
 
-    `NotPlainError` if a value is no tree; OSError if nothing can be written there. In both cases ``path`` is
-    unchanged.
+    arrays: dict[str, Array]
+    metadata: dict[str, str]
+
+
+def encode_tree(tree: Any) -> Encoded:
+    """Encode a tree of plain values and `Stored` objects, whose arrays are not copied.
+
+    `NotPlainError` if a value is no tree.
     """
     encoder = Encoder()
     text = json.dumps(encoder.node(tree), allow_nan=False, separators=(",", ":"))
@@ -42,16 +49,21 @@ def write_tree(path: str | os.PathLike[str], tree: Any) -> None:
         "tree": text,
         "tree_crc32": f"{zlib.crc32(text.encode()):08x}",
     }
+    return Encoded(encoder.arrays, metadata)
+
+
+def write(path: str | os.PathLike[str], encoded: Encoded) -> None:
+    """Write to a file that replaces ``path`` as a whole; OSError leaves ``path`` as it was."""
     place = Path(os.fsdecode(path))
     check_place(place)
     with written_whole(place) as file:
-        safetensors.write(file, encoder.arrays, metadata)
+        safetensors.write(file, encoded.arrays, encoded.metadata)
 
 
 def read_tree(path: str | os.PathLike[str], leave_out: Collection[str] = ()) -> Any:
     """The tree of a file; parts of objects with a name in ``leave_out`` are None, and are not read.
 
-    ModelFormatError if it is none of `write_tree`; OSError if it cannot be opened.
+    ModelFormatError if it is none of `write`; OSError if it cannot be opened.
     """
     with _opened(path) as file:
         return tree_of(file, os.fstat(file.fileno()).st_size, leave_out)

@@ -15,7 +15,7 @@ import numpy as np
 from gdfast._model_file import attributes, training
 from gdfast._model_file.attributes import ATTRIBUTES, is_count, is_dict_of, is_list_of, is_number_or_none
 from gdfast._model_file.errors import ModelFormatError
-from gdfast._model_file.tree import NotPlainError, Stored
+from gdfast._model_file.tree import DEEPEST, NotPlainError, Stored
 
 RULES = frozenset(
     f"gdfast.optim.{name}"
@@ -82,15 +82,17 @@ def name_of(value: Any) -> str | None:
 # From objects to what is stored.
 
 
-def store(value: Any, drop: Collection[str] = ()) -> Any:
+def store(value: Any, drop: Collection[str] = (), depth: int = 0) -> Any:
     """What is stored of an object, or of all objects in lists and dicts; other values as they are.
 
     ``drop`` has the names of arguments and attributes of estimators to leave out.
     """
+    if depth > DEEPEST:  # a list in itself, which the encoder refuses
+        return value
     if type(value) is list:
-        return [store(item, drop) for item in value]
+        return [store(item, drop, depth + 1) for item in value]
     if type(value) is dict:
-        return {key: store(item, drop) for key, item in value.items()}
+        return {key: store(item, drop, depth + 1) for key, item in value.items()}
     name = name_of(value)
     if name is None:
         return value
@@ -152,11 +154,8 @@ def _check_object(stored: Stored) -> None:
     found = stored.parts.keys() - ({TRAINING, RUN} if is_estimator else set())
     if found != parts or not all(isinstance(stored.parts[part], dict) for part in parts):
         raise ModelFormatError(f"{stored.name} must have the parts {', '.join(sorted(parts))}.")
-    arguments = stored.parts["arguments"]
-    if unknown := arguments.keys() - {*_names_of_arguments(stored.name)}:
-        raise ModelFormatError(f"{stored.name} has no argument {min(unknown)!r} in this version of gdfast.")
     if is_estimator:
-        if arguments.get("callbacks"):
+        if stored.parts["arguments"].get("callbacks"):
             raise ModelFormatError("a model file holds no callbacks.")
         attributes.check(stored)
         if stored.parts.get(TRAINING) is not None:
@@ -177,6 +176,8 @@ def build(stored: Any) -> Any:
     if not isinstance(stored, Stored):
         return stored
     arguments = build(stored.parts["arguments"])
+    if unknown := arguments.keys() - {*_names_of_arguments(stored.name)}:
+        raise ModelFormatError(f"{stored.name} has no argument {min(unknown)!r} in this version of gdfast.")
     built = class_of(stored.name)(**arguments)
     if stored.name in RULES:
         _load_rule(built, stored.parts["state"])
@@ -212,9 +213,24 @@ def _load_schedule(schedule: Any, state: Any) -> None:
 def _load_attributes(est: Any, stored: Stored) -> None:
     known = ATTRIBUTES[stored.name]
     for name, value in stored.parts["attributes"].items():
-        vars(est)[name] = known[name].build(build(value))
+        if name == "_metadata_request":
+            _load_requests(est, value)
+        else:
+            vars(est)[name] = known[name].build(build(value))
     if stored.parts.get(TRAINING) is not None:
         vars(est)["_training"] = training.build(est, build(stored.parts[TRAINING]))
     for member in vars(est).get("members_", ()):
         if member.early_stopping:
             member.scoring = est._member_scoring()
+
+
+def _load_requests(est: Any, stored: dict[str, dict[str, Any]]) -> None:
+    """Set what metadata the methods ask for, as ``set_fit_request`` and the like do."""
+    requests = est._get_metadata_request()
+    for method, names in stored.items():
+        known = getattr(getattr(requests, method, None), "requests", {})
+        for name, value in names.items():
+            if name not in known:
+                raise ModelFormatError(f"{method} of {type(est).__name__} takes no {name!r}.")
+            getattr(requests, method).add_request(param=name, alias=value)
+    est._metadata_request = requests

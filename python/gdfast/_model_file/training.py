@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -20,13 +20,12 @@ from gdfast._model_file.attributes import (
 )
 from gdfast._model_file.errors import ModelFormatError
 from gdfast._model_file.tree import Stored
-from gdfast.training.optimizer import Optimizer
-from gdfast.training.options import Limits
-from gdfast.training.order import RowOrder
 from gdfast.training.outcome import Reason
-from gdfast.training.scheduled import Scheduled
-from gdfast.training.state import Records, TrainingState
-from gdfast.training.weights import NAMES, Weights
+from gdfast.training.weights import NAMES
+
+if TYPE_CHECKING:
+    from gdfast.training.optimizer import Optimizer
+    from gdfast.training.state import TrainingState
 
 _SCHEDULES = {"dropout_schedule": "dropout", "weight_decay_schedule": "weight_decay"}
 # A score that no ``scoring`` equals: the next fit begins its records anew.
@@ -214,10 +213,14 @@ def check_run(parts: dict[str, Any]) -> None:
 
 def build(est: Any, stored: dict[str, Any]) -> TrainingState:
     """The state of training of an estimator that has its attributes."""
+    # Training needs scipy, which predictors do without.
     from gdfast.estimators._attributes import records_of
+    from gdfast.training.order import RowOrder
+    from gdfast.training.state import TrainingState
+    from gdfast.training.weights import Weights
 
-    records: Records = records_of(est)
-    state = TrainingState(Weights({}), stored["random_state"], records, scored_by=stored["scored_by"])
+    state = TrainingState(Weights({}), stored["random_state"], records_of(est))
+    state.scored_by = stored["scored_by"]
     if stored["optimizer"] is not None:
         state.optimizer = _build_optimizer(stored["optimizer"])
     if (order := stored["order"]) is not None:
@@ -227,6 +230,10 @@ def build(est: Any, stored: dict[str, Any]) -> TrainingState:
 
 
 def _build_optimizer(stored: dict[str, Any]) -> Optimizer:
+    from gdfast.training.optimizer import Optimizer
+    from gdfast.training.options import Limits
+    from gdfast.training.scheduled import Scheduled
+
     scheduled = {
         name: Scheduled(
             name, option["base"], option["schedule"], Limits(**option["limits"]), option["factors"]

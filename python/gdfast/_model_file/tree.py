@@ -40,7 +40,7 @@ from gdfast._model_file import safetensors
 from gdfast._model_file.errors import ModelFormatError
 from gdfast.training.arrays import Array
 
-_DEEPEST = 64
+DEEPEST = 64
 _LONG_LIST = 256  # of floats, from which an array takes their place
 _DATES = re.compile(r"(datetime64|timedelta64)\[\d{0,9}(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\]")
 _SCALARS = re.compile(r"[?]|[biu][1248]|f[248]")
@@ -87,8 +87,8 @@ class Encoder:
 
     def node(self, value: Any, path: tuple[str, ...] = ()) -> Any:
         """The JSON of a value. `NotPlainError` if there is none."""
-        if self._depth > _DEEPEST:
-            raise NotPlainError(path, value, f"it is nested more than {_DEEPEST} deep")
+        if self._depth > DEEPEST:
+            raise NotPlainError(path, value, f"it is nested more than {DEEPEST} deep")
         self._depth += 1
         try:
             return self._node(value, path)
@@ -225,8 +225,8 @@ class Decoder:
 
     def value(self, node: Any) -> Any:
         """The value of a JSON; ModelFormatError if it is not one of `Encoder`."""
-        if self._depth > _DEEPEST:
-            raise ModelFormatError(f"the model is nested more than {_DEEPEST} deep.")
+        if self._depth > DEEPEST:
+            raise ModelFormatError(f"the model is nested more than {DEEPEST} deep.")
         self._depth += 1
         try:
             return self._value(node)

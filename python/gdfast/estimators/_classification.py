@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from gdfast.estimators import _class_weight
 from gdfast.estimators._task import Task, as_columns
+from gdfast.prediction import labels
 from gdfast.training.arrays import Array
 from gdfast.training.losses import Loss
 
@@ -109,8 +110,8 @@ class Classification(ClassifierMixin):
 
     def _task(self, y: Any, *, incremental: bool, classes: Any) -> ClassificationTask:
         if incremental and _check_partial_fit_first_call(self, classes):
-            labels = y if type_of_target(y).startswith("multilabel") else classes
-            self._label_binarizer = LabelBinarizer().fit(labels)
+            known = y if type_of_target(y).startswith("multilabel") else classes
+            self._label_binarizer = LabelBinarizer().fit(known)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -141,18 +142,11 @@ class Classification(ClassifierMixin):
 
     def _predictions(self, outputs: Array) -> Any:
         """The predicted labels for the values of the output layer."""
-        if self._label_binarizer.y_type_ == "multilabel-indicator":
-            return self._label_binarizer.inverse_transform(outputs)
-        if self.out_activation_ == "softmax":
-            return self.classes_.take(outputs.argmax(axis=1))
-        # A single class is predicted whatever the output.
-        return self.classes_.take((outputs[:, 0] > 0.5).astype(np.intp), mode="clip")
+        return labels.labels(outputs, self.classes_, self._label_binarizer.y_type_, self.out_activation_)
 
     @staticmethod
     def _probabilities(outputs: Array) -> Array:
-        if outputs.shape[1] > 1:
-            return outputs
-        return np.concatenate((1 - outputs, outputs), axis=1)
+        return labels.probabilities(outputs)
 
     def _score_of(self, y: Any, predicted: Any, sample_weight: Any) -> float:
         """The score of predictions."""
@@ -164,8 +158,8 @@ class Classification(ClassifierMixin):
         return tags
 
 
-def check_no_new_classes(labels: Array, classes: Array) -> None:
-    if len(np.setdiff1d(labels, classes, assume_unique=True)):
+def check_no_new_classes(found: Array, classes: Array) -> None:
+    if len(np.setdiff1d(found, classes, assume_unique=True)):
         raise ValueError(
-            f"`y` has classes not in `self.classes_`. `self.classes_` has {classes}. 'y' has {labels}."
+            f"`y` has classes not in `self.classes_`. `self.classes_` has {classes}. 'y' has {found}."
         )

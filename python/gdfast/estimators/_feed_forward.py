@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 from gdfast import _core, optim
 from gdfast.estimators import _annealing, _dropout, _holdout, _schedules, _solvers, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator
+from gdfast.prediction import inputs
 from gdfast.schedules import Schedule
 from gdfast.training import activations, init
 from gdfast.training.arrays import Array, check_addressable
@@ -138,7 +139,7 @@ class FeedForward(NetworkEstimator):
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         if self._has_numeric_targets:
             _validation.check_real_targets(y)
-        _validation.check_no_dates(X)
+        inputs.check_no_dates(X)
         checks: dict[str, Any] = {"multi_output": True}
         if self._has_numeric_targets:
             checks["y_numeric"] = True
@@ -259,19 +260,14 @@ class FeedForward(NetworkEstimator):
 
     def _outputs_after_checks(self, X: Any) -> Array:
         check_is_fitted(self)
-        _validation.check_no_dates(X)
+        inputs.check_no_dates(X)
         weights = self._current_weights()
         if isinstance(X, EncodedRows):
             _validation.check_encoded(self, X, reset=False)
             weights.check_embeddings(X.encoding.embedding_shapes)
         else:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
-        single = np.result_type(X.dtype, weights.dtype) == np.float32
-        dtype = np.dtype(np.float32 if single else np.float64)
-        weights = Weights.of(weights.lists, dtype)
-        outputs = np.empty((X.shape[0], self.n_outputs_), dtype)
-        self._network().forward(weights, _validation.for_training(X, dtype), None, outputs)
-        return outputs
+        return self._network().outputs(weights, X, self.n_outputs_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -31,6 +31,7 @@ from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from gdfast.estimators._task import Task
 from gdfast.estimators._transaction import transaction
 from gdfast.estimators._warnings import warn
+from gdfast.prediction.weights import weights_of
 from gdfast.training import init
 from gdfast.training.annealing import Energy
 from gdfast.training.arrays import Array, check_mean_weight, convert
@@ -369,10 +370,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
 
     def _current_weights(self) -> Weights:
         """The current weights, which a user may have edited; ValueError if they do not fit this network."""
-        weights = Weights.of(vars(self))
-        network = self._network()
-        network.check(weights, [self.n_features_in_, *network.hidden_units(weights), self.n_outputs_])
-        return weights
+        return weights_of(self._network(), vars(self))
 
     def _options(self, n_hidden: int, incremental: bool, plan: Plan) -> TrainingOptions:
         """The options of training."""

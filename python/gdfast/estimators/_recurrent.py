@@ -16,18 +16,15 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from gdfast.estimators import _holdout, _ineffective, _schedules, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator
-from gdfast.estimators._sequences import (
-    check_not_per_step,
-    check_sequences,
-    check_step_weights,
-    check_targets,
-)
+from gdfast.estimators._sequences import check_not_per_step, check_step_weights, check_targets
+from gdfast.prediction import sequences
+from gdfast.prediction.sequences import check_sequences
 from gdfast.training import init
 from gdfast.training.arrays import Array, check_addressable
 from gdfast.training.data import Carried, Sequences
 from gdfast.training.network import GATES, RNN
 from gdfast.training.scheduled import Scheduled
-from gdfast.training.weights import GROUPS, Weights
+from gdfast.training.weights import GROUPS
 
 
 class Recurrent(NetworkEstimator):
@@ -91,11 +88,11 @@ class Recurrent(NetworkEstimator):
         return X, y.astype(np.float64) if numeric and y.dtype.kind != "f" else y
 
     def _check_features(self, X: Any, *, reset: bool) -> Sequences:
-        sequences = check_sequences(X)
+        checked = check_sequences(X)
         # Counts and compares features and their names as in scikit-learn.
-        named = sequences.steps if sequences.frame is None else sequences.frame
+        named = checked.steps if checked.frame is None else checked.frame
         validate_data(self, named, reset=reset, skip_check_array=True)
-        return sequences
+        return checked
 
     def _check_weights(self, sample_weight: Any, X: Sequences) -> Array:
         check = check_step_weights if self.per_step else _check_sample_weight
@@ -128,7 +125,9 @@ class Recurrent(NetworkEstimator):
                     f"{len(first)}, X has {len(X)}. Call reset_state() before other sequences."
                 )
             weights = self._current_weights()
-            carried.arrays = self._states(weights, len(X), states, weights.dtype, "state_")
+            carried.arrays = sequences.initial_states(
+                self._network(), weights, len(X), states, weights.dtype, "state_"
+            )
         self._fit(replace(X, carried=carried), y, sample_weight, incremental=True, classes=classes)
         if carried.arrays is not None:
             self.state_ = carried.arrays
@@ -173,42 +172,7 @@ class Recurrent(NetworkEstimator):
 
     def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
         """The values of the output layer for each step or each sequence, and the final states."""
-        weights = self._current_weights()
-        single = np.result_type(X.dtype, weights.dtype) == np.float32
-        dtype = np.dtype(np.float32 if single else np.float64)
-        states = self._states(weights, len(X), initial_state, dtype, "initial_state")
-        return self._network().run(weights, X, states), states
-
-    def _states(
-        self,
-        weights: Weights,
-        n_sequences: int,
-        initial: Sequence[Any] | None,
-        dtype: np.dtype[Any],
-        name: str,
-    ) -> list[Array]:
-        """New arrays of states: zeros, or a checked copy of the user's."""
-        shapes = [(n_sequences, width) for width in self._network().state_widths(weights)]
-        if initial is None:
-            return [np.zeros(shape, dtype) for shape in shapes]
-        what = "hidden state and cell state side by side" if self.cell == "lstm" else "the hidden state"
-        expected = (
-            f"{name} must hold an array for each layer, {what} of every sequence, of the shapes {shapes}"
-        )
-        try:
-            given = [np.asarray(state) for state in initial]
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{expected}; {error}.") from error
-        found = [state.shape for state in given]
-        if found != shapes:
-            raise ValueError(f"{expected}, got {found}.")
-        if not all(state.dtype.kind in "fiu" for state in given):
-            raise ValueError(f"{name} must hold real numbers only.")
-        with np.errstate(over="ignore"):
-            states = [np.array(state, dtype, order="C") for state in given]
-        if not all(np.isfinite(state).all() for state in states):
-            raise ValueError(f"{name} must hold finite numbers only, also as {dtype}.")
-        return states
+        return sequences.run(self._network(), self._current_weights(), X, initial_state)
 
     def _predict(self, X: Any, initial_state: Any, return_state: bool, finish: Callable[[Array], Any]) -> Any:
         check_is_fitted(self)

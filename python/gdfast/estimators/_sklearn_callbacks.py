@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing
 
 from gdfast.training.arrays import Array
 
-__all__ = ["CallbackSupportMixin", "FitTask"]
+__all__ = ["CallbackSupportMixin", "FitTask", "forget_fit"]
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -84,6 +84,12 @@ class FitTask:
             for name, value in vars(self._est).items()
             if name.endswith("_") and isinstance(value, list)
         }
+
+
+def forget_fit(est: Any) -> None:
+    """Delete what scikit-learn keeps of a fit that was not begun by its ``fit``, which would delete it."""
+    for name in ("_callback_fit_ctx", "_skl_callbacks_to_teardown"):
+        vars(est).pop(name, None)
 
 
 def _lazily(data: Any, rows: Array | None) -> Callable[[], Any]:

@@ -36,8 +36,11 @@ from gdfast.estimators._listeners import check_callbacks
 from gdfast.estimators._members import SharedCallbacks, side_by_side
 from gdfast.estimators._network_estimator import Plan
 from gdfast.estimators._scoring import check_scorer
+from gdfast.estimators._sklearn_callbacks import forget_fit
 from gdfast.estimators._warnings import warn
-from gdfast.preprocessing._columns import check_columns, columns_of
+from gdfast.prediction import inputs
+from gdfast.preprocessing._columns import columns_of
+from gdfast.preprocessing._names import check_columns
 from gdfast.preprocessing._table import TableEncoder
 from gdfast.schedules import Cosine, Warmup
 from gdfast.training.arrays import Array
@@ -254,6 +257,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
             outcome = member._fit(rows, target, sample_weight, plan=plan)
             member.callbacks, member.max_time, member.n_jobs = None, None, self.n_jobs
             member._training.end()
+            forget_fit(member)
             if self.verbose:
                 print(self._report(i, len(members), member))
             return outcome
@@ -319,6 +323,7 @@ class BaseTabular(Savable, BaseEstimator, ABC):
         """X as the members take it."""
         check_is_fitted(self)
         if isinstance(self.encoder_, MaxAbsScaler):
+            inputs.check_no_dates(X)
             X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
             return self.encoder_.transform(sparse.csr_array(X))
         if sparse.issparse(X):
@@ -448,10 +453,10 @@ class BaseTabular(Savable, BaseEstimator, ABC):
             "MLPRegressor behind a fitted gdfast.preprocessing.TableEncoder."
         )
 
-    def _member_predictions(self, X: Any) -> Array:
-        """The predictions of all members, of shape (n_members, n_samples, ...)."""
+    def _member_predictions(self, X: Any) -> list[Array]:
+        """The predictions of each member."""
         rows = self._rows(X)
-        return np.stack([self._prediction_of(member, rows) for member in self.members_])
+        return [self._prediction_of(member, rows) for member in self.members_]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,6 +1,6 @@
 """Checks of inputs, and conversion to the form that the core takes.
 
-scikit-learn's ``validate_data`` checks X and y; this module has the rest: layer sizes, dates, numbers of
+scikit-learn's ``validate_data`` checks X and y; this module has the rest: layer sizes, numbers of
 threads, and the forms that training and scorers take.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
 from numbers import Integral
 from typing import Any
 
@@ -17,24 +16,12 @@ import numpy as np
 from joblib import cpu_count
 from joblib.parallel import get_active_backend
 from numpy.typing import DTypeLike
-from scipy import sparse
 from sklearn.utils import _safe_indexing
 
-from gdfast.training.arrays import Array, convert
-from gdfast.training.data import Sequences
+from gdfast.prediction.inputs import check_n_features, holds_dates
+from gdfast.training.arrays import Array
+from gdfast.training.data import Sequences, as_matrix
 from gdfast.training.encoding import EncodedRows
-
-
-def check_no_dates(X: Any) -> None:
-    """TypeError if X holds dates, which NumPy would convert to numbers in an arbitrary unit."""
-    if sparse.issparse(X) or isinstance(X, EncodedRows) or not hasattr(X, "__getitem__"):
-        return
-    try:
-        array = np.asarray(X if isinstance(X, np.ndarray) else X[:1])
-    except (TypeError, ValueError, LookupError):  # scikit-learn's checks raise the error
-        return
-    if holds_dates(array):
-        raise TypeError("X holds dates or time differences. Make numbers of them, in a unit of your choice.")
 
 
 def check_real_targets(y: Any) -> None:
@@ -49,14 +36,6 @@ def check_real_targets(y: Any) -> None:
         raise TypeError(
             f"y holds {what} ({array.dtype}), but a regressor's targets are numbers. Convert them."
         )
-
-
-def holds_dates(array: Array) -> bool:
-    """Whether an array holds dates or time differences, also as objects."""
-    if array.dtype.kind != "O":
-        return array.dtype.kind in "mM"
-    kinds = np.datetime64, np.timedelta64, date, timedelta  # pandas' types derive from the last two
-    return any(isinstance(value, kinds) for value in array.flat)
 
 
 @contextmanager
@@ -86,11 +65,8 @@ def check_encoded(est: Any, X: EncodedRows, *, reset: bool) -> None:
     if reset:
         est.n_features_in_ = X.shape[1]
         est.__dict__.pop("feature_names_in_", None)
-    elif X.shape[1] != est.n_features_in_:
-        raise ValueError(
-            f"X has {X.shape[1]} features, but {type(est).__name__} is expecting {est.n_features_in_} "
-            "features as input."
-        )
+    else:
+        check_n_features(X.shape[1], type(est).__name__, est.n_features_in_)
 
 
 def embedding_shapes(X: Any) -> list[tuple[int, int]]:
@@ -102,15 +78,7 @@ def for_training(X: Any, dtype: DTypeLike) -> Any:
     """X in the form for training: a dense array, CSR's three arrays, encoded rows, or sequences."""
     if isinstance(X, Sequences):
         return X.as_type(dtype)
-    if isinstance(X, EncodedRows):
-        return X.core(dtype)
-    if not sparse.issparse(X):
-        return convert(X, dtype, "X")
-    rows = X.tocsr()
-    narrow = rows.indices.dtype == rows.indptr.dtype == np.int32
-    index = np.int32 if narrow else np.int64
-    indices, indptr = (np.require(array, index, ["C", "A"]) for array in (rows.indices, rows.indptr))
-    return convert(rows.data, dtype, "X"), indices, indptr
+    return as_matrix(X, dtype)
 
 
 def for_scorer(X: Any, rows: Array | None) -> Any:

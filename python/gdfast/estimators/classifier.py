@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if
 
 from gdfast.estimators._classification import Classification
 from gdfast.estimators._feed_forward import FeedForward
+from gdfast.prediction.labels import logarithms
 from gdfast.training.arrays import Array
 
 
@@ -424,7 +424,4 @@ class MLPClassifier(Classification, FeedForward):
         log_y_prob : ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        probabilities = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
-            np.log(probabilities, out=probabilities)
-        return probabilities
+        return logarithms(self.predict_proba(X))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.base import _fit_context
 
 from gdfast.estimators._classification import Classification
 from gdfast.estimators._recurrent import Recurrent
+from gdfast.prediction.labels import logarithms
 from gdfast.training.arrays import Array
 
 
@@ -239,8 +239,7 @@ class RNNClassifier(Classification, Recurrent):
     --------
     Classify a sequence of ten steps by the sign of its first value:
 
-    >>> import numpy as np
-    >>> from gdfast import RNNClassifier
+    >>>     >>> from gdfast import RNNClassifier
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((400, 10, 1))
     >>> y = X[:, 0, 0] > 0
@@ -487,9 +486,7 @@ class RNNClassifier(Classification, Recurrent):
         """
 
         def log_probabilities(outputs: Array) -> Array:
-            with np.errstate(divide="ignore"):
-                logarithms: Array = np.log(self._probabilities(outputs))
-            return logarithms
+            return logarithms(self._probabilities(outputs))
 
         return self._predict(X, initial_state, return_state, log_probabilities)
 

@@ -15,10 +15,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, column_or_1d
 
-from gdfast.estimators._calibration import fit_temperature, tempered, unsmoothed
+from gdfast.estimators._calibration import fit_temperature
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._tabular import BaseTabular
 from gdfast.estimators.classifier import MLPClassifier
+from gdfast.prediction.calibration import calibrated, uncalibrated
+from gdfast.prediction.ensemble import mean_of
+from gdfast.prediction.labels import logarithms, most_probable
 from gdfast.training.arrays import Array
 
 # Scores that count right predictions: label smoothing improves them, but biases probabilities.
@@ -256,16 +259,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return y if y.ndim == 1 else None
 
     def _prediction_of(self, member: Any, rows: Any) -> Array:
-        found = tempered(self._uncalibrated(member, rows), self.temperature_, exclusive=self._is_exclusive)
-        # float32 is too coarse for scikit-learn's metrics, which want a sum of 1.
-        return found / found.sum(axis=1, keepdims=True) if self._is_exclusive else found
-
-    def _uncalibrated(self, member: Any, rows: Any) -> Array:
-        """A member's probabilities, label smoothing undone."""
-        probabilities: Array = member.predict_proba(rows).astype(np.float64)
-        if member.label_smoothing:
-            return unsmoothed(probabilities, member.label_smoothing, exclusive=self._is_exclusive)
-        return probabilities
+        return calibrated(
+            member.predict_proba(rows),
+            member.label_smoothing,
+            self.temperature_,
+            exclusive=self._is_exclusive,
+        )
 
     @property
     def _is_exclusive(self) -> bool:
@@ -279,7 +278,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         if not len(at) or (seen is not None and not seen.any()):
             return
         probabilities = [
-            self._uncalibrated(member, rows[validation])
+            uncalibrated(
+                member.predict_proba(rows[validation]), member.label_smoothing, exclusive=self._is_exclusive
+            )
             for member, validation in zip(self.members_, held_out, strict=True)
             if len(validation)
         ]
@@ -306,10 +307,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The class labels, or an indicator matrix.
         """
-        probabilities = self.predict_proba(X)
-        if not self._is_exclusive:
-            return self._label_binarizer.inverse_transform(probabilities)
-        return self.classes_.take(probabilities.argmax(axis=1), mode="clip")
+        return most_probable(self.predict_proba(X), self.classes_, self._label_binarizer.y_type_)
 
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
         """Probability of every class, or of every label, for every row: the mean of the members'.
@@ -328,9 +326,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y_std : ndarray of shape (n_samples, n_classes)
             Only if ``return_std`` is True.
         """
-        found = self._member_predictions(X)
-        mean = found.mean(axis=0)
-        return (mean, found.std(axis=0)) if return_std else mean
+        return mean_of(self._member_predictions(X), return_std)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithm of :meth:`predict_proba`.
@@ -343,9 +339,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         log_y_prob : ndarray of shape (n_samples, n_classes)
         """
-        with np.errstate(divide="ignore"):
-            logarithms: Array = np.log(self.predict_proba(X))
-        return logarithms
+        return logarithms(self.predict_proba(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

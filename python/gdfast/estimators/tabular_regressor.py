@@ -17,6 +17,7 @@ from gdfast.estimators import _regression, _validation
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._tabular import BaseTabular
 from gdfast.estimators.regressor import MLPRegressor
+from gdfast.prediction.ensemble import TargetScale, mean_of
 from gdfast.training.arrays import Array
 
 
@@ -228,7 +229,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
                 raise ValueError("y holds values too large to square. Scale them.")
         trained = y if weight is None else y[np.asarray(weight) > 0]
         scale = np.where(scale > 0, scale, 1.0)
-        self._target = _Target(center, scale, trained.min(axis=0), trained.max(axis=0))
+        self._target = TargetScale(center, scale, trained.min(axis=0), trained.max(axis=0))
 
     def _target_of_bins(self, y: Array) -> Array:
         return y
@@ -273,9 +274,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y_std : ndarray of the same shape
             Only if ``return_std`` is True.
         """
-        found = self._member_predictions(X)
-        mean = found.mean(axis=0)
-        return (mean, found.std(axis=0)) if return_std else mean
+        return mean_of(self._member_predictions(X), return_std)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R2, the coefficient of determination; for the loss "quantile" the D2 pinball score.
@@ -302,26 +301,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return tags
 
 
-class _Target:
-    """The target's mean, standard deviation and range, per output."""
-
-    def __init__(self, center: Array, scale: Array, least: Array, most: Array) -> None:
-        self.center, self.scale, self.least, self.most = center, scale, least, most
-
-    def standardised(self, y: Array) -> Array:
-        standardised: Array = (y - self.center) / self.scale
-        return standardised
-
-    def in_units(self, predicted: Array) -> Array:
-        """A member's predictions in the target's units and range."""
-        clamped: Array = np.clip(predicted * self.scale + self.center, self.least, self.most)
-        return clamped
-
-
 class _InUnits:
     """A scorer that sees a member's predictions in the target's units."""
 
-    def __init__(self, scorer: Any, target: _Target) -> None:
+    def __init__(self, scorer: Any, target: TargetScale) -> None:
         self._scorer = scorer
         self._target = target
         self._score_func = getattr(scorer, "_score_func", scorer)  # whose signature tells of sample_weight

@@ -17,9 +17,35 @@ Examples
 [[-0.5, -0.5], [0.0, -0.5], [0.5, 0.5]]
 """
 
-from gdfast.preprocessing._categorical import CategoricalEncoder
-from gdfast.preprocessing._piecewise import PiecewiseLinearEncoder
-from gdfast.preprocessing._robust import RobustClipper
-from gdfast.preprocessing._table import TableEncoder
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gdfast.preprocessing._categorical import CategoricalEncoder
+    from gdfast.preprocessing._piecewise import PiecewiseLinearEncoder
+    from gdfast.preprocessing._robust import RobustClipper
+    from gdfast.preprocessing._table import TableEncoder
 
 __all__ = ["CategoricalEncoder", "PiecewiseLinearEncoder", "RobustClipper", "TableEncoder"]
+
+# Imported on first access, with scikit-learn: prediction takes from here what needs NumPy only.
+_HOMES = {
+    "CategoricalEncoder": "_categorical",
+    "PiecewiseLinearEncoder": "_piecewise",
+    "RobustClipper": "_robust",
+    "TableEncoder": "_table",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value  # later accesses do not call __getattr__
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,7 +17,8 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing._categories import Categories
-from gdfast.preprocessing._columns import as_categories, check_columns, columns_of, is_known
+from gdfast.preprocessing._columns import as_categories, columns_of, is_known
+from gdfast.preprocessing._names import check_columns
 from gdfast.training.arrays import Array
 from gdfast.training.encoding import CategoryColumn, Encoding
 

@@ -11,10 +11,9 @@ from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
-from scipy import sparse
-from sklearn.utils.validation import _check_feature_names, check_array
 
 from gdfast.training.arrays import Array
+from gdfast.training.data import is_sparse
 
 Kind = Literal["number", "category", "date"]
 
@@ -58,29 +57,32 @@ def columns_of(X: Any) -> list[Column]:
         if doubled:
             raise ValueError(f"X has several columns of the name {min(doubled)!r}. Rename them.")
         return [_of_frame(X, i, str(name)) for i, name in enumerate(names)]
-    if sparse.issparse(X):
+    if is_sparse(X):
         raise TypeError(
             "Sparse data was passed for X, but dense data is required. Use '.toarray()' to convert to a "
             "dense numpy array."
         )
     array = X if isinstance(X, np.ndarray) else _as_array(X)
     if array.dtype.kind in "OUSM":
-        array = check_array(array, dtype=None, ensure_all_finite=False)
+        _check_shape(array)
         return [_of_objects(array[:, i].astype(object), _number(i)) for i in range(array.shape[1])]
-    array = check_array(array, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+    array = _as_floats(array)
     return [Column(_number(i), array[:, i], "number") for i in range(array.shape[1])]
 
 
-def check_columns(est: Any, X: Any, columns: Sequence[Column], *, reset: bool) -> None:
-    """Set or check the names and the number of columns."""
-    _check_feature_names(est, X, reset=reset)
-    if reset:
-        est.n_features_in_ = len(columns)
-    elif len(columns) != est.n_features_in_:
+def in_order(X: Any, wanted: Sequence[str] | Array | None) -> Any:
+    """A frame with these columns in their order; what it has beside them is left out."""
+    if not is_frame(X) or wanted is None:
+        return X
+    names, wanted = names_of(X), list(wanted)
+    if missing := [name for name in wanted if name not in names]:
         raise ValueError(
-            f"X has {len(columns)} features, but {type(est).__name__} is expecting {est.n_features_in_} "
-            "features as input."
+            "The feature names should match those that were passed during fit.\n"
+            f"Feature names seen at fit time, yet now missing:\n- {missing[0]}\n"
         )
+    if names == wanted:
+        return X
+    return X.select(wanted) if hasattr(X, "select") and not hasattr(X, "iloc") else X[wanted]
 
 
 def is_known(values: Array) -> Array:
@@ -132,6 +134,37 @@ def as_categories(column: Column) -> Array:
                 )
         values = np.array([None if value is None else str(value) for value in values], dtype=object)
     return values
+
+
+def _check_shape(array: Array) -> None:
+    """ValueError as from scikit-learn's ``check_array`` if this is no table."""
+    if isinstance(array, np.matrix):
+        raise TypeError("np.matrix is not supported. Please convert to a numpy array with np.asarray.")
+    if array.ndim < 2:
+        kind = "scalar" if array.ndim == 0 else "1D"
+        raise ValueError(
+            f"Expected 2D array, got {kind} array instead:\narray={array}.\nReshape your data either using "
+            "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it contains a "
+            "single sample."
+        )
+    if array.ndim > 2:
+        raise ValueError(f"Found array with dim {array.ndim}, while dim <= 2 is required.")
+    for n, what in zip(array.shape, ("sample", "feature"), strict=True):
+        if n == 0:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={array.shape}) while a minimum of 1 is required."
+            )
+
+
+def _as_floats(array: Array) -> Array:
+    """Numbers as float64 or float32, NaN allowed; errors as from scikit-learn's ``check_array``."""
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported\n{array}\n")
+    _check_shape(array)
+    floats: Array = array if array.dtype in (np.float64, np.float32) else array.astype(np.float64)
+    if np.isinf(floats).any():
+        raise ValueError(f"Input contains infinity or a value too large for {floats.dtype!r}.")
+    return floats
 
 
 def _number(i: int) -> str:

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gdfast._model_file.models import Savable
+from gdfast.preprocessing._encoder import scaled
 from gdfast.training.arrays import Array
 
 
@@ -97,8 +98,8 @@ class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, BaseEstimat
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-        scaled = scaled_numbers(X, self.center_, self.scale_)
-        bounded: Array = scaled / np.sqrt(1 + (scaled / self.limit) ** 2)
+        found = scaled(X, self.center_, self.scale_)
+        bounded: Array = found / np.sqrt(1 + (found / self.limit) ** 2)
         return bounded.astype(X.dtype, copy=False)
 
     def __sklearn_tags__(self) -> Any:
@@ -115,10 +116,3 @@ def center_and_scale(x: Array) -> tuple[float, float]:
     low, center, high = np.quantile(x.astype(np.float64), [0.25, 0.5, 0.75])
     scale = high - low or (float(x.max()) - float(x.min())) / 2 or 1.0
     return float(center), float(scale)
-
-
-def scaled_numbers(x: Array, center: Any, scale: Any) -> Array:
-    """``(x - center) / scale`` in float64, within bounds whose squares float32 can hold."""
-    with np.errstate(over="ignore"):
-        scaled: Array = (x - np.asarray(center, np.float64)) / scale
-    return np.clip(scaled, -1e15, 1e15, out=scaled)

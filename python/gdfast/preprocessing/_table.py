@@ -20,16 +20,10 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing import _piecewise
 from gdfast.preprocessing._categorical import CategoricalEncoder
-from gdfast.preprocessing._columns import (
-    Column,
-    as_categories,
-    as_numbers,
-    check_columns,
-    columns_of,
-    is_frame,
-    names_of,
-)
-from gdfast.preprocessing._robust import center_and_scale, scaled_numbers
+from gdfast.preprocessing._columns import Column, as_categories, as_numbers, columns_of, in_order
+from gdfast.preprocessing._encoder import ColumnEncoder, scaled
+from gdfast.preprocessing._names import check_columns
+from gdfast.preprocessing._robust import center_and_scale
 from gdfast.training.arrays import Array
 from gdfast.training.encoding import CategoryColumn, EncodedRows, Encoding, NumberColumn
 
@@ -210,7 +204,7 @@ class TableEncoder(TransformerMixin, Savable, BaseEstimator):
             x = as_numbers(columns[i])
             missing = np.isnan(x)
             self._centers[i], self._scales[i] = center_and_scale(x[~missing])
-            table[:, i] = scaled_numbers(x, self._centers[i], self._scales[i])
+            table[:, i] = scaled(x, self._centers[i], self._scales[i])
             edges = np.empty(0)
             if self.bins is not None and n_bins > 1:
                 edges = _piecewise.edges(table[:, i], target, self.bins, n_bins, 20, random_state)
@@ -288,30 +282,18 @@ class TableEncoder(TransformerMixin, Savable, BaseEstimator):
             they train the embeddings of columns that have them.
         """
         check_is_fitted(self)
-        X = self._in_order(X)
+        X = in_order(X, getattr(self, "feature_names_in_", None))
         columns = columns_of(X)
         check_columns(self if owner is None else owner, X, columns, reset=False)
-        table = np.empty((len(columns[0].values), len(columns)), np.dtype(self.dtype))
-        categories = np.flatnonzero(self.categorical_features_).tolist()
-        if len(categories):
-            table[:, categories] = self._categories.numbers([as_categories(columns[i]) for i in categories])
-        for i in np.flatnonzero(~self.categorical_features_).tolist():
-            table[:, i] = scaled_numbers(as_numbers(columns[i]), self._centers[i], self._scales[i])
-        return EncodedRows(table, self.encoding_)
-
-    def _in_order(self, X: Any) -> Any:
-        """A frame with the columns of training in their order; what it has beside them is left out."""
-        if not is_frame(X) or not hasattr(self, "feature_names_in_"):
-            return X
-        names, wanted = names_of(X), list(self.feature_names_in_)
-        if missing := [name for name in wanted if name not in names]:
-            raise ValueError(
-                "The feature names should match those that were passed during fit.\n"
-                f"Feature names seen at fit time, yet now missing:\n- {missing[0]}\n"
-            )
-        if names == wanted:
-            return X
-        return X.select(wanted) if hasattr(X, "select") and not hasattr(X, "iloc") else X[wanted]
+        encoder = ColumnEncoder(
+            self.categorical_features_,
+            self._categories._columns,
+            self._centers,
+            self._scales,
+            self.encoding_,
+            self.dtype,
+        )
+        return encoder.encode(columns)
 
     def transform(self, X: Any) -> Array:
         """The encoded matrix.

@@ -9,6 +9,25 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gdfast.training.arrays import Array, convert
+from gdfast.training.encoding import EncodedRows
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether X is a sparse matrix or array of scipy."""
+    return hasattr(X, "tocsr")
+
+
+def as_matrix(X: Any, dtype: DTypeLike) -> Any:
+    """X in the form that the core takes: a dense array, the three arrays of a CSR matrix, or encoded rows."""
+    if isinstance(X, EncodedRows):
+        return X.core(dtype)
+    if not is_sparse(X):
+        return convert(X, dtype, "X")
+    rows = X.tocsr()
+    narrow = rows.indices.dtype == rows.indptr.dtype == np.int32
+    index = np.int32 if narrow else np.int64
+    indices, indptr = (np.require(array, index, ["C", "A"]) for array in (rows.indices, rows.indptr))
+    return convert(rows.data, dtype, "X"), indices, indptr
 
 
 class Data(NamedTuple):

@@ -6,17 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from gdfast import _core
 from gdfast.training.activations import Activation
 from gdfast.training.arrays import Array, as_weights, check_shapes
-from gdfast.training.data import Sequences
-from gdfast.training.losses import Loss
+from gdfast.training.data import Sequences, as_matrix
 from gdfast.training.options import StepOptions
 from gdfast.training.weights import Weights
+
+if TYPE_CHECKING:  # the losses need scipy, which outputs do without
+    from gdfast.training.losses import Loss
 
 GATES = {"elman": 1, "gru": 3, "lstm": 4}
 
@@ -140,6 +142,17 @@ class MLP(Network):
 
     def forward(self, weights: Weights, X: Any, rows: Array | None, out: Array) -> None:
         _core.forward(X, rows=rows, out=out, **self.arguments(weights))
+
+    def outputs(self, weights: Weights, X: Any, n_outputs: int) -> Array:
+        """The outputs for all rows, in the dtype of X and weights together: float32 or float64.
+
+        ``X`` is a matrix, dense or sparse, or encoded rows.
+        """
+        single = np.result_type(X.dtype, weights.dtype) == np.float32
+        dtype = np.dtype(np.float32 if single else np.float64)
+        out = np.empty((X.shape[0], n_outputs), dtype)
+        self.forward(Weights.of(weights.lists, dtype), as_matrix(X, dtype), None, out)
+        return out
 
     def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
         if self.dropout is not None:
