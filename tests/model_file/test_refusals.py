@@ -155,7 +155,7 @@ def test_the_state_of_training_can_be_left_out(tmp_path: Path) -> None:
 EDITS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "NaN": (lambda est: est.coefs_[0].fill(np.nan), "coefs_.*finite numbers"),
     "infinity": (lambda est: est.intercepts_[1].fill(np.inf), "intercepts_.*finite numbers"),
-    "another shape": (lambda est: est.coefs_.pop(), "weights at hand do not fit"),
+    "another shape": (lambda est: est.coefs_.pop(), "current weights do not fit"),
     "no array": (lambda est: est.coefs_.__setitem__(0, "a"), "coefs_ .* must be a list of arrays"),
     "no list": (lambda est: setattr(est, "loss_curve_", 3), "loss_curve_ .* must be a list of numbers"),
     "removed": (lambda est: delattr(est, "intercepts_"), "has no intercepts_"),
