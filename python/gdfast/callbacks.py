@@ -56,6 +56,7 @@ import signal
 import string
 import sys
 import threading
+from collections.abc import Callable
 from importlib import import_module
 from numbers import Real
 from pathlib import Path
@@ -321,6 +322,7 @@ class ModelCheckpoint:
         self.last_path_: Path | None = None
         self._measured: tuple[Any, ...] | None = None  # what the best value belongs to
         self._saving: _Saving | None = None  # in a fit
+        self._in_file: tuple[float | None, Path | None] = None, None  # best_ and last_path_, once written
         _sign(mode, monitor)
         self._fields()
 
@@ -349,7 +351,8 @@ class ModelCheckpoint:
             check_place(Path(self.path.format()))
         elif "{" not in os.path.dirname(self.path):
             check_place(Path(self.path).parent / "any name")
-        self._saving = _Saving(est)
+        self._in_file = self.best_, self.last_path_
+        self._saving = _Saving(est, self._note)
 
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
         assert self._saving is not None
@@ -361,16 +364,22 @@ class ModelCheckpoint:
             self.best_ = best
         path = self._filled_in(epoch, logs)
         check_place(path)
-        self._saving.take(est, path)
+        self._saving.take(est, path, self.best_)
         if self.save_best_only or (epoch + 1) % self.every_n_epochs == 0:
             self._saving.save()
-            self.last_path_ = path
 
     def on_train_end(self, est: Any) -> None:
         assert self._saving is not None
         saving, self._saving = self._saving, None
-        if last := saving.end(est, every_epoch=not self.save_best_only):
-            self.last_path_ = last
+        try:
+            saving.end(est, every_epoch=not self.save_best_only)
+        finally:
+            self.best_, self.last_path_ = self._in_file
+
+    def _note(self, best: float | None, path: Path) -> None:
+        """Called when a file has been written."""
+        self._in_file = best, path
+        self.last_path_ = path
 
     def state_dict(self) -> dict[str, Any]:
         """The best value."""
@@ -381,6 +390,7 @@ class ModelCheckpoint:
         best, sign = state["best_"], _sign(self.mode, self.monitor)
         if best is not None and (self.best_ is None or sign * best > sign * self.best_):
             self.best_ = best
+            self._in_file = best, self.last_path_
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_saving": None}  # a thread belongs to one fit
@@ -432,11 +442,12 @@ def _monitored(monitor: str, logs: dict[str, float]) -> float:
 class _Saving:
     """The checkpoints of one fit."""
 
-    def __init__(self, est: Any) -> None:
+    def __init__(self, est: Any, note: Callable[[float | None, Path], None]) -> None:
+        self._note = note
         self._files = import_module("gdfast._model_file.checkpoints")
         self._kind, self._dropped = type(est), self._files.dropped_of(est)
-        self._writer = BackgroundWriter(self._files.write)
-        self._last: tuple[Path, Any] | None = None  # the last copy of the state
+        self._writer = BackgroundWriter(self._write)
+        self._last: tuple[Path, Any] | None = None  # a path, the last copy of the state and the best value
         self._is_saved = False
         self._terminated = False
         self._handler: Any = None
@@ -449,11 +460,16 @@ class _Saving:
         self._terminated = True
         raise KeyboardInterrupt  # which ends training after a whole step
 
-    def take(self, est: Any, path: Path) -> None:
+    def _write(self, path: Path, value: Any) -> None:
+        checkpoint, best = value
+        self._files.write(path, checkpoint)
+        self._note(best, path)
+
+    def take(self, est: Any, path: Path, best: float | None) -> None:
         """Copy the state."""
         if type(est) is not self._kind:  # a member of the estimator with which the fit has begun
             self._kind, self._dropped = type(est), self._files.dropped_of(est)
-        self._last = path, self._files.snapshot(est, self._dropped)
+        self._last = path, (self._files.snapshot(est, self._dropped), best)
         self._is_saved = False
 
     def save(self) -> None:
@@ -462,24 +478,18 @@ class _Saving:
         self._writer.put(*self._last)
         self._is_saved = True
 
-    def end(self, est: Any, *, every_epoch: bool) -> Path | None:
-        """Save the last epoch with the reason why training has ended, and wait until all is written.
-
-        Returns the path if something has been saved.
-        """
+    def end(self, est: Any, *, every_epoch: bool) -> None:
+        """Save the last epoch with the reason why training has ended, and wait until all is written."""
         try:
-            saved = None
-            if self._last is not None:
-                path, checkpoint = self._last
+            if self._last is not None and every_epoch:
+                path, (checkpoint, best) = self._last
                 state = vars(est).get("_training")
                 if state is not None and state.ended_by and checkpoint.run["epoch"] == state.epoch:
-                    self._last = path, self._files.ended(checkpoint, state.ended_by)
-                    self._is_saved = self._is_saved and not every_epoch
-                if every_epoch and not self._is_saved:
+                    self._last = path, (self._files.ended(checkpoint, state.ended_by), best)
+                    self._is_saved = False
+                if not self._is_saved:
                     self.save()
-                    saved = path
             self._writer.close()
-            return saved
         finally:
             if self._handler is not None:
                 signal.signal(signal.SIGTERM, self._handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import os
 import pickle
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import gdfast
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from fits import KINDS, assert_same_bits, make, parameters
+from gdfast._model_file import safetensors
 from gdfast.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -324,22 +325,22 @@ def test_monitoring_what_is_not_there() -> None:
 
 
 def test_checkpoints(kind: Any, tmp_path: Path) -> None:
-    each = ModelCheckpoint(tmp_path / "{epoch:02d}-{loss:.3f}.joblib")
-    best = ModelCheckpoint(tmp_path / "best.joblib", monitor="val_score", save_best_only=True)
+    each = ModelCheckpoint(tmp_path / "{epoch:02d}-{loss:.3f}.safetensors")
+    best = ModelCheckpoint(tmp_path / "best.safetensors", monitor="val_score", save_best_only=True)
     est = kind(callbacks=[each, best], **FIT).fit(X, Y, X_val=X[:40], y_val=Y[:40])
-    files = sorted(tmp_path.glob("0*.joblib"))
+    files = sorted(tmp_path.glob("0*.safetensors"))
     assert [file.name for file in files] == [
-        f"{epoch:02d}-{loss:.3f}.joblib" for epoch, loss in enumerate(est.loss_curve_)
+        f"{epoch:02d}-{loss:.3f}.safetensors" for epoch, loss in enumerate(est.loss_curve_)
     ]
     assert each.last_path_ == files[-1]
     for epoch, file in enumerate(files):
-        loaded = joblib.load(file)
+        loaded = gdfast.load(file)
         assert loaded.callbacks is None
         assert loaded.n_iter_ == epoch + 1
         until_then = kind(**{**FIT, "max_iter": epoch + 1}).fit(X, Y)
         assert_same_bits(parameters(loaded), parameters(until_then))
     # The validation set has put the best weights back.
-    assert_same_bits(parameters(joblib.load(tmp_path / "best.joblib")), parameters(est))
+    assert_same_bits(parameters(gdfast.load(tmp_path / "best.safetensors")), parameters(est))
     assert best.best_ == est.best_validation_score_
     assert len(list(tmp_path.iterdir())) == 5  # nothing is left beside them
 
@@ -347,7 +348,7 @@ def test_checkpoints(kind: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("val", ["{val_loss}", "{val_score:.3f}"])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_a_path_that_takes_a_validation_set(tmp_path: Path, val: str, solver: str) -> None:
-    keep = ModelCheckpoint(tmp_path / f"{{epoch}}-{val}.joblib")
+    keep = ModelCheckpoint(tmp_path / f"{{epoch}}-{val}.safetensors")
     diary = Diary()
     with pytest.raises(ValueError, match="names what takes a validation set"):
         gdfast.MLPRegressor(solver=solver, callbacks=[diary, keep], **FIT).fit(X, Y)
@@ -399,13 +400,12 @@ def test_checkpoints_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
 
 
 def test_resumed_from_a_checkpoint_is_never_stopped(kind: Any, tmp_path: Path) -> None:
-    going_on = {"warm_start": True, "keep_optimizer_state": True}
     whole = kind(**{**FIT, "max_iter": 6}).fit(X, Y)
     crash = Do("on_epoch_begin", lambda est, epoch, logs: 1 / 0 if epoch == 2 else None)
     keep = ModelCheckpoint(tmp_path / "model")
     with pytest.raises(ZeroDivisionError):
-        kind(callbacks=[keep, crash], **FIT, **going_on).fit(X, Y)
-    resumed = joblib.load(tmp_path / "model").fit(X, Y)
+        kind(callbacks=[keep, crash], **FIT).fit(X, Y)
+    resumed = kind(resume=tmp_path / "model", **{**FIT, "max_iter": 6}).fit(X, Y)
     assert resumed.loss_curve_ == whole.loss_curve_
     assert_same_bits(parameters(resumed), parameters(whole))
 
@@ -417,11 +417,11 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
     gdfast.MLPRegressor(callbacks=[keep], **FIT).fit(X, Y)
     whole = (tmp_path / "model").read_bytes()
 
-    def half(model: Any, file: Any) -> None:
+    def half(file: Any, *what: Any) -> None:
         file.write(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(joblib, "dump", half)
+    monkeypatch.setattr(safetensors, "write", half)
     with pytest.raises(OSError, match="No space left"):
         gdfast.MLPRegressor(callbacks=[keep], **FIT).fit(X, Y)
     assert (tmp_path / "model").read_bytes() == whole
@@ -429,24 +429,29 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
 
 
 class Known:
-    """Stands for an estimator whose epochs have these values: a file of it holds the value."""
+    """Stands for a fit whose epochs have these values: a file of it holds the value."""
 
     def __init__(self, *values: float, scoring: Any = None) -> None:
-        self.values, self.scoring = values, scoring
-        self.validation_scores_: list[float] = []
-        self.callbacks: Any = None
-        self.value = np.nan
+        self.values = values
+        self.est = copy.copy(_fitted()).set_params(scoring=scoring)
 
-    def fit(self, keep: ModelCheckpoint) -> Known:
-        keep.on_train_begin(self)
-        for epoch, value in enumerate(self.values):
-            self.value = value
-            keep.on_epoch_end(self, epoch, {keep.monitor: value})
-        return self
+    def fit(self, keep: ModelCheckpoint) -> None:
+        keep.on_train_begin(self.est)
+        try:
+            for epoch, value in enumerate(self.values):
+                self.est.loss_ = float(value)
+                keep.on_epoch_end(self.est, epoch, {keep.monitor: value})
+        finally:
+            keep.on_train_end(self.est)
+
+
+@functools.cache
+def _fitted() -> Any:
+    return gdfast.MLPRegressor(**FIT).fit(X, Y)
 
 
 def kept_in(path: Any) -> float:
-    return float(joblib.load(path).value)
+    return float(gdfast.load(path).loss_)
 
 
 COPIES: dict[str, Any] = {
@@ -510,7 +515,7 @@ def test_the_best_is_what_is_in_the_file(tmp_path: Path, monkeypatch: pytest.Mon
     keep = ModelCheckpoint(tmp_path / "best", monitor="loss", save_best_only=True)
     Known(0.5).fit(keep)
     with monkeypatch.context() as context:
-        context.setattr(joblib, "dump", lambda model, file: 1 / 0)
+        context.setattr(safetensors, "write", lambda *what: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             Known(0.1).fit(keep)
     assert kept_in(keep.path) == keep.best_ == 0.5
@@ -544,16 +549,17 @@ def test_early_stopping_looks_at_its_arguments_as_they_are() -> None:
 
 
 WRITES_FOREVER = """
-import sys, joblib, gdfast
+import sys, gdfast
+from gdfast._model_file import safetensors
 from gdfast.callbacks import ModelCheckpoint
 
-def dump(model, file):
+def write(file, *what):
     file.write(b"half")
     file.flush()
     print("writing", flush=True)
     sys.stdin.read()
 
-joblib.dump = dump
+safetensors.write = write
 gdfast.MLPRegressor(callbacks=[ModelCheckpoint(sys.argv[1])]).fit([[0.0], [1.0]], [0.0, 1.0])
 """
 
@@ -584,7 +590,7 @@ def test_what_a_killed_checkpoint_left_is_cleared_by_the_next(tmp_path: Path) ->
 def test_a_checkpoint_of_an_estimator_with_callbacks_that_cannot_be_pickled(tmp_path: Path) -> None:
     writer = Do("on_epoch_end", lambda est, epoch, logs: None)
     est = gdfast.MLPRegressor(callbacks=[writer, ModelCheckpoint(tmp_path / "model")], **FIT).fit(X, Y)
-    np.testing.assert_array_equal(joblib.load(tmp_path / "model").predict(X), est.predict(X))
+    np.testing.assert_array_equal(gdfast.load(tmp_path / "model").predict(X), est.predict(X))
     assert est.callbacks[0] is writer
 
 
