@@ -137,7 +137,7 @@ def _refusal(est: Any, error: NotPlainError) -> TypeError:
 
 def checked(stored: Any) -> tuple[Stored, Predictor | None]:
     """A checked object, and its predictor if it is a fitted estimator. ValueError says what is wrong."""
-    if not isinstance(stored, Stored):
+    if not isinstance(stored, Stored) or stored.name in objects.RULES | objects.SCHEDULES:
         raise ModelFormatError("it holds no model.")
     objects.check(stored)
     if not predictors.predicts(stored) or not predictors.is_fitted(stored):
@@ -194,15 +194,9 @@ def load(path: str | os.PathLike[str], *, training: bool = True) -> Any:
     >>> predictor.predict(X[:3]).tolist()
     [0, 0, 0]
     """
-    with files.naming(path):
-        try:
-            stored, predictor = checked(files.read_tree(path, () if training else (objects.TRAINING,)))
-            if training:
-                return objects.build(stored)
-        except ModelFormatError:
-            raise
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise ModelFormatError(f"{error}") from error
+    if training:
+        return files.read(path, lambda tree: objects.build(checked(tree)[0]))
+    stored, predictor = files.read(path, checked, leave_out=(objects.TRAINING,))
     if predictor is None:
         raise ValueError(
             f"{os.fsdecode(path)} holds {stored.name}, which is not fitted, or does not predict."
