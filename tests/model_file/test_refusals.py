@@ -241,6 +241,31 @@ def test_values_within_themselves(tmp_path: Path) -> None:
         gdfast.MLPClassifier(class_weight=loop).save(tmp_path / "model")
 
 
+def test_what_would_not_be_read_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gdfast._model_file import safetensors
+
+    est = gdfast.MLPClassifier(class_weight=dict.fromkeys(range(1000), 1.0))
+    for name, message in (("MOST_VALUES", "at most 500 values"), ("_LONGEST_HEADER", "at most 500 bytes")):
+        monkeypatch.setattr(safetensors, name, 500)
+        with pytest.raises(ValueError, match=message):
+            est.save(tmp_path / "model")
+        monkeypatch.undo()
+    est.save(tmp_path / "model")
+
+
+def test_long_records_are_arrays(tmp_path: Path) -> None:
+    """Ten thousand epochs are no million values of JSON."""
+    est = copy.deepcopy(fitted("everything"))
+    est.loss_curve_ = [1 / (1 + i) for i in range(10_000)]
+    est.gradient_records_ = {"gradient_norm": [[0.1, 0.2, 0.3]] * 10_000}
+    est.save(tmp_path / "model")
+    with (tmp_path / "model").open("rb") as file:
+        assert int.from_bytes(file.read(8), "little") < 20_000
+    loaded = gdfast.load(tmp_path / "model")
+    for name in ("loss_curve_", "gradient_records_"):
+        assert_alike(getattr(est, name), getattr(loaded, name))
+
+
 def test_metadata_requests_come_back(tmp_path: Path) -> None:
     with sklearn.config_context(enable_metadata_routing=True):
         est = gdfast.MLPClassifier().set_fit_request(sample_weight=True, X_val=False)

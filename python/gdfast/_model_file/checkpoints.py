@@ -15,7 +15,7 @@ import numpy as np
 from gdfast import _random, optim
 from gdfast._model_file import files, objects
 from gdfast._model_file.errors import ModelFormatError
-from gdfast._model_file.models import checked, readable
+from gdfast._model_file.models import checked
 from gdfast._model_file.tree import Encoder, NotPlainError, Stored
 from gdfast.schedules import Schedule
 from gdfast.schedules._base import Lambda
@@ -165,15 +165,18 @@ def find(path: str | os.PathLike[str], est: Any) -> Checkpoint | None:
     ModelFormatError if it holds no run; ValueError if it is one with other arguments.
     """
     try:
-        with readable(path):
-            stored, _ = checked(files.read_tree(path))
-            if objects.RUN not in stored.parts:
-                raise ModelFormatError("it is a model file without a run, not one of a ModelCheckpoint.")
+        found = Checkpoint(files.read(path, _with_run), os.fsdecode(path))
     except FileNotFoundError:
         return None
-    found = Checkpoint(stored, os.fsdecode(path))
     found.check_arguments(est)
     return found
+
+
+def _with_run(tree: Any) -> Stored:
+    stored, _ = checked(tree)
+    if objects.RUN not in stored.parts:
+        raise ModelFormatError("it is a model file without a run, not one of a ModelCheckpoint.")
+    return stored
 
 
 def _check_same(est: Any, checkpoint: Checkpoint) -> None:

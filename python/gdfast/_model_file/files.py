@@ -6,15 +6,14 @@ and its checksum. The version counts changes after which an older gdfast cannot 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import stat
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from gdfast._core import __version__
 from gdfast._files import check_place, written_whole
@@ -22,6 +21,8 @@ from gdfast._model_file import safetensors
 from gdfast._model_file.errors import ModelFormatError
 from gdfast._model_file.tree import Decoder, Encoder
 from gdfast.training.arrays import Array
+
+Built = TypeVar("Built")
 
 FORMAT = "gdfast"
 FORMAT_VERSION = 1
@@ -38,10 +39,14 @@ class Encoded(NamedTuple):
 def encode_tree(tree: Any) -> Encoded:
     """Encode a tree of plain values and `Stored` objects, whose arrays are not copied.
 
-    `NotPlainError` if a value is no tree.
+    `NotPlainError` if a value is no tree; ValueError if there are too many.
     """
     encoder = Encoder()
     text = json.dumps(encoder.node(tree), allow_nan=False, separators=(",", ":"))
+    if safetensors.has_too_many_values(text):
+        raise ValueError(
+            f"The model cannot be saved: a file has at most {safetensors.MOST_VALUES} values beside arrays."
+        )
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -60,18 +65,30 @@ def write(path: str | os.PathLike[str], encoded: Encoded) -> None:
         safetensors.write(file, encoded.arrays, encoded.metadata)
 
 
-def read_tree(path: str | os.PathLike[str], leave_out: Collection[str] = ()) -> Any:
-    """The tree of a file; parts of objects with a name in ``leave_out`` are None, and are not read.
+def read(
+    path: str | os.PathLike[str], build: Callable[[Any], Built], leave_out: Collection[str] = ()
+) -> Built:
+    """What ``build`` makes of the tree of a file, without the parts of objects with a name in ``leave_out``.
 
-    ModelFormatError if it is none of `write`; OSError if it cannot be opened.
+    ModelFormatError if it is no file of `write`, or ``build`` fails: its errors are the file's. OSError if it
+    cannot be opened.
     """
-    with _opened(path) as file:
-        return tree_of(file, os.fstat(file.fileno()).st_size, leave_out)
+    name, writer = os.fsdecode(path), ""
+    try:
+        with _regular_file(path) as file:
+            reader = safetensors.Reader(file, os.fstat(file.fileno()).st_size)
+            writer = reader.metadata.get("gdfast_version", "")[:40]
+            return build(tree_of(reader, leave_out))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        said = str(error)  # whose names and values are the file's, of any length
+        message = f"{name} cannot be loaded: {said if len(said) <= 500 else said[:500] + '...'}"
+        if writer not in ("", __version__):
+            message += f" It was written by gdfast {writer}, and this is gdfast {__version__}."
+        raise ModelFormatError(message) from error
 
 
-def tree_of(file: BinaryIO, size: int, leave_out: Collection[str] = ()) -> Any:
-    """The tree of an open file of ``size`` bytes."""
-    reader = safetensors.Reader(file, size)
+def tree_of(reader: safetensors.Reader, leave_out: Collection[str] = ()) -> Any:
+    """The tree of a file; parts of objects with a name in ``leave_out`` are None, and are not read."""
     metadata = reader.metadata
     if metadata.get("format") != FORMAT:
         raise ModelFormatError(
@@ -84,15 +101,6 @@ def tree_of(file: BinaryIO, size: int, leave_out: Collection[str] = ()) -> Any:
     if f"{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}" != metadata["tree_crc32"]:
         raise ModelFormatError("it has changed since it was written: the checksum of its tree differs.")
     return Decoder(reader, leave_out).value(safetensors.parse(text, "its tree"))
-
-
-@contextlib.contextmanager
-def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Add the path to a ModelFormatError."""
-    try:
-        yield
-    except ModelFormatError as error:
-        raise ModelFormatError(f"{os.fsdecode(path)} cannot be loaded: {error}") from error.__cause__
 
 
 def _check_version(metadata: dict[str, str]) -> None:
@@ -109,7 +117,7 @@ def _check_version(metadata: dict[str, str]) -> None:
         raise ModelFormatError(f"there is no version {version} of the format.")
 
 
-def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+def _regular_file(path: str | os.PathLike[str]) -> BinaryIO:
     """A file open for reading. ModelFormatError if it is a folder, a device or the like."""
     # A pipe without a writer would make a plain open wait for ever.
     flags = os.O_RDONLY

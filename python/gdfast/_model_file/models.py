@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
 from gdfast._core import __version__
@@ -138,24 +137,12 @@ def _refusal(est: Any, error: NotPlainError) -> TypeError:
 
 def checked(stored: Any) -> tuple[Stored, Predictor | None]:
     """A checked object, and its predictor if it is a fitted estimator. ValueError says what is wrong."""
-    if not isinstance(stored, Stored):
+    if not isinstance(stored, Stored) or stored.name in objects.RULES | objects.SCHEDULES:
         raise ModelFormatError("it holds no model.")
     objects.check(stored)
     if not predictors.predicts(stored) or not predictors.is_fitted(stored):
         return stored, None
     return stored, predictors.predictor_of(stored)
-
-
-@contextmanager
-def readable(path: str | os.PathLike[str]) -> Iterator[None]:
-    """ModelFormatError, with the path, for whatever is wrong in a file."""
-    with files.naming(path):
-        try:
-            yield
-        except (ModelFormatError, OSError):
-            raise
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise ModelFormatError(f"{error}") from error
 
 
 def load(path: str | os.PathLike[str], *, training: bool = True) -> Any:
@@ -207,11 +194,9 @@ def load(path: str | os.PathLike[str], *, training: bool = True) -> Any:
     >>> predictor.predict(X[:3]).tolist()
     [0, 0, 0]
     """
-    with readable(path):
-        left_out = () if training else (objects.RUN, objects.TRAINING)
-        stored, predictor = checked(files.read_tree(path, left_out))
-        if training:
-            return objects.build(stored)
+    if training:
+        return files.read(path, lambda tree: objects.build(checked(tree)[0]))
+    stored, predictor = files.read(path, checked, leave_out=(objects.RUN, objects.TRAINING))
     if predictor is None:
         raise ValueError(
             f"{os.fsdecode(path)} holds {stored.name}, which is not fitted, or does not predict."

@@ -32,8 +32,8 @@ _LENGTH_BYTES = 8
 # The package takes no longer header, and NumPy no more dimensions (32 in its first versions).
 _LONGEST_HEADER = 100_000_000
 _MOST_DIMENSIONS = 32
-# Parsed JSON takes up to some 40 times the memory of its text; this bounds it for large files.
-_MOST_NODES = 2_000_000
+# Parsed JSON takes up to some 50 times the memory of its text; this bounds it for large files.
+MOST_VALUES = 1_000_000
 
 
 def dtype_name(array: Array) -> str | None:
@@ -77,14 +77,19 @@ def write(file: IO[bytes], arrays: Mapping[str, Array], metadata: Mapping[str, s
 
 def parse(text: str, what: str) -> Any:
     """The value of a JSON text without duplicate keys, NaN and infinity; ModelFormatError names ``what``."""
-    if text.count(",") + text.count("[") + text.count("{") > _MOST_NODES:
-        raise ModelFormatError(f"{what} has more than {_MOST_NODES} values.")
+    if has_too_many_values(text):
+        raise ModelFormatError(f"{what} has more than {MOST_VALUES} values.")
     try:
         return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
     except RecursionError:
         raise ModelFormatError(f"{what} is nested too deeply.") from None
     except ValueError as error:  # an integer of more digits than Python takes, too
         raise ModelFormatError(f"{what} is no valid JSON: {error}.") from None
+
+
+def has_too_many_values(text: str) -> bool:
+    """Whether a JSON text may have more values than are read; commas and brackets in strings count, too."""
+    return text.count(",") + text.count("[") + text.count("{") > MOST_VALUES
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -155,9 +160,9 @@ class Reader:
         self._file.seek(self._begin + begin)
         data = array.reshape(-1).view(np.uint8)
         if end > begin and self._file.readinto(data.data) != end - begin:  # type: ignore[attr-defined]
-            raise ModelFormatError(f"the array {name!r} is cut off.")
+            raise ModelFormatError(f"the array {shortened(name)} is cut off.")
         if dtype == np.bool_ and (data > 1).any():
-            raise ModelFormatError(f"the array {name!r} of booleans holds other bytes than 0 and 1.")
+            raise ModelFormatError(f"the array {shortened(name)} of booleans holds other bytes than 0 and 1.")
         return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
     def _bytes(self, n: int) -> bytes:
@@ -172,7 +177,7 @@ class Reader:
         return metadata
 
     def _checked_entry(self, name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
-        what = f"the array {name!r}"
+        what = f"the array {shortened(name)}"
         if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
             raise ModelFormatError(
                 f"{what} must have a dtype, a shape and data_offsets, got {shortened(entry)}."
@@ -205,7 +210,9 @@ class Reader:
         for name, (_, _, begin, end) in sorted(self._entries.items(), key=lambda item: item[1][2:]):
             if begin != position:
                 how = "overlaps another one" if begin < position else "has a gap before it"
-                raise ModelFormatError(f"the array {name!r} {how}: it begins at {begin}, not at {position}.")
+                raise ModelFormatError(
+                    f"the array {shortened(name)} {how}: it begins at {begin}, not at {position}."
+                )
             position = end
         if position != size:
             how = "it is cut off" if position > size else "something follows them"

@@ -9,7 +9,7 @@ has not is an object with one key that begins with a dollar sign:
 ``$dict``           a list of pairs, where a key is no string, or begins with a dollar sign
 ``$int``            an integer beyond 64 bits, hexadecimal
 ``$float``          "nan", "inf" or "-inf"
-``$floats``         an array: a long list of floats
+``$floats``         an array: a long list of floats, or of equally long lists of floats
 ``$scalar``         dtype and value of a NumPy scalar
 ``$array``          an array of numbers: its name among the file's arrays, its checksum, the dtype of dates
 ``$text``           an array of strings of one length, as code points
@@ -121,7 +121,7 @@ class Encoder:
         raise NotPlainError(path, value, f"{kind.__module__}.{kind.__qualname__} is no plain value")
 
     def _sequence(self, values: Any, path: tuple[str, ...]) -> Any:
-        if type(values) is list and len(values) >= _LONG_LIST and {*map(type, values)} == {float}:
+        if type(values) is list and len(values) >= _LONG_LIST and _are_floats(values):
             return {"$floats": self._numbers(np.array(values), path)}
         nodes = [self.node(item, (*path, str(i))) for i, item in enumerate(values)]
         return nodes if type(values) is list else {"$tuple": nodes}
@@ -285,11 +285,11 @@ class Decoder:
             _refuse(content, "a float")
         return float(content)
 
-    def _floats(self, content: Any) -> list[float]:
+    def _floats(self, content: Any) -> list[Any]:
         numbers = self._numbers(content)
-        if numbers.dtype != np.float64 or numbers.ndim != 1:
+        if numbers.dtype != np.float64 or numbers.ndim not in (1, 2) or 0 in numbers.shape:
             _refuse(content, "a list of floats")
-        found: list[float] = numbers.tolist()
+        found: list[Any] = numbers.tolist()
         return found
 
     def _scalar(self, content: Any) -> Any:
@@ -377,12 +377,12 @@ class Decoder:
         if not isinstance(name, str) or name not in self._reader:
             raise ModelFormatError(f"the array {safetensors.shortened(name)} is missing.")
         if name in self._read:
-            raise ModelFormatError(f"the array {name!r} is used twice.")
+            raise ModelFormatError(f"the array {safetensors.shortened(name)} is used twice.")
         self._read.add(name)
         array = self._reader.read(name)
         if checksum(name, array) != content["crc32"]:
             raise ModelFormatError(
-                f"the array {name!r} has changed since it was written: its checksum differs."
+                f"the array {safetensors.shortened(name)} has changed since it was written: checksums differ."
             )
         return array
 
@@ -432,6 +432,13 @@ def checksum(name: str, array: Array) -> int:
     return zlib.crc32(
         stored.reshape(-1).view(np.uint8).data, zlib.crc32(what.encode("utf-8", "surrogatepass"))
     )
+
+
+def _are_floats(values: list[Any]) -> bool:
+    """Whether all values are floats, or all are equally long lists of floats."""
+    if {*map(type, values)} == {list} and len({*map(len, values)}) == 1:
+        values = [item for items in values for item in items]
+    return {*map(type, values)} == {float}
 
 
 def _is_key(key: Any) -> bool:

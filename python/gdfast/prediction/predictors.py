@@ -85,7 +85,8 @@ class _MLP(Predictor):
         return self._outputs_of_checked(inputs.checked_rows(X, self._features))
 
     def _outputs_of_checked(self, X: Any) -> Array:
-        self._weights.check_embeddings(X.encoding.embedding_shapes if isinstance(X, EncodedRows) else [])
+        if isinstance(X, EncodedRows):
+            self._weights.check_embeddings(X.encoding.embedding_shapes)
         return self._network.outputs(self._weights, X, self.n_outputs_)
 
 
