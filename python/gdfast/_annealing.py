@@ -127,14 +127,19 @@ def anneal(
     (True, 20000)
     """
     moves = _Moves(rng, x.size, x.dtype)
+
+    def moved(x: Vector, size: float | Vector) -> Vector:
+        with np.errstate(over="ignore"):
+            proposal = x + size * moves.next()
+        return proposal if project is None else project(proposal)
+
     here = _worst_if_nan(energy(x))
     best, best_energy, evaluations = x.copy(), here, 1
     if initial_temp is None:
         probes = min(max(1, max_evaluations // 100), 200, max_evaluations - 1)
         rises = []
         for _ in range(probes):
-            other = x + step_size * moves.next()
-            value = _worst_if_nan(energy(other if project is None else project(other)))
+            value = _worst_if_nan(energy(moved(x, step_size)))
             rises.append(abs(value - here))
         evaluations += probes
         known = [rise for rise in rises if math.isfinite(rise) and rise > 0]
@@ -149,9 +154,7 @@ def anneal(
         if step % between_returns == 0:
             x, here = best, best_energy
         heat = temperature(cooling, initial_temp, final_temp, step / max(left - 1, 1), step)
-        proposal = x + (scale * step_size) * moves.next()
-        if project is not None:
-            proposal = project(proposal)
+        proposal = moved(x, scale * step_size)
         value = _worst_if_nan(energy(proposal))
         rise = value - here
         # inf - inf is NaN, which is never accepted.

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, check_consi
 
 from gdfast.estimators import _annealing, _descent, _solvers, _validation
 from gdfast.estimators._attributes import forget, publish, records_of
+from gdfast.estimators._divergence import diagnose
 from gdfast.estimators._listeners import FitListeners
 from gdfast.estimators._network import NetworkEstimator
 from gdfast.estimators._outcome import say
@@ -275,7 +276,13 @@ class BaseMLP(CallbackSupportMixin, NetworkEstimator, ABC):
                 state.order = run.kept_order
                 publish(self, state)
             if plan.warns:
-                say(self, outcome, state, incremental=incremental)
+                say(
+                    self,
+                    outcome,
+                    state,
+                    incremental=incremental,
+                    diagnosis=lambda: diagnose(self, run.data, run.network, options, outcome.not_finite),
+                )
         return outcome
 
     def _prepare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,19 @@ _NON_FINITE_WEIGHTS = (
 )
 
 
-def say(est: Any, outcome: Outcome, state: TrainingState, *, incremental: bool) -> None:
-    """Issue the warnings for an outcome; ValueError if there are no finite weights to keep."""
+def say(
+    est: Any, outcome: Outcome, state: TrainingState, *, incremental: bool, diagnosis: Callable[[], str]
+) -> None:
+    """Issue the warnings for an outcome; ValueError if there are no finite weights to keep.
+
+    ``diagnosis`` tells where numbers stopped being finite, and the likely causes; it is called only if they
+    did.
+    """
     n_iter = state.records.n_iter
     match outcome.reason:
         case "interrupted":
             warn("Training interrupted by user.")
+            return
         case "out_of_time":
             warn(
                 f"Training stopped after {n_iter} iteration(s): max_time={est.max_time} seconds have passed "
@@ -30,51 +38,52 @@ def say(est: Any, outcome: Outcome, state: TrainingState, *, incremental: bool) 
                 ConvergenceWarning,
             )
         case "diverged":
-            _say_diverged(state)
+            _say_diverged(state, diagnosis())
+            return
         case "failed":
             _say_failed(outcome, n_iter, est.max_iter)
-        case "flat" if not incremental:
-            _say_unless_finite(est, state)
         case "max_iter" if est.solver != "annealing":
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization "
                 "hasn't converged yet.",
                 ConvergenceWarning,
             )
-    is_over = outcome.reason not in ("interrupted", "diverged") and n_iter > 0
-    if est.solver == "annealing" and is_over and not np.isfinite(state.records.loss):
+    is_flat = outcome.reason == "flat" and not incremental
+    if (bad := _not_finite(est, outcome, state, is_flat=is_flat)) is not None:
         warn(
-            "Annealing has found no weights with a finite loss: the input data may contain large values and "
-            "need to be preprocessed.",
+            f"Training stopped after {n_iter} iteration(s): {bad}. The input data may contain large values "
+            f"and need to be preprocessed.{diagnosis()}",
             ConvergenceWarning,
         )
 
 
-def _say_diverged(state: TrainingState) -> None:
+def _say_diverged(state: TrainingState, diagnosis: str) -> None:
     """ValueError, or a ConvergenceWarning if earlier weights are kept."""
     best = state.best_weights
     if best is None or not best.is_finite():
-        raise ValueError(_NON_FINITE_WEIGHTS)
+        raise ValueError(_NON_FINITE_WEIGHTS + diagnosis)
     any_scored = state.records.best_validation_score > -np.inf
     kept = "scored best on the validation set" if any_scored else "training began with, as none had a score"
     warn(
         f"Training diverged and stopped after {state.records.n_iter} iteration(s). {_NON_FINITE_WEIGHTS} The "
-        f"weights are those that {kept}.",
+        f"weights are those that {kept}.{diagnosis}",
         ConvergenceWarning,
     )
 
 
-def _say_unless_finite(est: Any, state: TrainingState) -> None:
-    """Warn if training stops for lack of improvement because the monitored value is not finite."""
-    what, value = "training loss", state.records.loss
-    if est.early_stopping:
-        what, value = "validation score", state.records.validation_scores[-1]
-    if not np.isfinite(value):
-        warn(
-            f"Training stopped after {state.records.n_iter} iteration(s): the {what} is {value}. The input "
-            "data may contain large values and need to be preprocessed.",
-            ConvergenceWarning,
-        )
+def _not_finite(est: Any, outcome: Outcome, state: TrainingState, *, is_flat: bool) -> str | None:
+    """What is not finite although the weights are, so that training has learned nothing from it."""
+    loss = getattr(state.records, "loss", 0.0)
+    if est.solver == "annealing" and state.records.n_iter > 0 and not np.isfinite(loss):
+        return "annealing has found no weights with a finite loss"
+    if is_flat and est.early_stopping:
+        score = state.records.validation_scores[-1]
+        return None if np.isfinite(score) else f"the validation score is {score}"
+    if not np.isfinite(loss) and (is_flat or outcome.not_finite is not None):
+        return f"the training loss is {loss}"
+    if outcome.not_finite is not None:
+        return f"{outcome.not_finite.what} are not finite"
+    return None
 
 
 def _say_failed(outcome: Outcome, n_iter: int, max_iter: int) -> None:

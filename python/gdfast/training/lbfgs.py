@@ -15,7 +15,7 @@ from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
 from gdfast.training.network import MLP
 from gdfast.training.options import TrainingOptions
-from gdfast.training.outcome import Outcome
+from gdfast.training.outcome import NotFinite, Outcome
 from gdfast.training.state import TrainingState
 
 
@@ -33,6 +33,7 @@ def train_lbfgs(
     The state's weights are set at the end of training, after Ctrl-C to the last accepted iterate, and at
     every iteration if there is a validation set or a listener.
     """
+    where = state.weights.first_not_finite()  # as given by the user
     objective = _Objective(network, loss, data, state, options)
     iterations = _Iterations(state, options, objective, monitor, listeners)
     outcome = None
@@ -53,6 +54,12 @@ def train_lbfgs(
     except StopIteration:  # SciPy handles it in a callback, but not in an objective
         result = iterations.accepted
 
+    not_finite = None
+    if where is not None or not np.isfinite(result.fun):
+        state.weights.put(iterations.accepted.x)
+        layer = network.first_overflow(state.weights, data.X)
+        where = where or ("the loss" if layer is None else f"the outputs of coefs_[{layer}]")
+        not_finite = NotFinite(iterations.accepted.nit + 1, where)
     diverged = not np.isfinite(result.x).all()
     best = iterations.accepted if diverged or iterations.outcome is not None else result
     state.records.n_iter = min(int(best.nit), options.max_iter)
@@ -60,12 +67,12 @@ def train_lbfgs(
     state.weights.put(best.x)
     if diverged:
         monitor.record_divergence()
-        return Outcome("diverged")
+        return Outcome("diverged", not_finite=not_finite)
     if outcome is not None or iterations.outcome is not None:
         return outcome or iterations.outcome or Outcome("stopped")
     if result.status == 0:
-        return Outcome("converged")
-    return Outcome("failed", str(result.message), int(result.status))
+        return Outcome("converged", not_finite=not_finite)
+    return Outcome("failed", str(result.message), int(result.status), not_finite)
 
 
 class _Iterations:

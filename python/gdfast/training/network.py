@@ -29,6 +29,8 @@ class Trainer(Protocol):
     def step(self) -> int: ...
     @property
     def state_is_finite(self) -> bool: ...
+    @property
+    def not_finite(self) -> tuple[str, int] | None: ...
     def load(self) -> None: ...
     def state_dict(self) -> Any: ...
     def load_state_dict(self, state: Any) -> None: ...
@@ -105,6 +107,21 @@ class MLP(Network):
 
     def forward(self, weights: Weights, X: Any, rows: Array | None, out: Array) -> None:
         _core.forward(X, rows=rows, out=out, **self.arguments(weights))
+
+    def first_overflow(self, weights: Weights, X: Any) -> int | None:
+        """The first layer whose outputs are not finite, with the weights as they are."""
+        arguments = self.arguments(weights)
+        arguments.pop("batch_norm", None)  # their moments are finite
+        for layer in range(len(weights.coefs)):
+            part = {
+                "coefs": weights.coefs[: layer + 1],
+                "intercepts": weights.intercepts[: layer + 1],
+                "activations": self.activations[:layer],
+                "output": "identity",
+            }
+            if not np.isfinite(_core.forward(X, **{**arguments, **part})).all():
+                return layer
+        return None
 
     def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
         if self.dropout is not None:
@@ -206,6 +223,11 @@ class SequenceTrainer:
     @property
     def state_is_finite(self) -> bool:
         return bool(self._core.state_is_finite)
+
+    @property
+    def not_finite(self) -> tuple[str, int] | None:
+        found: tuple[str, int] | None = self._core.not_finite
+        return found
 
     @property
     def records(self) -> Any:
