@@ -19,6 +19,9 @@ namespace {
 // ---------------------------------------------------------------------------- what is the same for both
 // kinds
 
+constexpr const char* kPlaceNames[] = {"none",   "outputs", "gradient", "loss",       "weights",
+                                       "biases", "gammas",  "betas",    "embeddings", "moments"};
+
 // An epoch's arguments, checked; what they point to is the caller's, or kept here.
 template <class D>
 struct Epoch {
@@ -46,6 +49,7 @@ public:
     virtual py::object records() = 0;
     virtual int64_t step() = 0;
     virtual bool state_is_finite() = 0;
+    virtual py::object not_finite() = 0;
     virtual int threads() const = 0;
 };
 
@@ -127,6 +131,13 @@ public:
     bool state_is_finite() override {
         const ExclusiveUse use(running_, Kind::name);
         return core_->descent.state_is_finite();
+    }
+
+    py::object not_finite() override {
+        const ExclusiveUse use(running_, Kind::name);
+        const NotFinite found = core_->descent.not_finite();
+        if (found.place == Place::none) return py::none();
+        return py::make_tuple(kPlaceNames[static_cast<int>(found.place)], found.layer);
     }
 
     int threads() const override { return core_->threads(); }
@@ -317,6 +328,7 @@ void register_trainer(py::module_& m) {
         .def_property_readonly("records", &AnyTrainer::records)
         .def_property_readonly("step", &AnyTrainer::step)
         .def_property_readonly("state_is_finite", &AnyTrainer::state_is_finite)
+        .def_property_readonly("not_finite", &AnyTrainer::not_finite)
         .def_property_readonly("n_threads", &AnyTrainer::threads);
     m.def("SequenceTrainer", &sequence_trainer);
 }

@@ -70,6 +70,7 @@ void Descent<T>::begin_epoch(const EpochOptions& options, int64_t rows) {
     first_strip_ = tiling_.first_of(epoch_.first_layer);
     total_ = 0;
     terms_ = steps_ = 0;
+    not_finite_ = {};
     recorded_.assign(spec_.layers.size(), {0, 0, 0});
     if (!(options_.alpha > 0)) return;
     // The penalty counts the weights that stay as they are, too.
@@ -143,6 +144,7 @@ StripGradient<T> Descent<T>::gradient_of(int64_t unit, int thread) const {
 
 template <class T>
 std::vector<Phase> Descent<T>::phases(const FirstHalf<T>& first) {
+    first_ = &first;
     const auto divide = [this](int threads, int64_t* bounds) {
         tiling_.divide(first_strip_, threads, bounds);
     };
@@ -313,7 +315,10 @@ const RuleStep<T>& Descent<T>::rule_of(const GradientPiece<T>& piece) const {
 template <class T>
 void Descent<T>::end_step(const Step& now) {
     ++step;
-    total_ += (loss_ + penalty()) / now.weight_sum * static_cast<double>(now.terms);
+    const double sum = loss_ + penalty();
+    if (!std::isfinite(sum) && not_finite_.place == Place::none)
+        not_finite_ = first_not_finite(spec_, first_->factors(), epoch_.first_layer);
+    total_ += sum / now.weight_sum * static_cast<double>(now.terms);
     terms_ += now.terms;
     ++steps_;
     if (options_.records) record();
@@ -365,6 +370,22 @@ bool Descent<T>::state_is_finite() const {
     if (embeddings_ && !embeddings_->state_is_finite()) return false;
     return std::all_of(slots_.begin(), slots_.end(),
                        [&](const Buffer<T>& slot) { return all_finite(slot.data(), spec_.parameters); });
+}
+
+template <class T>
+NotFinite Descent<T>::not_finite() const {
+    if (not_finite_.place != Place::none) return not_finite_;
+    const NotFinite found = first_not_finite(spec_, parameters_.values.data());
+    if (found.place != Place::none) return found;
+    if (embeddings_)
+        for (int64_t i = 0; i < embeddings_->count(); ++i)
+            if (!embeddings_->finite(i)) return {Place::embeddings, i};
+    for (const Buffer<T>& slot : slots_) {
+        const NotFinite moment = first_not_finite(spec_, slot.data());
+        if (moment.place != Place::none) return {Place::moments, moment.layer};
+    }
+    if (embeddings_ && !embeddings_->state_is_finite()) return {Place::moments, 0};
+    return {};
 }
 
 template <class T>

@@ -10,6 +10,7 @@
 #include "network/parameters.h"
 #include "training/embeddings.h"
 #include "training/limits.h"
+#include "training/not_finite.h"
 #include "training/rule.h"
 #include "training/step.h"
 #include "training/tiles.h"
@@ -97,6 +98,8 @@ public:
     int most_threads() const { return tiling_.most_threads(); }
     const DescentOptions& options() const { return options_; }
     bool state_is_finite() const;
+    // Which number of the epoch stopped being finite first, if any has.
+    NotFinite not_finite() const;
     // One slot of the rule's state, laid out as the parameters.
     T* slot(size_t i) const { return slots_[i].data(); }
     // Of the epoch so far; NaN for a layer that took no part.
@@ -149,12 +152,14 @@ private:
     std::vector<LayerRecord> recorded_;
 
     // of this epoch
+    const FirstHalf<T>* first_ = nullptr;
     EpochOptions epoch_{};
     bool moves_apart_ = false;
     Interruption* interruption_ = nullptr;  // of sums that can be given up
     int64_t first_strip_ = 0;
     double total_ = 0;
     int64_t terms_ = 0, steps_ = 0;
+    NotFinite not_finite_;
 
     // of this step
     RuleStep<T> rule_{}, bias_rule_{};  // nothing decays a bias

@@ -67,8 +67,15 @@ void Embeddings<T>::save_slot(size_t slot, const PlainArrays<T>& to) const {
 
 template <class T>
 bool Embeddings<T>::finite() const {
-    return std::all_of(arrays_.begin(), arrays_.end(),
-                       [](const Array& a) { return all_finite(a.values.data(), a.values.size()); });
+    for (int64_t i = 0; i < count(); ++i)
+        if (!finite(i)) return false;
+    return true;
+}
+
+template <class T>
+bool Embeddings<T>::finite(int64_t array) const {
+    const Buffer<T>& values = arrays_[static_cast<size_t>(array)].values;
+    return all_finite(values.data(), values.size());
 }
 
 template <class T>

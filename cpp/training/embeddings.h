@@ -24,6 +24,7 @@ public:
     void load_slot(size_t slot, const ConstPlainArrays<T>& from);
     void save_slot(size_t slot, const PlainArrays<T>& to) const;
     bool finite() const;
+    bool finite(int64_t array) const;
     bool state_is_finite() const;
     // What encodes rows.
     const EmbeddingRows<T>* rows() const { return rows_.data(); }

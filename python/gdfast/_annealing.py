@@ -190,14 +190,13 @@ def anneal(
         walk.load_state_dict(state)
     left = max_evaluations - walk.evaluations
     between_returns = max(1, left // RETURNS)
+    moved = _proposals(moves, project)
     stopped = False
     for step in range(walk.step, left):
         if step % between_returns == 0:
             walk.x, walk.energy = walk.best, walk.best_energy
         temp = temperature(cooling, walk.initial_temp, walk.final_temp, step / max(left - 1, 1), step)
-        proposal = walk.x + (walk.scale * step_size) * moves.next()
-        if project is not None:
-            proposal = project(proposal)
+        proposal = moved(walk.x, walk.scale * step_size)
         value = _worst_if_nan(energy(proposal))
         rise = value - walk.energy
         # inf - inf is NaN, which is never accepted.
@@ -214,6 +213,19 @@ def anneal(
     return Annealed(walk.best, walk.best_energy, walk.step, walk.evaluations + walk.step, stopped)
 
 
+def _proposals(
+    moves: _Moves, project: Callable[[Vector], Vector] | None
+) -> Callable[[Vector, float | Vector], Vector]:
+    """The function from a point and a scale to the next proposal."""
+
+    def moved(x: Vector, size: float | Vector) -> Vector:
+        with np.errstate(over="ignore"):
+            proposal = x + size * moves.next()
+        return proposal if project is None else project(proposal)
+
+    return moved
+
+
 def _begin(
     energy: Callable[[Vector], float],
     x: Vector,
@@ -225,14 +237,14 @@ def _begin(
     project: Callable[[Vector], Vector] | None,
 ) -> Walk:
     """A walk before its first proposal."""
+    moved = _proposals(moves, project)
     here = _worst_if_nan(energy(x))
     evaluations = 1
     if initial_temp is None:
         probes = min(max(1, max_evaluations // 100), 200, max_evaluations - 1)
         rises = []
         for _ in range(probes):
-            other = x + step_size * moves.next()
-            value = _worst_if_nan(energy(other if project is None else project(other)))
+            value = _worst_if_nan(energy(moved(x, step_size)))
             rises.append(abs(value - here))
         evaluations += probes
         known = [rise for rise in rises if math.isfinite(rise) and rise > 0]

@@ -213,9 +213,8 @@ def test_a_loss_that_is_no_number_is_warned_of(kind: Any, monkeypatch: pytest.Mo
         def run_epoch(self, *args: Any, **kwargs: Any) -> tuple[float, bool]:
             return np.nan, self._core.run_epoch(*args, **kwargs)[1]
 
-        @property
-        def step(self) -> int:
-            return int(self._core.step)
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._core, name)
 
     monkeypatch.setattr(gdfast._core, "Trainer", Trainer)
     estimator = kind(n_iter_no_change=3, max_iter=50, random_state=0)

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from gdfast._model_file.checkpoints import Checkpoint
 from gdfast.estimators._attributes import publish
 from gdfast.estimators._sklearn_callbacks import FitTask
@@ -15,6 +17,7 @@ from gdfast.estimators._transaction import Transaction
 from gdfast.training.arrays import Array
 from gdfast.training.listeners import Listeners
 from gdfast.training.state import TrainingState
+from gdfast.training.weights import NAMES, Weights
 
 HOOKS = ("on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_gradient")
 
@@ -90,6 +93,8 @@ class FitListeners(Listeners):
         with ExitStack() as exits:
             if self._task is not None:
                 self._task.begins()
+            guards: list[_Guard] = []
+            exits.push(lambda *error: guards[0].check("on_train_end") if guards and not error[0] else None)
             for callback in self._callbacks:
                 if hook := getattr(callback, "on_train_begin", None):
                     hook(self._est)
@@ -99,6 +104,7 @@ class FitListeners(Listeners):
                 self._checkpoint.restore_callbacks(self._callbacks)
             if self._callbacks:
                 self._take_edits()
+                exits.callback(lambda: guards.append(_Guard(self._est)))
             self._exits = exits.pop_all()
         return self
 
@@ -151,13 +157,50 @@ class FitListeners(Listeners):
 
     def _call(self, name: str, epoch: int, logs: dict[str, float]) -> bool:
         stops = False
-        for callback in self._callbacks:
-            if hook := getattr(callback, name, None):
-                stops |= bool(hook(self._est, epoch, dict(logs)))
+        hooks = [hook for callback in self._callbacks if (hook := getattr(callback, name, None))]
+        guard = _Guard(self._est) if hooks and self._takes_edits else None
+        for hook in hooks:
+            stops |= bool(hook(self._est, epoch, dict(logs)))
         if self._takes_edits and self._callbacks:
             self._take_edits()
+        if guard is not None:
+            try:
+                guard.check(f"{name} of epoch {epoch}")
+            except ValueError:
+                self._take_edits()
+                raise
         return stops
 
     def _take_edits(self) -> None:
         embedded = [array.shape for array in self._state.weights.embeddings]
         self._state.weights = self._est._take_weights(self._est._layer_units(), embedded, self._dtype)
+
+
+class _Guard:
+    """Restores the weights if a callback writes numbers to them that are not finite."""
+
+    def __init__(self, est: Any) -> None:
+        self._est = est
+        self._before = {name: list(vars(est)[name]) for name in NAMES if name in vars(est)}
+        self._copies = {name: [array.copy() for array in arrays] for name, arrays in self._before.items()}
+
+    def check(self, where: str) -> None:
+        """ValueError after restoring the weights."""
+        bad = self._first_not_finite()
+        if bad is None:
+            return
+        for name, copies in self._copies.items():
+            for array, copy in zip(self._before[name], copies, strict=True):
+                array[...] = copy
+        vars(self._est).update(self._before)
+        raise ValueError(
+            f"A callback wrote numbers that are not finite to {bad} in {where}. The weights are those from "
+            "before that call."
+        )
+
+    def _first_not_finite(self) -> str | None:
+        now = {name: list(vars(self._est).get(name, ())) for name in self._before}
+        arrays = [array for each in now.values() for array in each]
+        if not all(isinstance(array, np.ndarray) and array.dtype.kind == "f" for array in arrays):
+            return None  # the next call refuses them
+        return Weights(now).first_not_finite()

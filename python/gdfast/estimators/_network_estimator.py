@@ -24,6 +24,7 @@ from gdfast.estimators import (
 )
 from gdfast.estimators._arguments import Arguments
 from gdfast.estimators._attributes import forget, publish, records_of
+from gdfast.estimators._divergence import diagnose
 from gdfast.estimators._listeners import FitListeners, check_callbacks
 from gdfast.estimators._outcome import warn_of
 from gdfast.estimators._scoring import Score, check_scorer, check_scores, scorer_of
@@ -546,6 +547,9 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
                         max_time=self.max_time,
                         by_score=self.early_stopping,
                         incremental=incremental,
+                        diagnosis=lambda: diagnose(
+                            self, run.data, run.network, run.loss, run.options, outcome.not_finite
+                        ),
                     )
             return outcome
 

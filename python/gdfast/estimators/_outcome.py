@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,16 +27,19 @@ def warn_of(
     max_time: float | None,
     by_score: bool,
     incremental: bool,
+    diagnosis: Callable[[], str],
 ) -> None:
     """Issue the warnings for an outcome; ValueError if there are no finite weights to keep.
 
     ``by_score`` is whether training stops by the validation score, ``incremental`` whether it is a call of
-    ``partial_fit``.
+    ``partial_fit``. ``diagnosis`` tells where numbers stopped being finite, and the likely causes; it is
+    called only if they did.
     """
     n_iter = state.records.n_iter
     match outcome.reason:
         case "interrupted":
             warn("Training interrupted by user.")
+            return
         case "out_of_time":
             warn(
                 f"Training stopped after {n_iter} iteration(s): max_time={max_time} seconds have passed "
@@ -43,51 +47,55 @@ def warn_of(
                 ConvergenceWarning,
             )
         case "diverged":
-            _warn_of_divergence(state)
+            _warn_of_divergence(state, diagnosis())
+            return
         case "failed":
             _warn_of_failure(outcome, n_iter, max_iter)
-        case "flat" if not incremental:
-            _warn_unless_finite(state, by_score=by_score)
         case "max_iter" if solver != "annealing":
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization "
                 "hasn't converged yet.",
                 ConvergenceWarning,
             )
-    is_over = outcome.reason not in ("interrupted", "diverged") and n_iter > 0
-    if solver == "annealing" and is_over and not np.isfinite(state.records.loss):
+    is_flat = outcome.reason == "flat" and not incremental
+    bad = _not_finite(outcome, state, solver=solver, by_score=is_flat and by_score, is_flat=is_flat)
+    if bad is not None:
         warn(
-            "Annealing has found no weights with a finite loss: the input data may contain large values and "
-            "need to be preprocessed.",
+            f"Training stopped after {n_iter} iteration(s): {bad}. The input data may contain large values "
+            f"and need to be preprocessed.{diagnosis()}",
             ConvergenceWarning,
         )
 
 
-def _warn_of_divergence(state: TrainingState) -> None:
+def _warn_of_divergence(state: TrainingState, diagnosis: str) -> None:
     """ValueError, or a ConvergenceWarning if earlier weights are kept."""
     best = state.best_weights
     if best is None or not best.is_finite():
-        raise ValueError(_NON_FINITE_WEIGHTS)
+        raise ValueError(_NON_FINITE_WEIGHTS + diagnosis)
     any_scored = state.records.best_validation_score > -np.inf
     kept = "scored best on the validation set" if any_scored else "training began with, as none had a score"
     warn(
         f"Training diverged and stopped after {state.records.n_iter} iteration(s). {_NON_FINITE_WEIGHTS} The "
-        f"weights are those that {kept}.",
+        f"weights are those that {kept}.{diagnosis}",
         ConvergenceWarning,
     )
 
 
-def _warn_unless_finite(state: TrainingState, *, by_score: bool) -> None:
-    """Warn if training stops for lack of improvement because the monitored value is not finite."""
-    what, value = "training loss", state.records.loss
+def _not_finite(
+    outcome: Outcome, state: TrainingState, *, solver: Any, by_score: bool, is_flat: bool
+) -> str | None:
+    """What is not finite although the weights are, so that training has learned nothing from it."""
+    loss = getattr(state.records, "loss", 0.0)
+    if solver == "annealing" and state.records.n_iter > 0 and not np.isfinite(loss):
+        return "annealing has found no weights with a finite loss"
     if by_score:
-        what, value = "validation score", state.records.validation_scores[-1]
-    if not np.isfinite(value):
-        warn(
-            f"Training stopped after {state.records.n_iter} iteration(s): the {what} is {value}. The input "
-            "data may contain large values and need to be preprocessed.",
-            ConvergenceWarning,
-        )
+        score = state.records.validation_scores[-1]
+        return None if np.isfinite(score) else f"the validation score is {score}"
+    if not np.isfinite(loss) and (is_flat or outcome.not_finite is not None):
+        return f"the training loss is {loss}"
+    if outcome.not_finite is not None:
+        return f"{outcome.not_finite.what} are not finite"
+    return None
 
 
 def _warn_of_failure(outcome: Outcome, n_iter: int, max_iter: int) -> None:

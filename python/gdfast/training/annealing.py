@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from gdfast.training.losses import Loss, mean_loss
 from gdfast.training.monitor import Monitor
 from gdfast.training.network import Network
 from gdfast.training.options import TrainingOptions
-from gdfast.training.outcome import Outcome
+from gdfast.training.outcome import NotFinite, Outcome
 from gdfast.training.state import TrainingState
 
 # Evaluations in one iteration; listeners are called between iterations.
@@ -41,6 +42,8 @@ def train_annealing(
     weights, records = state.weights, state.records
 
     def energy_at(x: Array) -> float:
+        if not np.isfinite(x).all():  # a bounded activation would hide it
+            return np.inf
         weights.put(x)
         return energy()
 
@@ -108,6 +111,8 @@ def train_annealing(
         return Outcome("interrupted")
     finally:
         weights.put(best)
+    if not np.isfinite(records.loss):
+        return replace(outcome, not_finite=NotFinite(records.n_iter, "the loss"))
     return outcome
 
 

@@ -15,7 +15,7 @@ from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
 from gdfast.training.network import MLP
 from gdfast.training.options import TrainingOptions
-from gdfast.training.outcome import Outcome
+from gdfast.training.outcome import NotFinite, Outcome
 from gdfast.training.state import TrainingState
 
 
@@ -36,6 +36,7 @@ def train_lbfgs(
     SciPy's solver has no state that could be saved. A run that continues is repeated from its start, without
     validation and listeners, up to the iteration that it had reached.
     """
+    where = state.weights.first_not_finite()  # as given by the user
     if not state.epoch:
         state.solver_state = {"start": state.weights.as_vector(np.float64)}
         state.records.no_improvement_count = 0
@@ -59,6 +60,12 @@ def train_lbfgs(
     except StopIteration:  # SciPy handles it in a callback, but not in an objective
         result = iterations.accepted
 
+    not_finite = None
+    if where is not None or not np.isfinite(result.fun):
+        state.weights.put(iterations.accepted.x)
+        layer = network.first_overflow(state.weights, data.X)
+        where = where or ("the loss" if layer is None else f"the outputs of coefs_[{layer}]")
+        not_finite = NotFinite(iterations.accepted.nit + 1, where)
     diverged = not np.isfinite(result.x).all()
     best = iterations.accepted if diverged or iterations.outcome is not None else result
     state.records.n_iter = min(int(best.nit), options.max_iter)
@@ -66,12 +73,12 @@ def train_lbfgs(
     state.weights.put(best.x)
     if diverged:
         monitor.record_divergence()
-        return Outcome("diverged")
+        return Outcome("diverged", not_finite=not_finite)
     if outcome is not None or iterations.outcome is not None:
         return outcome or iterations.outcome or Outcome("stopped")
     if result.status == 0:
-        return Outcome("converged")
-    return Outcome("failed", str(result.message), int(result.status))
+        return Outcome("converged", not_finite=not_finite)
+    return Outcome("failed", str(result.message), int(result.status), not_finite)
 
 
 class _Iterations:

@@ -32,6 +32,8 @@ class Trainer(Protocol):
     def step(self) -> int: ...
     @property
     def state_is_finite(self) -> bool: ...
+    @property
+    def not_finite(self) -> tuple[str, int] | None: ...
     def load(self) -> None: ...
     def state_dict(self) -> Any: ...
     def load_state_dict(self, state: Any) -> None: ...
@@ -154,6 +156,21 @@ class MLP(Network):
         self.forward(Weights.of(weights.lists, dtype), as_matrix(X, dtype), None, out)
         return out
 
+    def first_overflow(self, weights: Weights, X: Any) -> int | None:
+        """The first layer whose outputs are not finite, with the weights as they are."""
+        arguments = self.arguments(weights)
+        arguments.pop("batch_norm", None)  # their moments are finite
+        for layer in range(len(weights.coefs)):
+            part = {
+                "coefs": weights.coefs[: layer + 1],
+                "intercepts": weights.intercepts[: layer + 1],
+                "activations": self.activations[:layer],
+                "output": "identity",
+            }
+            if not np.isfinite(_core.forward(X, **{**arguments, **part})).all():
+                return layer
+        return None
+
     def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
         if self.dropout is not None:
             arguments["dropout"] = list(self.dropout)
@@ -275,6 +292,11 @@ class SequenceTrainer:
     @property
     def state_is_finite(self) -> bool:
         return bool(self._core.state_is_finite)
+
+    @property
+    def not_finite(self) -> tuple[str, int] | None:
+        found: tuple[str, int] | None = self._core.not_finite
+        return found
 
     @property
     def records(self) -> Any:

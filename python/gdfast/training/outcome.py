@@ -11,6 +11,25 @@ Reason = Literal[
 
 
 @dataclass(frozen=True)
+class NotFinite:
+    """Where training first computed a number that is not finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch or iteration of this run, from 1.
+    what : str
+        For a message, such as "the outputs of coefs_[1]", "the gradient of coefs_[0]" or "the loss".
+    learning_rate : float or None
+        The mean learning rate of the epoch, with stochastic solvers.
+    """
+
+    epoch: int
+    what: str
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The reason why training ended.
 
@@ -22,8 +41,11 @@ class Outcome:
         SciPy's solver gave up.
     message, status
         Message and status of SciPy.
+    not_finite : NotFinite or None
+        Set if training diverged, or its last epochs had a loss or moments that are not finite.
     """
 
     reason: Reason
     message: str = ""
     status: int = 0
+    not_finite: NotFinite | None = None

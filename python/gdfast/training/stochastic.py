@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
 from gdfast.training.network import Network, Trainer
 from gdfast.training.options import TrainingOptions
-from gdfast.training.outcome import Outcome, Reason
+from gdfast.training.outcome import NotFinite, Outcome, Reason
 from gdfast.training.state import Records, TrainingState
 
 
@@ -26,6 +27,52 @@ def train_stochastic(
     listeners: Listeners,
 ) -> Outcome:
     """Train by epochs over the rows of the state's order; ValueError if the sample weights allow no step."""
+    watch = _Watch()
+    outcome = _run_epochs(network, loss, data, state, options, monitor, listeners, watch)
+    return replace(outcome, not_finite=watch.not_finite)
+
+
+# The core's places of a number that is not finite.
+_WHAT = {
+    "outputs": "the outputs of coefs_[{}]",
+    "gradient": "the gradient of coefs_[{}]",
+    "loss": "the loss",
+    "weights": "coefs_[{}]",
+    "biases": "intercepts_[{}]",
+    "gammas": "bn_gamma_[{}]",
+    "betas": "bn_beta_[{}]",
+    "embeddings": "embeddings_[{}]",
+    "moments": "the optimizer's moments of coefs_[{}]",
+}
+
+
+@dataclass
+class _Watch:
+    """Finds numbers that are not finite at the end of every epoch.
+
+    An infinite loss alone does not end training, as in scikit-learn: it may become finite.
+    """
+
+    not_finite: NotFinite | None = None
+
+    def epoch_ends(self, trainer: Trainer, loss: float, finite: bool, epoch: int, rate: float) -> None:
+        if finite and math.isfinite(loss) and trainer.state_is_finite:
+            self.not_finite = None
+        elif self.not_finite is None:
+            place, layer = trainer.not_finite or ("loss", 0)
+            self.not_finite = NotFinite(epoch, _WHAT[place].format(layer), rate)
+
+
+def _run_epochs(
+    network: Network,
+    loss: Loss,
+    data: Data,
+    state: TrainingState,
+    options: TrainingOptions,
+    monitor: Monitor,
+    listeners: Listeners,
+    watch: _Watch,
+) -> Outcome:
     optimizer, order, records = state.optimizer, state.order, state.records
     assert optimizer is not None
     assert order is not None
@@ -63,7 +110,9 @@ def train_stochastic(
             finally:
                 if current.step > steps_before:
                     listeners.begin()
-            if not options.single_epoch and current.step == steps_before:
+            if current.step > steps_before:
+                watch.epoch_ends(current, mean_loss, finite, epoch + 1, learning_rate)
+            elif not options.single_epoch:
                 raise ValueError("sample_weight leaves no batch to train on: in each the weights cancel out.")
             if not finite and monitor.validation is None:
                 break

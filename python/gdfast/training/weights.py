@@ -130,7 +130,15 @@ class Weights:
                 mean[part] += (1 - decay) * array[part]
 
     def is_finite(self) -> bool:
-        return all(bool(np.isfinite(array).all()) for array in self)
+        return self.first_not_finite() is None
+
+    def first_not_finite(self) -> str | None:
+        """The name of the first array with a number that is not finite, such as "coefs_[0]"."""
+        for name, arrays in self.lists.items():
+            for i, array in enumerate(arrays):
+                if not np.isfinite(array).all():
+                    return f"{name}[{i}]"
+        return None
 
     # For solvers that take one vector.
 
