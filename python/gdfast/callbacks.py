@@ -445,7 +445,7 @@ class _Saving:
     def __init__(self, est: Any, note: Callable[[float | None, Path], None]) -> None:
         self._note = note
         self._files = import_module("gdfast._model_file.checkpoints")
-        self._kind, self._dropped = type(est), self._files.dropped_of(est)
+        self._kind, self._snapshots = type(est), self._files.Snapshots(est)
         self._writer = BackgroundWriter(self._write)
         self._last: tuple[Path, Any] | None = None  # a path, the last copy of the state and the best value
         self._is_saved = False
@@ -468,8 +468,8 @@ class _Saving:
     def take(self, est: Any, path: Path, best: float | None) -> None:
         """Copy the state."""
         if type(est) is not self._kind:  # a member of the estimator with which the fit has begun
-            self._kind, self._dropped = type(est), self._files.dropped_of(est)
-        self._last = path, (self._files.snapshot(est, self._dropped), best)
+            self._kind, self._snapshots = type(est), self._files.Snapshots(est)
+        self._last = path, (self._snapshots.take(est), best)
         self._is_saved = False
 
     def save(self) -> None:

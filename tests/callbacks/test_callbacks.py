@@ -594,6 +594,18 @@ def test_a_checkpoint_of_an_estimator_with_callbacks_that_cannot_be_pickled(tmp_
     assert est.callbacks[0] is writer
 
 
+def test_a_checkpoint_of_a_class_of_ones_own_is_refused_before_the_first_epoch(tmp_path: Path) -> None:
+    class Own(gdfast.MLPRegressor):
+        pass
+
+    est = Own(callbacks=[ModelCheckpoint(tmp_path / "model")], **FIT)
+    with pytest.raises(TypeError, match="Own cannot be saved"):
+        est.fit(X, Y)
+    assert not hasattr(est, "coefs_")
+    with pytest.raises(ValueError, match="every_n_epochs must be at least 1"):
+        ModelCheckpoint(tmp_path / "model", every_n_epochs=0)
+
+
 # scikit-learn's own.
 
 

@@ -30,8 +30,10 @@ def fit_with(callback: Any) -> Any:
 def test_those_that_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tqdm")
     monkeypatch.chdir(tmp_path)
-    exec(program_with("ModelCheckpoint("), {})
-    assert list(tmp_path.glob("digits-*.joblib"))
+    names: dict[str, Any] = {}
+    exec(program_with("EarlyStopping("), names)
+    assert list(tmp_path.glob("digits-*.safetensors"))
+    exec(program_with("resume"), names)
 
 
 def test_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:

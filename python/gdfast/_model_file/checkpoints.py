@@ -15,7 +15,7 @@ import numpy as np
 from gdfast import _random, optim
 from gdfast._model_file import files, objects
 from gdfast._model_file.errors import ModelFormatError
-from gdfast._model_file.models import checked
+from gdfast._model_file.models import checked, name_in_file
 from gdfast._model_file.tree import Encoder, NotPlainError, Stored
 from gdfast.schedules import Schedule
 from gdfast.schedules._base import Lambda
@@ -46,7 +46,7 @@ class Checkpoint:
 
     @property
     def run(self) -> dict[str, Any]:
-        """What belongs to the run: see `snapshot`."""
+        """What belongs to the run, see `Snapshots`."""
         run: dict[str, Any] = self.stored.parts[objects.RUN]
         return run
 
@@ -94,8 +94,41 @@ class Checkpoint:
         return before
 
 
-def dropped_of(est: Any) -> frozenset[str]:
-    """The arguments of an estimator that a file cannot hold. TypeError if it cannot hold the estimator."""
+class Snapshots:
+    """Takes checkpoints of an estimator in the course of its fit, at the end of epochs.
+
+    TypeError if a file cannot hold the estimator; arguments that it cannot hold are left out.
+    """
+
+    def __init__(self, est: Any) -> None:
+        name_in_file(est)
+        self._dropped = _dropped_of(est)
+        self._stored: Stored = objects.store(est, self._dropped)  # for its arguments
+
+    def take(self, est: Any) -> Checkpoint:
+        """A copy of the estimator, its state of training and its run."""
+        state: TrainingState = est._training
+        stored = objects.store_again(self._stored, est, self._dropped)
+        run = {
+            "epoch": state.epoch,
+            "ended_by": state.ended_by,
+            "average": None if state.average is None else state.average.lists,
+            "n_averaged": state.n_averaged,
+            "best_weights": None if state.best_weights is None else state.best_weights.lists,
+            "solver_state": state.solver_state,
+            "fingerprint": state.fingerprint,
+            "callbacks": [
+                {"kind": type(callback).__name__, "state": callback.state_dict()}
+                for callback in est.callbacks or ()
+                if hasattr(callback, "state_dict")
+            ],
+            "dropped": sorted(self._dropped),
+        }
+        return Checkpoint(_copied(Stored(stored.name, {**stored.parts, objects.RUN: run}), {}))
+
+
+def _dropped_of(est: Any) -> frozenset[str]:
+    """The arguments of an estimator that a file cannot hold."""
     drop = {"callbacks"}
     arguments = est.get_params(deep=False)
     while True:
@@ -108,28 +141,6 @@ def dropped_of(est: Any) -> frozenset[str]:
             drop.add(name)
         else:
             return frozenset(drop)
-
-
-def snapshot(est: Any, dropped: frozenset[str]) -> Checkpoint:
-    """A copy of an estimator in the course of its fit, at the end of an epoch."""
-    state: TrainingState = est._training
-    stored = objects.store(est, dropped)
-    run = {
-        "epoch": state.epoch,
-        "ended_by": state.ended_by,
-        "average": None if state.average is None else state.average.lists,
-        "n_averaged": state.n_averaged,
-        "best_weights": None if state.best_weights is None else state.best_weights.lists,
-        "solver_state": state.solver_state,
-        "fingerprint": state.fingerprint,
-        "callbacks": [
-            {"kind": type(callback).__name__, "state": callback.state_dict()}
-            for callback in est.callbacks or ()
-            if hasattr(callback, "state_dict")
-        ],
-        "dropped": sorted(dropped),
-    }
-    return Checkpoint(_copied(Stored(stored.name, {**stored.parts, objects.RUN: run}), {}))
 
 
 def _copied(value: Any, random: dict[int, np.random.RandomState]) -> Any:

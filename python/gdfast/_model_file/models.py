@@ -95,13 +95,7 @@ class Savable:
 
 def save(est: Any, path: str | os.PathLike[str], drop: Collection[str]) -> None:
     """Write an estimator to a file."""
-    name = objects.name_of(est)
-    if name not in objects.ESTIMATORS:
-        raise TypeError(
-            f"{type(est).__module__}.{type(est).__qualname__} cannot be saved: a model file holds no code, "
-            "and names gdfast's own classes only. Save an object of the class that it derives from, or "
-            "pickle it."
-        )
+    name = name_in_file(est)
     drop = frozenset({drop} if isinstance(drop, str) else drop)
     _check_drop(est, name, drop)
     try:
@@ -111,6 +105,18 @@ def save(est: Any, path: str | os.PathLike[str], drop: Collection[str]) -> None:
         raise _refusal(est, error) from None
     checked(stored)  # what could not be loaded is not written
     files.write(path, encoded)
+
+
+def name_in_file(est: Any) -> str:
+    """The name of an estimator's class; TypeError if a model file cannot hold it."""
+    name = objects.name_of(est)
+    if name is None or name not in objects.ESTIMATORS:
+        raise TypeError(
+            f"{type(est).__module__}.{type(est).__qualname__} cannot be saved: a model file holds no code, "
+            "and names gdfast's own classes only. Save an object of the class that it derives from, or "
+            "pickle it."
+        )
+    return name
 
 
 def _check_drop(est: Any, name: str, drop: frozenset[str]) -> None:

@@ -7,6 +7,7 @@ arguments that are plain values, and gets attributes whose names and types `attr
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -106,8 +107,11 @@ def store(value: Any, drop: Collection[str] = (), depth: int = 0) -> Any:
     return Stored(name, {"arguments": arguments, "state": state})
 
 
-def _store_estimator(name: str, est: Any, drop: Collection[str]) -> Stored:
-    arguments = {key: store(item) for key, item in est.get_params(deep=False).items() if key not in drop}
+def _store_estimator(
+    name: str, est: Any, drop: Collection[str], arguments: dict[str, Any] | None = None
+) -> Stored:
+    if arguments is None:
+        arguments = {key: store(item) for key, item in est.get_params(deep=False).items() if key not in drop}
     if "callbacks" in arguments:
         if arguments["callbacks"]:
             raise NotPlainError(("callbacks",), est.callbacks, "a model file holds no callbacks")
@@ -115,7 +119,7 @@ def _store_estimator(name: str, est: Any, drop: Collection[str]) -> Stored:
             raise NotPlainError(("callbacks",), est._skl_callbacks, "a model file holds no callbacks")
     known = ATTRIBUTES[name]
     found = {}
-    for key in sorted(vars(est).keys() - est.get_params(deep=False).keys() - _OF_THE_FIT):
+    for key in sorted(vars(est).keys() - {*_names_of_arguments(name)} - _OF_THE_FIT):
         if key in drop or key in (_SKLEARN_CALLBACKS, "_training"):
             continue
         if key not in known:
@@ -127,6 +131,11 @@ def _store_estimator(name: str, est: Any, drop: Collection[str]) -> Stored:
     if "_training" in vars(est) and TRAINING not in drop:
         parts[TRAINING] = store(training.store(vars(est)["_training"], drop))
     return Stored(name, parts)
+
+
+def store_again(before: Stored, est: Any, drop: Collection[str]) -> Stored:
+    """What is stored of an estimator whose arguments are still those of ``before``."""
+    return _store_estimator(before.name, est, drop, before.parts["arguments"])
 
 
 # And back.
@@ -188,6 +197,7 @@ def build(stored: Any) -> Any:
     return built
 
 
+@cache
 def _names_of_arguments(name: str) -> Collection[str]:
     kind: Any = class_of(name)
     if name in ESTIMATORS:
