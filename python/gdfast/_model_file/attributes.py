@@ -318,8 +318,6 @@ _OF_ITS_OWN: dict[str, dict[str, Attribute]] = {
     "gdfast.preprocessing.CategoricalEncoder": {
         **_FEATURES,
         **_OUTPUT_CONFIG,
-        "categories_": Attribute("a list of arrays of objects", is_list_of(is_array("O"))),
-        "n_categories_": Attribute("a list of integers", is_list_of(is_count)),
         "_columns": Attribute(
             "a list of categories",
             is_list_of(_is_set_of_categories),

@@ -202,3 +202,27 @@ def load(path: str | os.PathLike[str], *, training: bool = True) -> Any:
             f"{os.fsdecode(path)} holds {stored.name}, which is not fitted, or does not predict."
         )
     return predictor
+
+
+# Trees of any kind, such as a run of training that is to be resumed.
+
+
+def encode_state(state: Any) -> files.Encoded:
+    """Encode lists and dicts of plain values, arrays, estimators, rules and schedules for `files.write`.
+
+    Arrays are not copied: they must not change before they are written. TypeError names what has no place.
+    """
+    try:
+        return files.encode_tree(objects.store(state))
+    except NotPlainError as error:
+        raise TypeError(f"{'.'.join(error.path)} cannot be saved: {error.why}.") from None
+
+
+def load_state(path: str | os.PathLike[str]) -> Any:
+    """What `encode_state` has encoded, from a file. ModelFormatError if it is none."""
+
+    def build(tree: Any) -> Any:
+        objects.check(tree)
+        return objects.build(tree)
+
+    return files.read(path, build)

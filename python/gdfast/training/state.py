@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gdfast import _random
 from gdfast.training.optimizer import Optimizer
 from gdfast.training.order import RowOrder
 from gdfast.training.weights import Weights
@@ -101,7 +102,7 @@ class TrainingState:
         return {
             "weights": self.weights.copy().lists,
             "best_weights": None if self.best_weights is None else self.best_weights.copy().lists,
-            "random_state": _random_state_dict(self.random_state),
+            "random_state": _random.state_of(self.random_state),
             "records": {name: _plain(value) for name, value in vars(self.records).items()},
             "optimizer": None if self.optimizer is None else self.optimizer.training_state_dict(),
             "order": None if self.order is None else self.order.state_dict(),
@@ -112,7 +113,7 @@ class TrainingState:
         self.weights.assign(Weights(state["weights"]))
         best = state["best_weights"]
         self.best_weights = None if best is None else Weights(best).copy()
-        _load_random_state(self.random_state, state["random_state"])
+        _random.set_state(self.random_state, state["random_state"])
         self.records = Records(**{name: _plain(value) for name, value in state["records"].items()})
         if self.optimizer is not None and state["optimizer"] is not None:
             self.optimizer.load_training_state_dict(state["optimizer"])
@@ -127,11 +128,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     return value
-
-
-def _random_state_dict(random_state: np.random.RandomState) -> dict[str, Any]:
-    return dict(random_state.get_state(legacy=False))
-
-
-def _load_random_state(random_state: np.random.RandomState, state: dict[str, Any]) -> None:
-    random_state.set_state(state)
