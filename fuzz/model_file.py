@@ -42,8 +42,12 @@ with contextlib.ExitStack() as stack:
 
         stack.enter_context(atheris.instrument_imports(include=["gdfast", "hostile"]))
     import gdfast
+    import gdfast.estimators
+    import gdfast.preprocessing._table
     import numpy as np
     from hostile import Parts, mutate
+
+    gdfast.load, gdfast.schedules, gdfast.optim  # noqa: B018 - imported here to be instrumented
 
 warnings.simplefilter("ignore")
 
@@ -162,7 +166,7 @@ def run_libfuzzer(arguments: list[str], path: Path) -> None:
             return atheris.Mutate(data, max_size)
         try:
             changed = mutated(data, rng)
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (LookupError, RecursionError, TypeError, ValueError):  # it is no file any more
             return atheris.Mutate(data, max_size)
         return changed if len(changed) <= max_size else data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 import signal
@@ -66,6 +67,26 @@ def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
     path.chmod(0o640)
     fitted("gru").save(os.fsencode(path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("name", ["coefs_", "loss_curve_"])
+def test_what_changes_while_it_is_written_is_written_as_it_was(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread that trains the estimator meanwhile makes no file with checksums that do not fit."""
+    from gdfast._model_file import safetensors
+
+    est = copy.deepcopy(fitted("gru"))
+    write = safetensors.write
+
+    def write_later(*arguments: Any) -> None:
+        est.coefs_[0][:] = 7
+        est.loss_curve_.clear()
+        write(*arguments)
+
+    monkeypatch.setattr(safetensors, "write", write_later)
+    est.save(tmp_path / "model")
+    assert_alike(getattr(fitted("gru"), name), getattr(gdfast.load(tmp_path / "model"), name))
 
 
 def save_for_ever(path: Path, models: list[Any]) -> None:

@@ -250,18 +250,18 @@ VALUES: dict[str, tuple[str, Change, str]] = {
     "weights of integers beyond float": (
         "classes of strings", array("coefs_.0", lambda a: a.astype(np.bool_)), "coefs_ .*finite numbers"),
     "layers that do not fit": (
-        "classes of strings", array("coefs_.1", lambda a: a[:-1]), "weights at hand do not fit"),
-    "weights transposed": ("classes of strings", array("coefs_.0", lambda a: a.T), "weights at hand do not"),
+        "classes of strings", array("coefs_.1", lambda a: a[:-1]), "current weights do not fit"),
+    "weights transposed": ("classes of strings", array("coefs_.0", lambda a: a.T), "current weights do not"),
     "weights of one dimension": (
-        "classes of strings", array("coefs_.0", np.ravel), "weights at hand do not fit"),
+        "classes of strings", array("coefs_.0", np.ravel), "current weights do not fit"),
     "weights without dimension": (
-        "classes of strings", array("coefs_.1", lambda a: a[0, 0]), "weights at hand do not fit"),
-    "too few biases": ("gru", array("intercepts_.0", lambda a: a[:-1]), "weights at hand do not fit"),
-    "no weights": ("classes of strings", attribute("coefs_", []), "weights at hand do not fit"),
-    "other features": ("classes of strings", attribute("n_features_in_", 5), "weights at hand do not fit"),
+        "classes of strings", array("coefs_.1", lambda a: a[0, 0]), "current weights do not fit"),
+    "too few biases": ("gru", array("intercepts_.0", lambda a: a[:-1]), "current weights do not fit"),
+    "no weights": ("classes of strings", attribute("coefs_", []), "current weights do not fit"),
+    "other features": ("classes of strings", attribute("n_features_in_", 5), "current weights do not fit"),
     "no features": ("classes of strings", attribute("n_features_in_", 0), "must be at least 1"),
     "negative features": ("classes of strings", attribute("n_features_in_", -4), "integer of at least 0"),
-    "huge features": ("classes of strings", attribute("n_features_in_", 2**62), "weights at hand do not fit"),
+    "huge features": ("classes of strings", attribute("n_features_in_", 2**62), "current weights do not fit"),
     "features of float": ("classes of strings", attribute("n_features_in_", 4.0), "integer of at least 0"),
     "outputs": ("classes of strings", attribute("n_outputs_", 2), "weights at hand|does not predict"),
     "too few classes": ("classes of strings", array("classes_", lambda a: a[:2]), "classes_ are not those"),
@@ -274,7 +274,7 @@ VALUES: dict[str, tuple[str, Change, str]] = {
     "an unknown activation": ("classes of strings", argument("activation", "gelo"), "no valid argument"),
     "an activation too many": (
         "classes of strings", argument("activation", ["relu", "relu"]), "for each of the 1 hidden layers"),
-    "a cell": ("gru", argument("cell", "lstm"), "weights at hand do not fit"),
+    "a cell": ("gru", argument("cell", "lstm"), "current weights do not fit"),
     "another cell": ("gru", argument("cell", "transformer"), "no valid argument"),
     "no argument": ("gru", lambda parts: parts.tree["arguments"].pop("cell"), "argument cell is missing"),
     "no biases": (

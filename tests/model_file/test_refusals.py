@@ -241,6 +241,19 @@ def test_values_within_themselves(tmp_path: Path) -> None:
         gdfast.MLPClassifier(class_weight=loop).save(tmp_path / "model")
 
 
+@pytest.mark.parametrize("name", ["RobustClipper", "PiecewiseLinearEncoder", "CategoricalEncoder"])
+def test_encoders_that_do_not_fit(name: str, tmp_path: Path) -> None:
+    encoder = getattr(gdfast.preprocessing, name)().fit(rows(), numbers() > 5)
+    if name == "CategoricalEncoder":
+        encoder._columns[0].numbers[0] = 10**9
+    elif name == "RobustClipper":
+        encoder.scale_ = encoder.scale_[:2]
+    else:
+        encoder.bin_edges_[0][0] = np.nan
+    with pytest.raises(ValueError, match=r"finite numbers for each column|numbers of a column's categories"):
+        encoder.save(tmp_path / "model")
+
+
 def test_what_would_not_be_read_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gdfast._model_file import safetensors
 

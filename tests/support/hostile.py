@@ -84,6 +84,9 @@ def mutate(parts: Parts, rng: random.Random) -> None:
         _mutate_array(parts, rng)
         return
     containers = [node for node in nodes(parts.tree) if isinstance(node, dict | list) and node]
+    if not containers:
+        parts.tree = _copied(rng.choice(JUNK))
+        return
     node: Any = rng.choice(containers)
     key = rng.choice(list(node)) if isinstance(node, dict) else rng.randrange(len(node))
     kind = rng.random()

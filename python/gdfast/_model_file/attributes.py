@@ -314,19 +314,17 @@ _OF_ITS_OWN: dict[str, dict[str, Attribute]] = {
     "gdfast.preprocessing.RobustClipper": {
         **_FEATURES,
         **_OUTPUT_CONFIG,
-        "center_": _FLOATS,
-        "scale_": _FLOATS,
+        "center_": Attribute("an array of numbers", is_array("f"), predicts=True),
+        "scale_": Attribute("an array of numbers", is_array("f"), predicts=True),
     },
     "gdfast.preprocessing.PiecewiseLinearEncoder": {
         **_FEATURES,
         **_OUTPUT_CONFIG,
-        "bin_edges_": Attribute("a list of arrays of numbers", is_list_of(_is_edges)),
+        "bin_edges_": Attribute("a list of arrays of numbers", is_list_of(_is_edges), predicts=True),
     },
     "gdfast.preprocessing.CategoricalEncoder": {
         **_FEATURES,
         **_OUTPUT_CONFIG,
-        "categories_": Attribute("a list of arrays of objects", is_list_of(is_array("O"))),
-        "n_categories_": Attribute("a list of integers", is_list_of(is_count)),
         "_columns": Attribute(
             "a list of categories",
             is_list_of(_is_set_of_categories),

@@ -133,7 +133,7 @@ def _dropped_of(est: Any) -> frozenset[str]:
     arguments = est.get_params(deep=False)
     while True:
         try:
-            Encoder().node(objects.store(est, drop))
+            Encoder(copies=False).node(objects.store(est, drop))
         except NotPlainError as error:
             name = next((part for part in error.path if part in arguments), None)
             if name is None or name in drop:
@@ -167,7 +167,7 @@ def ended(checkpoint: Checkpoint, reason: str) -> Checkpoint:
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
-    files.write(path, files.encode_tree(checkpoint.stored))
+    files.write(path, files.encode_tree(checkpoint.stored, copies=False))
 
 
 def find(path: str | os.PathLike[str], est: Any) -> Checkpoint | None:
@@ -210,7 +210,7 @@ def _check_same(est: Any, checkpoint: Checkpoint) -> None:
 def _check_dropped(name: str, value: Any) -> None:
     """ValueError if an argument that is not in the file has a state, which is lost."""
     try:
-        Encoder().node(objects.store(value))
+        Encoder(copies=False).node(objects.store(value))
     except NotPlainError:
         if isinstance(value, optim.Optimizer) or (
             isinstance(value, Schedule) and not isinstance(value, Lambda)
@@ -223,7 +223,7 @@ def _check_dropped(name: str, value: Any) -> None:
 def _is_same(a: Any, b: Any) -> bool:
     """Whether two trees are equal: by their JSON, and the checksums of their arrays in it."""
     try:
-        return bool(Encoder().node(a) == Encoder().node(b))
+        return bool(Encoder(copies=False).node(a) == Encoder(copies=False).node(b))
     except NotPlainError:
         return False
 

@@ -36,12 +36,12 @@ class Encoded(NamedTuple):
     metadata: dict[str, str]
 
 
-def encode_tree(tree: Any) -> Encoded:
-    """Encode a tree of plain values and `Stored` objects, whose arrays are not copied.
+def encode_tree(tree: Any, *, copies: bool) -> Encoded:
+    """Encode a tree of plain values and `Stored` objects, with ``copies`` of its arrays or themselves.
 
     `NotPlainError` if a value is no tree; ValueError if there are too many.
     """
-    encoder = Encoder()
+    encoder = Encoder(copies)
     text = json.dumps(encoder.node(tree), allow_nan=False, separators=(",", ":"))
     if safetensors.has_too_many_values(text):
         raise ValueError(

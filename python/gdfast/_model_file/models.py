@@ -100,7 +100,7 @@ def save(est: Any, path: str | os.PathLike[str], drop: Collection[str]) -> None:
     _check_drop(est, name, drop)
     try:
         stored = objects.store(est, drop)
-        encoded = files.encode_tree(stored)
+        encoded = files.encode_tree(stored, copies=True)
     except NotPlainError as error:
         raise _refusal(est, error) from None
     checked(stored)  # what could not be loaded is not written
@@ -142,12 +142,10 @@ def _refusal(est: Any, error: NotPlainError) -> TypeError:
 
 
 def checked(stored: Any) -> tuple[Stored, Predictor | None]:
-    """A checked object, and its predictor if it is a fitted estimator. ValueError says what is wrong."""
+    """A checked object, and its predictor if it has one. ValueError says what is wrong."""
     if not isinstance(stored, Stored) or stored.name in objects.RULES | objects.SCHEDULES:
         raise ModelFormatError("it holds no model.")
     objects.check(stored)
-    if not predictors.predicts(stored) or not predictors.is_fitted(stored):
-        return stored, None
     return stored, predictors.predictor_of(stored)
 
 

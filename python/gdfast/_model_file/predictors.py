@@ -33,23 +33,18 @@ _OF_CLASSES = ("softmax", "logistic")
 _OF_NUMBERS = ("identity", "exp", "quantiles")
 
 
-def predictor_of(stored: Stored) -> Predictor:
-    """The predictor of a checked estimator. ValueError says what is missing, or does not fit."""
-    if stored.name not in _KINDS:
-        raise ValueError(f"{stored.name} does not predict.")
-    if not is_fitted(stored):
-        raise ValueError(f"{stored.name} is not fitted, and cannot predict.")
-    return _KINDS[stored.name](stored)
+def predictor_of(stored: Stored) -> Predictor | None:
+    """The predictor of a fitted estimator whose types are checked; None for encoders and unfitted estimators.
 
-
-def is_fitted(stored: Stored) -> bool:
+    ValueError says what is missing, or does not fit.
+    """
     known = ATTRIBUTES[stored.name]
-    return any(known[name].predicts for name in stored.parts["attributes"])
-
-
-def predicts(stored: Stored) -> bool:
-    """Whether the class of an object has predictors."""
-    return stored.name in _KINDS
+    if not any(known[name].predicts for name in stored.parts["attributes"]):
+        return None
+    if stored.name in _ENCODERS:
+        _ENCODERS[stored.name](stored)
+        return None
+    return _ESTIMATORS[stored.name](stored)
 
 
 def _mlp(stored: Stored) -> Predictor:
@@ -93,7 +88,7 @@ def _tabular(stored: Stored) -> Predictor:
     attributes = stored.parts["attributes"]
     features, classes = _features(stored), _classes(stored)
     _need(stored, "encoder_", "members_", "n_outputs_")
-    members: list[Any] = [predictor_of(member) for member in attributes["members_"]]
+    members: list[Any] = [_mlp(member) for member in attributes["members_"]]
     encoder, n_inputs = _encoder(attributes["encoder_"], features.n_features)
     for member in members:
         if member.n_features_in_ != n_inputs or member.n_outputs_ != attributes["n_outputs_"]:
@@ -121,7 +116,7 @@ def _tabular(stored: Stored) -> Predictor:
     return predictors.TabularClassifier(features, classes, encoder, members, smoothings, temperature)
 
 
-_KINDS: dict[str, Callable[[Stored], Predictor]] = {
+_ESTIMATORS: dict[str, Callable[[Stored], Predictor]] = {
     "gdfast.MLPClassifier": _mlp,
     "gdfast.MLPRegressor": _mlp,
     "gdfast.RNNClassifier": _rnn,
@@ -241,6 +236,41 @@ def _encoder(stored: Any, n_columns: int) -> tuple[ColumnEncoder | ColumnScale, 
         raise ValueError(f"the encoder makes {encoding.n_inputs} inputs.")
     _ = encoding._core  # whose own checks raise ValueError
     return ColumnEncoder(is_category, found, centers, scales, encoding, dtype), encoding.n_inputs
+
+
+def _check_table_encoder(stored: Stored) -> None:
+    _need(stored, "n_features_in_")
+    _encoder(stored, stored.parts["attributes"]["n_features_in_"])
+
+
+def _check_categorical_encoder(stored: Stored) -> None:
+    _need(stored, "_columns")
+    for column in stored.parts["attributes"]["_columns"]:
+        _categories(column)
+
+
+def _check_of_columns(*names: str) -> Callable[[Stored], None]:
+    """A check of attributes that have finite numbers for each column."""
+
+    def check(stored: Stored) -> None:
+        _need(stored, "n_features_in_", *names)
+        attributes = stored.parts["attributes"]
+        for name in names:
+            values = attributes[name]
+            of_columns = values if isinstance(values, list) else [values]
+            fits = len(values) == attributes["n_features_in_"]
+            if not fits or not all(np.isfinite(numbers).all() for numbers in of_columns):
+                raise ValueError(f"{name} must have finite numbers for each column.")
+
+    return check
+
+
+_ENCODERS: dict[str, Callable[[Stored], None]] = {
+    "gdfast.preprocessing.TableEncoder": _check_table_encoder,
+    "gdfast.preprocessing.CategoricalEncoder": _check_categorical_encoder,
+    "gdfast.preprocessing.PiecewiseLinearEncoder": _check_of_columns("bin_edges_"),
+    "gdfast.preprocessing.RobustClipper": _check_of_columns("center_", "scale_"),
+}
 
 
 def _categories(stored: Any) -> Categories:

@@ -74,13 +74,19 @@ class NotPlainError(TypeError):
 class Encoder:
     """Makes JSON of a tree, and collects its arrays.
 
+    Parameters
+    ----------
+    copies : bool
+        Whether arrays are copied, which may change before they are written.
+
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Those of the file, by their names. They are the tree's own, not copies, where that is possible.
+        Those of the file, by their names.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, copies: bool) -> None:
+        self._copies = copies
         self.arrays: dict[str, Array] = {}
         self._random: list[np.random.RandomState] = []
         self._depth = 0
@@ -191,7 +197,10 @@ class Encoder:
         name = ".".join(path) or "array"
         while name in self.arrays or name == "__metadata__":
             name += "_"
-        stored = self.arrays[name] = safetensors.as_stored(array)
+        stored = safetensors.as_stored(array)
+        if self._copies and np.may_share_memory(stored, array):
+            stored = stored.copy()
+        self.arrays[name] = stored
         return {"name": name, "crc32": checksum(name, stored)}
 
     def _random_state(self, value: np.random.RandomState, path: tuple[str, ...]) -> Any:

@@ -66,8 +66,7 @@ class CategoricalEncoder(TransformerMixin, Savable, BaseEstimator):
         "sparse_output": ["boolean"],
     }
 
-    categories_: list[Array]
-    n_categories_: list[int]
+    _columns: list[Categories]
 
     def __init__(
         self, *, min_frequency: int = 2, max_categories: int = 256, sparse_output: bool = False
@@ -104,9 +103,15 @@ class CategoricalEncoder(TransformerMixin, Savable, BaseEstimator):
     def fit_categories(self, columns: list[Array]) -> Self:
         """`fit` for columns of objects, None where one is missing."""
         self._columns = [self._found(column) for column in columns]
-        self.categories_ = [column.values for column in self._columns]
-        self.n_categories_ = [column.count for column in self._columns]
         return self
+
+    @property
+    def categories_(self) -> list[Array]:
+        return [column.values for column in self._columns]
+
+    @property
+    def n_categories_(self) -> list[int]:
+        return [column.count for column in self._columns]
 
     def _found(self, column: Array) -> Categories:
         known = column[is_known(column)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gdfast import _random
 from gdfast.training.optimizer import Optimizer
 from gdfast.training.order import RowOrder
 from gdfast.training.outcome import Reason
@@ -132,7 +133,7 @@ class TrainingState:
             "epoch": self.epoch,
             "ended_by": self.ended_by,
             "solver_state": _plain(self.solver_state),
-            "random_state": _random_state_dict(self.random_state),
+            "random_state": _random.state_of(self.random_state),
             "records": {name: _plain(value) for name, value in vars(self.records).items()},
             "optimizer": None if self.optimizer is None else self.optimizer.training_state_dict(),
             "order": None if self.order is None else self.order.state_dict(),
@@ -146,7 +147,7 @@ class TrainingState:
         self.average = None if average is None else Weights(average).copy()
         self.n_averaged, self.epoch, self.ended_by = state["n_averaged"], state["epoch"], state["ended_by"]
         self.solver_state = _plain(state["solver_state"])
-        _load_random_state(self.random_state, state["random_state"])
+        _random.set_state(self.random_state, state["random_state"])
         self.records = Records(**{name: _plain(value) for name, value in state["records"].items()})
         if self.optimizer is not None and state["optimizer"] is not None:
             self.optimizer.load_training_state_dict(state["optimizer"])
@@ -163,11 +164,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     return value
-
-
-def _random_state_dict(random_state: np.random.RandomState) -> dict[str, Any]:
-    return dict(random_state.get_state(legacy=False))
-
-
-def _load_random_state(random_state: np.random.RandomState, state: dict[str, Any]) -> None:
-    random_state.set_state(state)
