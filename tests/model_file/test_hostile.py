@@ -263,7 +263,7 @@ VALUES: dict[str, tuple[str, Change, str]] = {
     "negative features": ("classes of strings", attribute("n_features_in_", -4), "integer of at least 0"),
     "huge features": ("classes of strings", attribute("n_features_in_", 2**62), "current weights do not fit"),
     "features of float": ("classes of strings", attribute("n_features_in_", 4.0), "integer of at least 0"),
-    "outputs": ("classes of strings", attribute("n_outputs_", 2), "weights at hand|does not predict"),
+    "outputs": ("classes of strings", attribute("n_outputs_", 2), "current weights|does not predict"),
     "too few classes": ("classes of strings", array("classes_", lambda a: a[:2]), "classes_ are not those"),
     "code points beyond Unicode": ("classes of strings", array("classes_", put(0x110000)), "no code points"),
     "classes of floats": (
@@ -293,7 +293,7 @@ VALUES: dict[str, tuple[str, Change, str]] = {
     "a member too few inputs": (
         "table of numbers",
         lambda parts: parts.tree["attributes"]["members_"][0]["attributes"].update(n_features_in_=3),
-        "weights at hand"),
+        "current weights"),
     "no members": ("table of numbers", attribute("members_", []), "list of MLPRegressors"),
     "a table in a table": (
         "table of numbers",
