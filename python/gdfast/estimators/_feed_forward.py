@@ -260,7 +260,7 @@ class FeedForward(NetworkEstimator):
     def _outputs_after_checks(self, X: Any) -> Array:
         check_is_fitted(self)
         _validation.check_no_dates(X)
-        weights = self._current_weights()
+        network, weights = self._network_and_weights()
         if isinstance(X, EncodedRows):
             _validation.check_encoded(self, X, reset=False)
             weights.check_embeddings(X.encoding.embedding_shapes)
@@ -270,7 +270,7 @@ class FeedForward(NetworkEstimator):
         dtype = np.dtype(np.float32 if single else np.float64)
         weights = Weights.of(weights.lists, dtype)
         outputs = np.empty((X.shape[0], self.n_outputs_), dtype)
-        self._network().forward(weights, _validation.for_training(X, dtype), None, outputs)
+        network.forward(weights, _validation.for_training(X, dtype), None, outputs)
         return outputs
 
     def __sklearn_tags__(self) -> Any:

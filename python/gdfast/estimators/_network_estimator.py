@@ -351,12 +351,12 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         self.n_layers_ = len(layer_units)
         return weights
 
-    def _current_weights(self) -> Weights:
-        """The current weights, which a user may have edited; ValueError if they do not fit this network."""
+    def _network_and_weights(self) -> tuple[Any, Weights]:
+        """The network and its weights, which a user may have edited; ValueError if they do not fit."""
         weights = Weights.of(vars(self))
         network = self._network()
         network.check(weights, [self.n_features_in_, *network.hidden_units(weights), self.n_outputs_])
-        return weights
+        return network, weights
 
     def _options(self, n_hidden: int, incremental: bool, plan: Plan) -> TrainingOptions:
         """The options of training."""

@@ -127,8 +127,8 @@ class Recurrent(NetworkEstimator):
                     f"With stateful=True the sequences of one call continue in the next: the last call had "
                     f"{len(first)}, X has {len(X)}. Call reset_state() before other sequences."
                 )
-            weights = self._current_weights()
-            carried.arrays = self._states(weights, len(X), states, weights.dtype, "state_")
+            network, weights = self._network_and_weights()
+            carried.arrays = self._states(network, weights, len(X), states, weights.dtype, "state_")
         self._fit(replace(X, carried=carried), y, sample_weight, incremental=True, classes=classes)
         if carried.arrays is not None:
             self.state_ = carried.arrays
@@ -173,14 +173,15 @@ class Recurrent(NetworkEstimator):
 
     def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
         """The values of the output layer for each step or each sequence, and the final states."""
-        weights = self._current_weights()
+        network, weights = self._network_and_weights()
         single = np.result_type(X.dtype, weights.dtype) == np.float32
         dtype = np.dtype(np.float32 if single else np.float64)
-        states = self._states(weights, len(X), initial_state, dtype, "initial_state")
-        return self._network().run(weights, X, states), states
+        states = self._states(network, weights, len(X), initial_state, dtype, "initial_state")
+        return network.run(weights, X, states), states
 
     def _states(
         self,
+        network: RNN,
         weights: Weights,
         n_sequences: int,
         initial: Sequence[Any] | None,
@@ -188,7 +189,7 @@ class Recurrent(NetworkEstimator):
         name: str,
     ) -> list[Array]:
         """New arrays of states: zeros, or a checked copy of the user's."""
-        shapes = [(n_sequences, width) for width in self._network().state_widths(weights)]
+        shapes = [(n_sequences, width) for width in network.state_widths(weights)]
         if initial is None:
             return [np.zeros(shape, dtype) for shape in shapes]
         what = "hidden state and cell state side by side" if self.cell == "lstm" else "the hidden state"
