@@ -93,7 +93,7 @@ def test_numpys_numbers_are_numbers(kind: Any, number: Any) -> None:
         (
             {"solver": optim.SGD(), "learning_rate": "adaptive"},
             ValueError,
-            "learning_rate='adaptive' is for solver='sgd'.*say schedule='adaptive'",
+            "learning_rate='adaptive' is for solver='sgd'.*set schedule='adaptive'",
         ),
     ],
 )

@@ -261,13 +261,13 @@ class FeedForward(NetworkEstimator):
     def _outputs_after_checks(self, X: Any) -> Array:
         check_is_fitted(self)
         inputs.check_no_dates(X)
-        weights = self._current_weights()
+        network, weights = self._network_and_weights()
         if isinstance(X, EncodedRows):
             _validation.check_encoded(self, X, reset=False)
             weights.check_embeddings(X.encoding.embedding_shapes)
         else:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
-        return self._network().outputs(weights, X, self.n_outputs_)
+        return network.outputs(weights, X, self.n_outputs_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

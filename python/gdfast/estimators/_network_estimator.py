@@ -369,9 +369,10 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         self.n_layers_ = len(layer_units)
         return weights
 
-    def _current_weights(self) -> Weights:
-        """The current weights, which a user may have edited; ValueError if they do not fit this network."""
-        return weights_of(self._network(), vars(self))
+    def _network_and_weights(self) -> tuple[Any, Weights]:
+        """The network and its weights, which a user may have edited; ValueError if they do not fit."""
+        network = self._network()
+        return network, weights_of(network, vars(self))
 
     def _options(self, n_hidden: int, incremental: bool, plan: Plan) -> TrainingOptions:
         """The options of training."""

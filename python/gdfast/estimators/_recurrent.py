@@ -124,9 +124,9 @@ class Recurrent(NetworkEstimator):
                     f"With stateful=True the sequences of one call continue in the next: the last call had "
                     f"{len(first)}, X has {len(X)}. Call reset_state() before other sequences."
                 )
-            weights = self._current_weights()
+            network, weights = self._network_and_weights()
             carried.arrays = sequences.initial_states(
-                self._network(), weights, len(X), states, weights.dtype, "state_"
+                network, weights, len(X), states, weights.dtype, "state_"
             )
         self._fit(replace(X, carried=carried), y, sample_weight, incremental=True, classes=classes)
         if carried.arrays is not None:
@@ -172,7 +172,7 @@ class Recurrent(NetworkEstimator):
 
     def _run(self, X: Sequences, initial_state: Any) -> tuple[Array, list[Array]]:
         """The values of the output layer for each step or each sequence, and the final states."""
-        return sequences.run(self._network(), self._current_weights(), X, initial_state)
+        return sequences.run(*self._network_and_weights(), X, initial_state)
 
     def _predict(self, X: Any, initial_state: Any, return_state: bool, finish: Callable[[Array], Any]) -> Any:
         check_is_fitted(self)
