@@ -18,12 +18,12 @@ from gdfast.prediction import labels, predictors
 from gdfast.prediction.ensemble import TargetScale
 from gdfast.prediction.inputs import Features
 from gdfast.prediction.predictors import Classes, ColumnScale, Predictor, n_threads
-from gdfast.prediction.weights import weights_of
 from gdfast.preprocessing._categories import Categories
 from gdfast.preprocessing._encoder import ColumnEncoder
 from gdfast.training import activations
 from gdfast.training.encoding import CategoryColumn, Encoding, NumberColumn
 from gdfast.training.network import GATES, MLP, RNN
+from gdfast.training.weights import Weights
 
 # The arguments that predictions need.
 ARGUMENTS = frozenset(
@@ -62,7 +62,8 @@ def _mlp(stored: Stored) -> Predictor:
         bn_epsilon=float(_argument(arguments, "bn_epsilon", _is_positive)),
     )
     kind = predictors.MLPRegressor if classes is None else predictors.MLPClassifier
-    weights = weights_of(network, attributes)
+    weights = Weights.of(attributes)
+    network.check_ends(weights, attributes["n_features_in_"], attributes["n_outputs_"])
     return kind(features, classes, network, weights, attributes["n_outputs_"])
 
 
@@ -80,7 +81,8 @@ def _rnn(stored: Stored) -> Predictor:
         _threads(arguments),
     )
     kind = predictors.RNNRegressor if classes is None else predictors.RNNClassifier
-    weights = weights_of(network, attributes)
+    weights = Weights.of(attributes)
+    network.check_ends(weights, attributes["n_features_in_"], attributes["n_outputs_"])
     return kind(features, classes, network, weights, attributes["n_outputs_"])
 
 

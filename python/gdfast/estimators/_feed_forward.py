@@ -267,7 +267,8 @@ class FeedForward(NetworkEstimator):
             weights.check_embeddings(X.encoding.embedding_shapes)
         else:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], order="C", reset=False)
-        return network.outputs(weights, X, self.n_outputs_)
+        outputs: Array = network.outputs(weights, X, self.n_outputs_)
+        return outputs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -32,7 +32,6 @@ from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from gdfast.estimators._task import Task
 from gdfast.estimators._transaction import transaction
 from gdfast.estimators._warnings import warn
-from gdfast.prediction.weights import weights_of
 from gdfast.training import init
 from gdfast.training.annealing import Energy
 from gdfast.training.arrays import Array, check_mean_weight, convert
@@ -371,8 +370,10 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
 
     def _network_and_weights(self) -> tuple[Any, Weights]:
         """The network and its weights, which a user may have edited; ValueError if they do not fit."""
+        weights = Weights.of(vars(self))
         network = self._network()
-        return network, weights_of(network, vars(self))
+        network.check_ends(weights, self.n_features_in_, self.n_outputs_)
+        return network, weights
 
     def _options(self, n_hidden: int, incremental: bool, plan: Plan) -> TrainingOptions:
         """The options of training."""

@@ -77,6 +77,10 @@ class Network(ABC):
         check_shapes(weights.coefs, weights.intercepts, expected, f"features, {self._shaped_by} and outputs")
         weights.check_norms(list(layer_units[1:-1]))
 
+    def check_ends(self, weights: Weights, n_inputs: int, n_outputs: int) -> None:
+        """ValueError if the weights are not those of layers, of any sizes, between these ends."""
+        self.check(weights, [n_inputs, *self.hidden_units(weights), n_outputs])
+
     @property
     def _shaped_by(self) -> str:
         """The arguments that determine the shapes, for an error."""
