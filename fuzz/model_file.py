@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import os
 import random
 import resource
 import signal
@@ -230,7 +231,8 @@ def main() -> int:
         if options.libfuzzer:
             run_libfuzzer(options.rest, path)
             return 0
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        if "ASAN_OPTIONS" not in os.environ:  # AddressSanitizer takes terabytes of addresses
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         print(f"seed {options.seed}")
         return min(run_mutations(options, path), 1)
 

@@ -311,6 +311,8 @@ class Decoder:
             if _DATES.fullmatch(code) and type(value) is int:
                 return np.array(value, np.int64).view(code)[()]
             if _SCALARS.fullmatch(code) and type(value) in (bool, int, float):
+                if code[0] in "iu" and not np.iinfo(code).min <= value <= np.iinfo(code).max:
+                    raise OverflowError  # which NumPy 1 would only warn of
                 return np.array(value, code)[()]
         except (OverflowError, ValueError, TypeError):
             pass
