@@ -9,11 +9,14 @@ from typing import Any
 import gdfast
 import numpy as np
 import pytest
-from gdfast._model_file import files
+from gdfast import optim, preprocessing, schedules
+from gdfast._model_file import files, objects
 from gdfast._model_file.models import encode_state, load_state
+from gdfast.schedules import Progress, Schedule
 from gdfast.training.order import RowOrder
 from hostile import Parts
 from models import CASES, assert_alike
+from rule_variants import VARIANTS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -49,6 +52,60 @@ def test_states_come_back(case: str, tmp_path: Path) -> None:
     training.order = RowOrder(60, training.random_state)  # which the end of a fit releases
     training.load_state_dict(loaded["state"])
     assert_alike(state, training.state_dict())
+
+
+def test_the_lists_of_classes_are_whole() -> None:
+    """Every rule and schedule has a place, but for what takes a function, and base classes."""
+    of_optim = {f"gdfast.optim.{name}" for name in optim.__all__} - {"gdfast.optim.Optimizer"}
+    assert of_optim == objects.RULES
+    kinds = {name: getattr(schedules, name) for name in schedules.__all__}
+    found = {name for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, Schedule)}
+    assert {f"gdfast.schedules.{name}" for name in found - {"Lambda", "Schedule"}} == objects.SCHEDULES
+    estimators = {"MLP", "RNN", "Tabular"}
+    wanted = {f"gdfast.{name}{kind}" for name in estimators for kind in ("Classifier", "Regressor")}
+    assert wanted | {f"gdfast.preprocessing.{n}" for n in preprocessing.__all__} == objects.ESTIMATORS
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rules_come_back_with_their_state(variant: str, tmp_path: Path) -> None:
+    rule, weights = copy.deepcopy(VARIANTS[variant]), [np.ones((2, 3)), np.ones(3)]
+    for taken in range(3):
+        files.write(tmp_path / "state", encode_state({"rule": rule}))
+        loaded = load_state(tmp_path / "state")["rule"]
+        assert loaded.steps == taken
+        assert_alike(rule, loaded)
+        again = [array.copy() for array in weights]
+        grads = [np.full((2, 3), 0.5), np.arange(3.0)]
+        rule.step(weights, grads)
+        loaded.step(again, grads)
+        assert_alike(weights, again)
+
+
+SCHEDULES = [
+    schedules.Adaptive(n_iter_no_change=1),
+    schedules.Constant(),
+    schedules.Cosine(T_max=3),
+    schedules.CosineRestarts(2, 2),
+    schedules.Exponential(0.5),
+    schedules.InvScaling(),
+    schedules.MultiStep(np.array([1, 3])),
+    schedules.OneCycle(),
+    schedules.Plateau("max", patience=0),
+    schedules.Polynomial(),
+    schedules.Step(2),
+    schedules.Warmup(schedules.Warmup(schedules.Plateau(patience=0))),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
+def test_schedules_come_back_with_their_state(schedule: Schedule, tmp_path: Path) -> None:
+    for epoch in range(5):
+        files.write(tmp_path / "state", encode_state([schedule]))
+        [loaded] = load_state(tmp_path / "state")
+        assert_alike(schedule, loaded)
+        now = Progress(epoch, 2 * epoch, 9 * epoch, 2, 5)
+        assert_alike(schedule.rates(0.5, now), loaded.rates(0.5, now))
+        schedule.epoch_ends(1.0)
 
 
 def test_values_without_a_place_are_named(tmp_path: Path) -> None:
