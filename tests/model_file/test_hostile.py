@@ -434,31 +434,33 @@ def test_every_flipped_bit_is_found(path: Path) -> None:
 EXPECTED = (ValueError, TypeError, AttributeError)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mutated")
+
+
 @given(st.sampled_from(["everything", "gru", "table of classes", "table of numbers", "a rule"]), st.randoms())
-def test_mutations(case: str, rng: Any) -> None:
+def test_mutations(folder: Path, case: str, rng: Any) -> None:
     """Values and arrays changed at random, with checksums that fit: a model that predicts, or an error."""
-    path = Path(os.environ.get("PYTEST_TMP", "/tmp")) / f"mutated-{os.getpid()}"
+    path = folder / "model"
     whole = saved(case, path)
     parts = Parts(whole)
     for _ in range(rng.randint(1, 3)):
         mutate(parts, rng)
     path.write_bytes(parts.whole())
     X = CASES[case]()[1]
-    try:
-        for training in (True, False):
-            tracemalloc.start()
-            try:
-                loaded = gdfast.load(path, training=training)
-            except ModelFormatError:
-                continue
-            finally:
-                peak = tracemalloc.get_traced_memory()[1]
-                tracemalloc.stop()
-                assert peak < 60 * len(whole) + 2**20
-            with contextlib.suppress(*EXPECTED):
-                loaded.predict(X)
-    finally:
-        path.unlink()
+    for training in (True, False):
+        tracemalloc.start()
+        try:
+            loaded = gdfast.load(path, training=training)
+        except ModelFormatError:
+            continue
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert peak < 60 * len(whole) + 2**20
+        with contextlib.suppress(*EXPECTED):
+            loaded.predict(X)
 
 
 # Memory.

@@ -293,7 +293,7 @@ _OUTPUT_CONFIG = {
     )
 }
 
-_OF_ITS_OWN: dict[str, dict[str, Attribute]] = {
+_FITTED: dict[str, dict[str, Attribute]] = {
     "gdfast.MLPClassifier": {**_NETWORK, **_CLASSES},
     "gdfast.MLPRegressor": _NETWORK,
     "gdfast.RNNClassifier": {**_NETWORK, **_CLASSES, **_RECURRENT},
@@ -350,7 +350,7 @@ _OF_ITS_OWN: dict[str, dict[str, Attribute]] = {
 }
 
 
-ATTRIBUTES = {name: {**known, **_REQUESTS} for name, known in _OF_ITS_OWN.items()}
+ATTRIBUTES = {name: {**known, **_REQUESTS} for name, known in _FITTED.items()}
 
 
 def check(stored: Stored) -> None:

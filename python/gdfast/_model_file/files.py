@@ -79,7 +79,7 @@ def read(
             reader = safetensors.Reader(file, os.fstat(file.fileno()).st_size)
             writer = reader.metadata.get("gdfast_version", "")[:40]
             return build(tree_of(reader, leave_out))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         said = str(error)  # whose names and values are the file's, of any length
         message = f"{name} cannot be loaded: {said if len(said) <= 500 else said[:500] + '...'}"
         if writer not in ("", __version__):

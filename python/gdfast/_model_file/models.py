@@ -11,6 +11,7 @@ from gdfast._core import __version__
 from gdfast._model_file import files, objects, predictors
 from gdfast._model_file.attributes import ATTRIBUTES
 from gdfast._model_file.errors import ModelFormatError
+from gdfast._model_file.safetensors import shortened
 from gdfast._model_file.tree import NotPlainError, Stored
 from gdfast.prediction.predictors import Predictor
 
@@ -87,10 +88,7 @@ class Savable:
                 InconsistentVersionWarning,
                 stacklevel=2,
             )
-        try:
-            super().__setstate__(state)  # type: ignore[misc]
-        except AttributeError:
-            vars(self).update(state)
+        super().__setstate__(state)  # type: ignore[misc]
 
 
 def save(est: Any, path: str | os.PathLike[str], drop: Collection[str]) -> None:
@@ -134,7 +132,7 @@ def _refusal(est: Any, error: NotPlainError) -> TypeError:
     """The error of a value that cannot be saved."""
     arguments = est.get_params(deep=False)
     name = next((part for part in error.path if part in arguments), error.path[0] if error.path else "")
-    value = f"{name}={vars(est).get(name)!r}" if name in arguments else name
+    value = f"{name}={shortened(arguments[name])}" if name in arguments else name
     return TypeError(
         f"{value} cannot be saved: {error.why}, and a model file holds no code. Leave it out by "
         f"drop=[{name!r}], and set it again after loading."

@@ -123,7 +123,7 @@ def _store_estimator(
         if key in drop or key in (_SKLEARN_CALLBACKS, "_training"):
             continue
         if key not in known:
-            raise NotPlainError((key,), vars(est)[key], f"{name} has no such attribute")
+            raise NotPlainError((key,), vars(est)[key], f"it is no attribute of {name}")
         # A member's scoring is made of the whole's, when that is built.
         without = {*drop, "scoring"} if key == "members_" else drop
         found[key] = store(known[key].store(vars(est)[key]), without)

@@ -1,0 +1,107 @@
+"""Rules and schedules come back from a file with their state."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import gdfast
+import numpy as np
+import pytest
+from gdfast import optim, preprocessing, schedules
+from gdfast._model_file import files, objects
+from gdfast.schedules import Progress, Schedule
+from hostile import Parts
+from models import assert_alike
+from rule_variants import VARIANTS
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def through_a_file(state: Any, path: Path) -> Any:
+    files.write(path, files.encode_tree(objects.store(state), copies=False))
+
+    def build(tree: Any) -> Any:
+        objects.check(tree)
+        return objects.build(tree)
+
+    return files.read(path, build)
+
+
+def test_the_lists_of_classes_are_whole() -> None:
+    """Every rule and schedule has a place, but for what takes a function, and base classes."""
+    of_optim = {f"gdfast.optim.{name}" for name in optim.__all__} - {"gdfast.optim.Optimizer"}
+    assert of_optim == objects.RULES
+    kinds = {name: getattr(schedules, name) for name in schedules.__all__}
+    found = {name for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, Schedule)}
+    assert {f"gdfast.schedules.{name}" for name in found - {"Lambda", "Schedule"}} == objects.SCHEDULES
+    estimators = {"MLP", "RNN", "Tabular"}
+    wanted = {f"gdfast.{name}{kind}" for name in estimators for kind in ("Classifier", "Regressor")}
+    assert wanted | {f"gdfast.preprocessing.{n}" for n in preprocessing.__all__} == objects.ESTIMATORS
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rules_come_back_with_their_state(variant: str, tmp_path: Path) -> None:
+    rule, weights = copy.deepcopy(VARIANTS[variant]), [np.ones((2, 3)), np.ones(3)]
+    for taken in range(3):
+        loaded = through_a_file({"rule": rule}, tmp_path / "state")["rule"]
+        assert loaded.steps == taken
+        assert_alike(rule, loaded)
+        again = [array.copy() for array in weights]
+        grads = [np.full((2, 3), 0.5), np.arange(3.0)]
+        rule.step(weights, grads)
+        loaded.step(again, grads)
+        assert_alike(weights, again)
+
+
+SCHEDULES = [
+    schedules.Adaptive(n_iter_no_change=1),
+    schedules.Constant(),
+    schedules.Cosine(T_max=3),
+    schedules.CosineRestarts(2, 2),
+    schedules.Exponential(0.5),
+    schedules.InvScaling(),
+    schedules.MultiStep(np.array([1, 3])),
+    schedules.OneCycle(),
+    schedules.Plateau("max", patience=0),
+    schedules.Polynomial(),
+    schedules.Step(2),
+    schedules.Warmup(schedules.Warmup(schedules.Plateau(patience=0))),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
+def test_schedules_come_back_with_their_state(schedule: Schedule, tmp_path: Path) -> None:
+    for epoch in range(5):
+        [loaded] = through_a_file([schedule], tmp_path / "state")
+        assert_alike(schedule, loaded)
+        now = Progress(epoch, 2 * epoch, 9 * epoch, 2, 5)
+        assert_alike(schedule.rates(0.5, now), loaded.rates(0.5, now))
+        schedule.epoch_ends(1.0)
+
+
+def test_values_without_a_place_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"^state\.optimizer\.1 cannot be saved: builtins\.function"):
+        encode_state({"state": {"optimizer": [1, lambda: 0]}})
+
+
+def test_hostile_random_states_are_refused(tmp_path: Path) -> None:
+    """A plain state is checked where it is set: NumPy would read behind its key."""
+    from gdfast.training.state import TrainingState
+    from gdfast.training.weights import Weights
+
+    state = TrainingState(Weights({}), np.random.RandomState(0))
+    files.write(tmp_path / "state", encode_state(state.state_dict()))
+    parts = Parts((tmp_path / "state").read_bytes())
+    parts.tree["random_state"]["state"]["pos"] = 10**6
+    (tmp_path / "state").write_bytes(parts.whole())
+    loaded = load_state(tmp_path / "state")
+    with pytest.raises(ValueError, match=r"pos of a random state of MT19937 must lie in \[0, 625\)"):
+        state.load_state_dict(loaded)
+
+
+def test_a_state_is_no_model(tmp_path: Path) -> None:
+    files.write(tmp_path / "state", encode_state({"a": 1}))
+    with pytest.raises(gdfast.ModelFormatError, match="it holds no model"):
+        gdfast.load(tmp_path / "state")
