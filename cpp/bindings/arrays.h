@@ -103,6 +103,12 @@ template <class T>
 std::vector<EmbeddingRows<T>> rows_of(const PlainArrays<T>& arrays,
                                       const std::vector<EmbeddingShape>& shapes);
 
+// References of our own to a list's items: another thread may change the list while the GIL is released.
+inline py::tuple held(const py::sequence& items) { return py::tuple(items); }
+inline py::object held_if_list(const py::object& items) {
+    return py::isinstance<py::list>(items) ? py::object(py::tuple(items)) : items;
+}
+
 // A network's arrays as a caller has handed them over: references of our own, for lists and arrays stay the
 // caller's to change. So every use checks them again, and takes all sizes from the network's spec.
 template <class T>

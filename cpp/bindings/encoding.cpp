@@ -82,7 +82,7 @@ void encode_typed(const AnyEncoding& self, const py::object& table, const py::ob
 void encode(const AnyEncoding& self, const py::object& table, const py::object& out, const py::object& rows,
             const py::object& embeddings) {
     const auto typed = is_float32(table, "table") ? encode_typed<float> : encode_typed<double>;
-    typed(self, table, rows, out, embeddings);
+    typed(self, table, rows, out, held_if_list(embeddings));
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ py::handle values_of(py::handle x) {
 }
 
 template <class T>
-py::object forward_typed(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
+py::object forward_typed(const py::object& x, const py::tuple& coefs, const py::tuple& intercepts,
                          const py::sequence& activations, const std::string& output, const py::object& rows,
                          const py::object& out, int n_threads, const py::object& batch_norm,
                          double bn_epsilon, const py::object& embeddings, bool check_finite) {
@@ -72,16 +72,15 @@ py::object forward_any(const py::object& x, const py::sequence& coefs, const py:
                        const py::object& out, int n_threads, const py::object& batch_norm, double bn_epsilon,
                        const py::object& embeddings) {
     const auto typed = is_float32(values_of(x), "X") ? forward_typed<float> : forward_typed<double>;
-    return typed(x, coefs, intercepts, activations, output, rows, out, n_threads, batch_norm, bn_epsilon,
-                 embeddings, check_finite);
+    return typed(x, held(coefs), held(intercepts), activations, output, rows, out, n_threads,
+                 held_if_list(batch_norm), bn_epsilon, held_if_list(embeddings), check_finite);
 }
 
 template <class T>
-double loss_and_grad_typed(const py::object& x, const py::object& y, const py::sequence& coefs,
-                           const py::sequence& intercepts, const py::sequence& activations,
+double loss_and_grad_typed(const py::object& x, const py::object& y, const py::tuple& coefs,
+                           const py::tuple& intercepts, const py::sequence& activations,
                            const py::object& loss, double alpha, const py::object& sample_weight,
-                           const py::sequence& coef_grads, const py::sequence& intercept_grads,
-                           int n_threads) {
+                           const py::tuple& coef_grads, const py::tuple& intercept_grads, int n_threads) {
     const Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
     const Spec spec =
         make_spec(network.units, activations_named(activations, network.units.size() - 2), sizeof(T) == 4);
@@ -124,8 +123,8 @@ double loss_and_grad(const py::object& x, const py::object& y, const py::sequenc
                      const py::sequence& intercept_grads, int n_threads) {
     const auto typed =
         is_float32(values_of(x), "X") ? loss_and_grad_typed<float> : loss_and_grad_typed<double>;
-    return typed(x, y, coefs, intercepts, activations, loss, alpha, sample_weight, coef_grads,
-                 intercept_grads, n_threads);
+    return typed(x, y, held(coefs), held(intercepts), activations, loss, alpha, sample_weight,
+                 held(coef_grads), held(intercept_grads), n_threads);
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 // step on twenty small arrays takes about a microsecond, so what is checked of each array is checked here, in
 // a few instructions, every time: nothing is remembered of an array but its shape.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <mutex>
 #include <tuple>
 
 #include "bindings/exclusive_use.h"
@@ -48,15 +50,19 @@ private:
 
 const py::detail::PyArray_Proxy* proxy(py::handle array) { return py::detail::array_proxy(array.ptr()); }
 
+// NumPy's descriptor of T, set on import. (A static variable of a function would be initialised under a lock
+// of C++'s, in which a thread can wait for Python while another holds Python up and waits for the lock.)
+template <class T>
+const PyObject* type_descriptor = nullptr;
+
 // What checked_array asks for, in the case that is common.
 template <class T>
 bool is_plain(py::handle object, Access access) {
-    static const PyObject* type = py::dtype::of<T>().release().ptr();
     using Api = py::detail::npy_api;
     if (!Api::get().PyArray_Check_(object.ptr())) return false;
     const int wanted = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ |
                        (access == Access::write ? Api::NPY_ARRAY_WRITEABLE_ : 0);
-    return proxy(object)->descr == type && (proxy(object)->flags & wanted) == wanted;
+    return proxy(object)->descr == type_descriptor<T> && (proxy(object)->flags & wanted) == wanted;
 }
 
 template <class T>
@@ -175,7 +181,7 @@ public:
     // The names of the arrays that the rule keeps of each parameter, and what fills them at first.
     py::dict slots() const {
         py::dict slots;
-        for (const Slot& slot : rule_.slots()) slots[slot.name] = slot.initial;
+        for (const Slot& slot : rule().slots()) slots[slot.name] = slot.initial;
         return slots;
     }
 
@@ -184,7 +190,7 @@ public:
                 double lr) const {
         if (step < 1)
             throw py::value_error("step must be at least 1 (the first step), got " + std::to_string(step));
-        RuleSpec rule = rule_;
+        RuleSpec rule = this->rule();
         // A velocity that is passed is kept, though nothing of it is carried on.
         if (rule.rule == Rule::sgd && state.size() == 1) rule.rule = Rule::momentum;
         const auto typed = is_float32(param, "param") ? update_array<float> : update_array<double>;
@@ -199,6 +205,7 @@ public:
             throw py::value_error(
                 "this hyper-parameter decides which state the rule keeps: it cannot change after the first "
                 "step; make a new optimizer");
+        const std::lock_guard<std::mutex> lock(rule_lock_);
         rule_ = rule;
     }
 
@@ -209,7 +216,7 @@ public:
         for (size_t i = 0; bound_ && i < names.size(); ++i)
             slots[names[i].name] = float32_ ? copies<float>(i) : copies<double>(i);
         py::dict state;
-        state["step"] = steps_;
+        state["step"] = steps();
         state["slots"] = slots;
         return state;
     }
@@ -296,7 +303,10 @@ private:
         const auto& slots = std::get<Slots<T>>(slots_).arrays;
         for (size_t i = 0; i < count; ++i)
             for (size_t s = 0; s < slots.size(); ++s) arrays[i].states[s] = slots[s].data() + offsets_[i];
-        const RuleStep<T> scalars = rule_.at<T>(steps_ + 1, lr, 0);
+        const RuleStep<T> scalars = [&] {
+            const std::lock_guard<std::mutex> lock(rule_lock_);
+            return rule_.at<T>(steps_ + 1, lr, 0);
+        }();
         const int limit = thread_limit(0);
         {
             py::gil_scoped_release released;
@@ -379,8 +389,16 @@ private:
                           [](const Slot& x, const Slot& y) { return std::string(x.name) == y.name; });
     }
 
+    RuleSpec rule() const {
+        const std::lock_guard<std::mutex> lock(rule_lock_);
+        return rule_;
+    }
+
+    // What is asked while another thread is at work: the rule, which its user locks to change it, and the
+    // number of steps. All else is the user's alone.
     RuleSpec rule_;
-    int64_t steps_ = 0;
+    mutable std::mutex rule_lock_;
+    std::atomic<int64_t> steps_{0};
     bool bound_ = false, float32_ = false;
     std::vector<Sizes> shapes_;
     std::vector<int64_t> offsets_;
@@ -391,6 +409,8 @@ private:
 }  // namespace
 
 void register_optimizer(py::module_& m) {
+    type_descriptor<float> = py::dtype::of<float>().release().ptr();
+    type_descriptor<double> = py::dtype::of<double>().release().ptr();
     py::class_<Optimizer>(m, "Optimizer")
         .def(py::init<const std::string&, const py::dict&>(), py::arg("rule"), py::arg("rule_params"))
         .def("step", &Optimizer::step, py::arg("params"), py::arg("grads"), py::arg("lr"))

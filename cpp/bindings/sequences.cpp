@@ -99,8 +99,8 @@ std::optional<Truncation> checked_truncation(const py::object& tbptt) {
 namespace {
 
 template <class T>
-py::array forward_typed(const py::object& x, const py::object& starts, const py::sequence& coefs,
-                        const py::sequence& intercepts, const std::string& cell, const std::string& output,
+py::array forward_typed(const py::object& x, const py::object& starts, const py::tuple& coefs,
+                        const py::tuple& intercepts, const std::string& cell, const std::string& output,
                         bool per_step, const py::object& order, const py::object& states, int n_threads) {
     const RecurrentNetwork<T> network =
         checked_recurrent<T>(coefs, intercepts, cell_named(cell), Access::read);
@@ -122,7 +122,8 @@ py::array forward_any(const py::object& x, const py::object& starts, const py::s
     if (coefs.size() == 0) throw py::value_error("coefs must hold at least one array");
     const auto typed =
         is_float32(py::object(coefs[0]), "coefs[0]") ? forward_typed<float> : forward_typed<double>;
-    return typed(x, starts, coefs, intercepts, cell, output, per_step, order, states, n_threads);
+    return typed(x, starts, held(coefs), held(intercepts), cell, output, per_step, order,
+                 held_if_list(states), n_threads);
 }
 
 }  // namespace

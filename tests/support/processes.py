@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 
-def in_process(code: str, **environment: str) -> str:
+def in_process(code: str, timeout: float = 60, **environment: str) -> str:
+    """What the code prints. An error if it fails, or takes longer than ``timeout`` seconds."""
     # Without what an outer run may have set, but for what is asked for.
     inherited = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "GDFAST_FORCE_THREADS")}
     done = subprocess.run(
@@ -15,7 +16,7 @@ def in_process(code: str, **environment: str) -> str:
         env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
