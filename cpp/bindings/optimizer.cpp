@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "bindings/busy.h"
+#include "bindings/interruptible.h"
 #include "bindings/rules.h"
 #include "network/buffer.h"
 #include "network/team.h"
@@ -327,10 +328,13 @@ private:
             end += (product(shape) + line - 1) / line * line;
         }
         Slots<T> slots;
-        for (const Slot& slot : rule_.slots()) {
-            slots.arrays.emplace_back(end);
-            if (slot.initial != 0) std::fill_n(slots.arrays.back().data(), end, static_cast<T>(slot.initial));
-        }
+        interruptible([&] {  // the page faults of large arrays take long
+            for (const Slot& slot : rule_.slots()) {
+                slots.arrays.emplace_back(end);
+                if (slot.initial != 0)
+                    std::fill_n(slots.arrays.back().data(), end, static_cast<T>(slot.initial));
+            }
+        });
         std::get<Slots<T>>(slots_) = std::move(slots);
         shapes_ = std::move(shapes);
         offsets_ = std::move(offsets);
