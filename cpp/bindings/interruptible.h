@@ -50,4 +50,13 @@ void interruptible(Work work) {
     throw pybind11::error_already_set();
 }
 
+// For work that keeps the GIL: raises where a signal handler does, or the current StopFlag is set.
+inline void check_signals() {
+    if (current_stop_flag && current_stop_flag->load())
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+    else if (PyErr_CheckSignals() == 0)
+        return;
+    throw pybind11::error_already_set();
+}
+
 }  // namespace gdfast

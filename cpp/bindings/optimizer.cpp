@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "bindings/exclusive_use.h"
+#include "bindings/interruptible.h"
 #include "bindings/rules.h"
 #include "network/buffer.h"
 #include "network/team.h"
@@ -337,10 +338,13 @@ private:
             end += (product(shape) + line - 1) / line * line;
         }
         Slots<T> slots;
-        for (const Slot& slot : rule_.slots()) {
-            slots.arrays.emplace_back(end);
-            if (slot.initial != 0) std::fill_n(slots.arrays.back().data(), end, static_cast<T>(slot.initial));
-        }
+        interruptible([&] {  // the page faults of large arrays take long
+            for (const Slot& slot : rule_.slots()) {
+                slots.arrays.emplace_back(end);
+                if (slot.initial != 0)
+                    std::fill_n(slots.arrays.back().data(), end, static_cast<T>(slot.initial));
+            }
+        });
         std::get<Slots<T>>(slots_) = std::move(slots);
         shapes_ = std::move(shapes);
         offsets_ = std::move(offsets);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bindings/arrays.h"
+#include "bindings/interruptible.h"
 
 namespace gdfast {
 
@@ -18,11 +19,17 @@ struct BitGenerator {
 };
 
 // Fisher and Yates from the end, each partner drawn by masking and rejecting. Draws come some at a time:
-// whether one is rejected is then no branch, and the swaps that wait for memory overlap.
+// whether one is rejected is then no branch, and the swaps that wait for memory overlap. After Ctrl-C the
+// rows are all there, in some order.
 void shuffle_rows(BitGenerator& bits, int64_t* rows, int64_t n) {
     constexpr int64_t most = 64;
     uint32_t partner[most];
-    for (int64_t i = n - 1; i > 0;) {
+    constexpr int64_t between_checks = 1 << 20;
+    for (int64_t i = n - 1, next_check = n - between_checks; i > 0;) {
+        if (i < next_check) {
+            check_signals();
+            next_check -= between_checks;
+        }
         uint32_t mask = static_cast<uint32_t>(i);
         for (int shift = 1; shift < 32; shift *= 2) mask |= mask >> shift;
         const int64_t same_mask = i - static_cast<int64_t>(mask >> 1);  // so many have this mask

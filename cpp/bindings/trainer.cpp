@@ -65,7 +65,8 @@ public:
         load();
     }
 
-    // Writes the weights back where they are finite: also when an error or Ctrl-C has ended the epoch.
+    // Writes the weights back where they are finite: also when an error or Ctrl-C has ended the epoch after a
+    // step.
     // Returns the mean loss, and whether they are.
     py::tuple run_epoch(const py::args& args, const py::kwargs& kwargs) override {
         const ExclusiveUse use(running_, Kind::name);
@@ -81,6 +82,7 @@ public:
 
         EpochResult result{};
         bool finite = false;
+        const int64_t steps_before = core_->descent.step;
         const auto save = [&] {
             if (finite) core_->save(arrays_.of(core_->spec()));
         };
@@ -89,12 +91,13 @@ public:
                 try {
                     result = core_->run(epoch.data, epoch.options);
                 } catch (...) {
-                    finite = core_->finite();
+                    finite = core_->descent.step > steps_before && core_->finite();
                     throw;
                 }
-                finite = core_->finite();
+                const bool ended = !Interruption::current()->requested();
+                finite = (ended || core_->descent.step > steps_before) && core_->finite();
             });
-        } catch (const py::error_already_set&) {
+        } catch (...) {
             save();
             throw;
         }

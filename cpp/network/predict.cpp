@@ -47,7 +47,7 @@ void finish(const Spec& spec, Output output, Workspace<T>& work, int64_t count, 
 
 template <class T, class Finish>
 void forward_plain_sparse(const Layer& l, const ConstPlainArrays<T>& arrays, const Workspace<T>& work,
-                          int64_t count, Finish finish_panel) {
+                          int64_t count, Finish finish_panel, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = table.panel;
     const SparseRows<T> rows = work.sparse.rows({0, count});
@@ -60,12 +60,14 @@ void forward_plain_sparse(const Layer& l, const ConstPlainArrays<T>& arrays, con
         else
             table.sparse_product_plain({rows, w, l.out, c, bias, columns, Epilogue::none});
         finish_panel(j, c);
+        if (check.after(rows.start[count] * P)) return;
     }
 }
 
 // The same sums in the same order as forward(), with the weights read from the caller's arrays.
 template <class T>
-void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspace<T>& work, int64_t count) {
+void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspace<T>& work, int64_t count,
+                   StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     for (size_t i = 0; i < spec.layers.size(); ++i) {
@@ -82,7 +84,7 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
             if (activate) activate(count * P, panel, panel, static_cast<T>(l.activation.parameter));
         };
         if (i == 0 && work.sparse.in_use()) {
-            forward_plain_sparse(l, arrays, work, count, finish_panel);
+            forward_plain_sparse(l, arrays, work, count, finish_panel, check);
             continue;
         }
         if (l.narrow) {
@@ -111,6 +113,7 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
             p.columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
             table.product_plain(p);
             finish_panel(j, p.c);
+            if (check.after(count * l.in * P)) return;
         }
     }
 }
@@ -134,8 +137,9 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
         work.allocate(spec, rows, order, count);
         use_running_moments(spec, arrays, norm_epsilon, work);
         in_parallel(1, 1, [&](int64_t, int) {
+            StopCheck check(Interruption::current(), 0);
             take_rows(rows, order, 0, count, work);
-            forward_plain(spec, arrays, work, count);
+            forward_plain(spec, arrays, work, count, check);
             finish(spec, output, work, count, out);
         });
         return true;

@@ -33,7 +33,9 @@ Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOp
              !(options.gradient_noise > 0) && !options.records),
       sums_(static_cast<size_t>(tiling_.size())),
       scales_(spec.layers.size(), T(1)),
-      recorded_(spec.layers.size()) {
+      recorded_(spec.layers.size()),
+      layer_norms_(spec.layers.size()),
+      layer_sums_(spec.layers.size()) {
     for (const Slot& slot : options_.rule.slots()) {
         slots_.emplace_back(spec_.parameters);
         std::fill_n(slots_.back().data(), spec_.parameters, static_cast<T>(slot.initial));
@@ -57,6 +59,7 @@ template <class T>
 void Descent<T>::set_embeddings(Embeddings<T>& embeddings) {
     embeddings_ = &embeddings;
     scales_.resize(spec_.layers.size() + static_cast<size_t>(embeddings.count()), T(1));
+    layer_norms_.resize(scales_.size());
 }
 
 template <class T>
@@ -153,9 +156,12 @@ std::vector<Phase> Descent<T>::phases(const FirstHalf<T>& first) {
     };
     std::vector<Phase> phases;
     if (embeds())
-        phases.push_back(
-            {divide_embeddings,
-             [this](int64_t unit, int) { embeddings_->sum(unit, l2_, l1_, options_.limits.value); }, true});
+        phases.push_back({divide_embeddings,
+                          [this, interruption = Interruption::current()](int64_t unit, int thread) {
+                              StopCheck check(interruption, thread);
+                              embeddings_->sum(unit, l2_, l1_, options_.limits.value, check);
+                          },
+                          true});
     phases.push_back({[=](int threads, int64_t* bounds) {
                           divide(threads, bounds);
                           ++bounds[threads];  // one more unit: the loss
@@ -257,7 +263,8 @@ void Descent<T>::set_gradient(const ConstPlainArrays<T>& arrays) {
 template <class T>
 void Descent<T>::limit() {
     if (!options_.limits.on_norms()) return;
-    std::vector<double> layer_norms(scales_.size());
+    std::vector<double>& layer_norms = layer_norms_;
+    layer_norms.assign(scales_.size(), 0);
     double norm = 0;
     for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit) {
         double& layer = layer_norms[static_cast<size_t>(tiling_[unit].layer)];
@@ -343,7 +350,8 @@ double Descent<T>::penalty() const {
 
 template <class T>
 void Descent<T>::record() {
-    std::vector<Sums> layers(spec_.layers.size());
+    std::vector<Sums>& layers = layer_sums_;
+    layers.assign(spec_.layers.size(), Sums{});
     for (int64_t unit = first_strip_; unit < tiling_.size(); ++unit) {
         Sums& layer = layers[static_cast<size_t>(tiling_[unit].layer)];
         const Sums& strip = sums_[static_cast<size_t>(unit)];

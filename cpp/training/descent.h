@@ -150,6 +150,9 @@ private:
     Embeddings<T>* embeddings_ = nullptr;  // or null: there are none
     std::vector<T> scales_;  // each layer's gradient's, by the limits on norms, then each embedding's
     std::vector<LayerRecord> recorded_;
+    // Of a step; members, because nothing may be allocated once weights move.
+    std::vector<double> layer_norms_;
+    std::vector<Sums> layer_sums_;
 
     // of this epoch
     const FirstHalf<T>* first_ = nullptr;

@@ -118,7 +118,7 @@ void Embeddings<T>::take_deltas(const Parameters<T>& parameters, const Workspace
 }
 
 template <class T>
-void Embeddings<T>::sum(int64_t array, T l2, T l1, double clip_value) {
+void Embeddings<T>::sum(int64_t array, T l2, T l1, double clip_value, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     Array& a = arrays_[static_cast<size_t>(array)];
     const EmbeddedColumn& column = columns_[static_cast<size_t>(array)];
@@ -131,6 +131,7 @@ void Embeddings<T>::sum(int64_t array, T l2, T l1, double clip_value) {
     for (const int64_t category : a.seen) a.place.data()[category] = 0;
     a.seen.clear();
     for (int64_t i = 0; i < batch_.count; ++i) {
+        if (check.after(a.shape.size)) return;
         const int64_t row = data_->row(batch_.first + i);
         if (data_->weight && data_->weight[row] == T(0)) continue;
         const volatile T& changing = data_->x.table[row * width + column.column];

@@ -44,7 +44,8 @@ public:
         double gradient_norm = 0;            // when each component has been limited
     };
     // Sums the gradient over the batch, in the order of its rows; adds the penalty's, limits components.
-    void sum(int64_t array, T l2, T l1, double clip_value);
+    // Where `check` says to stop, the gradient is anything.
+    void sum(int64_t array, T l2, T l1, double clip_value, StopCheck& check);
     const Sums& sums(int64_t array) const { return arrays_[static_cast<size_t>(array)].sums; }
     // Scales the gradient and applies the rule.
     void move(int64_t array, T scale, const RuleStep<T>& rule);

@@ -149,7 +149,7 @@ def orthogonal(shape: tuple[int, int], random_state: np.random.RandomState) -> A
 
 def _qr(matrix: Array) -> tuple[Array, Array]:
     """NumPy's ``qr``; for a large matrix in a separate thread, so that Ctrl-C can interrupt it."""
-    if matrix.size < 10**5:
+    if matrix.size < 10**4:
         return np.linalg.qr(matrix)
     found: Future[Any] = Future()
     threading.Thread(target=lambda: found.set_result(np.linalg.qr(matrix)), daemon=True).start()
