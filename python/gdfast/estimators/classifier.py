@@ -411,7 +411,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._predictions(self._outputs(X))
 
     def _predictions(self, outputs: Array) -> Any:
-        return labels.labels(outputs, self.classes_, self._label_binarizer.y_type_, self.out_activation_)
+        binarizer = self._label_binarizer
+        if binarizer.sparse_input_:
+            return binarizer.inverse_transform(outputs)
+        return labels.labels(outputs, self.classes_, binarizer.y_type_, self.out_activation_)
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of every class, or of every label, for every sample.
