@@ -186,7 +186,6 @@ def _build_encoder(stored: Any) -> Any:
     return scaler
 
 
-# An array that is given to the core must not make it read beyond its end.
 _is_edges = is_array("f")
 _is_column = has({"edges": _is_edges, "clipped": is_flag, "flagged": is_flag})
 _is_categories = has({"n_categories": is_count, "binary": is_flag, "embedding": is_count})
