@@ -70,7 +70,7 @@ print(*sorted(name for name in sys.modules if name.partition(".")[0] == "gdfast"
 
 
 def test_scikit_learn_and_scipy_need_not_be_there(tmp_path: Path) -> None:
-    inputs = {case: CASES[case]()[1] for case in CASES}
+    inputs = {case: CASES[case]()[1] for case in CASES if case != "sparse labels"}  # predicted by scipy
     inputs = {case: X.toarray() if sparse.issparse(X) else X for case, X in inputs.items()}
     (tmp_path / "cases").write_bytes(pickle.dumps(list(inputs)))
     for case, X in inputs.items():

@@ -164,6 +164,14 @@ EDITS: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
+@pytest.mark.parametrize("name", ["coefs_", "_label_binarizer"])
+def test_attributes_that_are_another_thing(name: str, tmp_path: Path) -> None:
+    est = copy.deepcopy(fitted("classes of strings"))
+    setattr(est, name, 3)
+    with pytest.raises(TypeError, match=f"^{name} cannot be saved: it is not"):
+        est.save(tmp_path / "model")
+
+
 @pytest.mark.parametrize("edit", EDITS)
 def test_attributes_that_do_not_fit(edit: str, tmp_path: Path) -> None:
     """What could not be loaded is not saved."""

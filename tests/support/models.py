@@ -61,6 +61,8 @@ CASES: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     "two classes": lambda: (gdfast.MLPClassifier(**_NET), rows(np.float32), classes() > 0),
     "one class": lambda: (gdfast.MLPClassifier(**_NET), rows(), np.zeros(N, np.int8)),
     "labels": lambda: (gdfast.MLPClassifier(**_NET), rows(), (rows()[:, :3] > 0).astype(int)),
+    "sparse labels": lambda: (
+        gdfast.MLPClassifier(**_NET), rows(), sparse.csr_matrix((rows()[:, :3] > 0).astype(int))),
     "regression": lambda: (gdfast.MLPRegressor(**_NET, solver="sgd", momentum=0.5), rows(), rows()[:, :2]),
     "names": lambda: (gdfast.MLPRegressor(**_NET), pd.DataFrame(rows(), columns=list("abcd")), numbers()),
     "no hidden layer": lambda: (gdfast.MLPClassifier((), **_SHORT), rows(), classes()),
@@ -131,8 +133,10 @@ _PASSING = {
 
 def assert_alike(a: Any, b: Any, where: str = "") -> None:
     """Everything in two objects is of the same type and has the same bits."""
-    assert type(a) is type(b), where
-    if isinstance(a, np.ndarray):
+    assert type(a) is type(b) or (sparse.issparse(a) and sparse.issparse(b)), where
+    if sparse.issparse(a):
+        assert_alike(a.toarray(), b.toarray(), where)
+    elif isinstance(a, np.ndarray):
         assert (a.dtype, a.shape) == (b.dtype, b.shape), where
         np.testing.assert_array_equal(a, b, where)
     elif isinstance(a, list | tuple):

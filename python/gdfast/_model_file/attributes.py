@@ -120,7 +120,11 @@ def has(fields: Mapping[str, Callable[[Any], bool]]) -> Callable[[Any], bool]:
 
 
 def _store_binarizer(binarizer: Any) -> Any:
-    return {"y_type": binarizer.y_type_, "classes": binarizer.classes_}
+    return {
+        "y_type": binarizer.y_type_,
+        "classes": binarizer.classes_,
+        "sparse": bool(binarizer.sparse_input_),
+    }
 
 
 def _build_binarizer(stored: Any) -> Any:
@@ -128,7 +132,7 @@ def _build_binarizer(stored: Any) -> Any:
 
     binarizer = LabelBinarizer()
     binarizer.y_type_, binarizer.classes_ = stored["y_type"], stored["classes"]
-    binarizer.sparse_input_ = False  # sparse targets are refused
+    binarizer.sparse_input_ = stored["sparse"]
     return binarizer
 
 
@@ -182,7 +186,6 @@ def _build_encoder(stored: Any) -> Any:
     return scaler
 
 
-# An array that is given to the core must not make it read beyond its end.
 _is_edges = is_array("f")
 _is_column = has({"edges": _is_edges, "clipped": is_flag, "flagged": is_flag})
 _is_categories = has({"n_categories": is_count, "binary": is_flag, "embedding": is_count})
@@ -206,7 +209,7 @@ def _is_encoding(value: Any) -> bool:
 
 
 def _is_binarizer(value: Any) -> bool:
-    holds = has({"y_type": is_text, "classes": is_array("biufUO")})(value)
+    holds = has({"y_type": is_text, "classes": is_array("biufUO"), "sparse": is_flag})(value)
     return holds and value["y_type"] in Y_TYPES and len(value["classes"]) > 0
 
 

@@ -126,7 +126,11 @@ def _store_estimator(
             raise NotPlainError((key,), vars(est)[key], f"it is no attribute of {name}")
         # A member's scoring is made of the whole's, when that is built.
         without = {*drop, "scoring"} if key == "members_" else drop
-        found[key] = store(known[key].store(vars(est)[key]), without)
+        try:
+            plain = known[key].store(vars(est)[key])
+        except (AttributeError, TypeError) as error:
+            raise NotPlainError((key,), vars(est)[key], f"it is not {known[key].what}") from error
+        found[key] = store(plain, without)
     parts: dict[str, Any] = {"arguments": arguments, "attributes": found}
     if "_training" in vars(est) and TRAINING not in drop:
         parts[TRAINING] = store(training.store(vars(est)["_training"], drop))

@@ -190,7 +190,7 @@ def _classes(stored: Stored) -> Classes | None:
         classes = binarizer["classes"]
     if len(binarizer["classes"]) != len(classes):
         raise ValueError("classes_ are not those of the labels that have been trained on.")
-    return Classes(classes, binarizer["y_type"])
+    return Classes(classes, binarizer["y_type"], bool(binarizer["sparse"]))
 
 
 def _output(stored: Stored, classes: Classes | None) -> str:

@@ -142,7 +142,10 @@ class Classification(ClassifierMixin):
 
     def _predictions(self, outputs: Array) -> Any:
         """The predicted labels for the values of the output layer."""
-        return labels.labels(outputs, self.classes_, self._label_binarizer.y_type_, self.out_activation_)
+        binarizer = self._label_binarizer
+        if binarizer.sparse_input_:
+            return binarizer.inverse_transform(outputs)
+        return labels.labels(outputs, self.classes_, binarizer.y_type_, self.out_activation_)
 
     @staticmethod
     def _probabilities(outputs: Array) -> Array:

@@ -307,7 +307,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The class labels, or an indicator matrix.
         """
-        return most_probable(self.predict_proba(X), self.classes_, self._label_binarizer.y_type_)
+        probabilities, binarizer = self.predict_proba(X), self._label_binarizer
+        if binarizer.sparse_input_:
+            return binarizer.inverse_transform(probabilities)
+        return most_probable(probabilities, self.classes_, binarizer.y_type_)
 
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
         """Probability of every class, or of every label, for every row: the mean of the members'.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from gdfast.training.arrays import Array
@@ -18,24 +16,25 @@ def probabilities(outputs: Array) -> Array:
     return np.concatenate((1 - outputs, outputs), axis=1)
 
 
-def labels(outputs: Array, classes: Array, y_type: str, activation: str) -> Any:
+def labels(outputs: Array, classes: Array, y_type: str, activation: str) -> Array:
     """The classes of the largest outputs, or an indicator matrix of several labels.
 
     ``y_type`` is scikit-learn's type of the target, ``activation`` that of the output layer.
     """
     if y_type == MULTILABEL:
         return indicators(outputs)
-    if activation == "softmax":
-        return classes.take(outputs.argmax(axis=1))
+    first = outputs.argmax(axis=1) if activation == "softmax" else (outputs[:, 0] > 0.5).astype(np.intp)
     # A single class is predicted whatever the output.
-    return classes.take((outputs[:, 0] > 0.5).astype(np.intp), mode="clip")
+    found: Array = classes.take(first, mode="clip")
+    return found
 
 
-def most_probable(values: Array, classes: Array, y_type: str) -> Any:
+def most_probable(values: Array, classes: Array, y_type: str) -> Array:
     """The classes of the largest probabilities, or an indicator matrix of several labels."""
     if y_type == MULTILABEL:
         return indicators(values)
-    return classes.take(values.argmax(axis=1), mode="clip")
+    found: Array = classes.take(values.argmax(axis=1), mode="clip")
+    return found
 
 
 def indicators(outputs: Array) -> Array:

@@ -40,10 +40,21 @@ class Classes:
     ----------
     values : ndarray of shape (n_classes,)
     y_type : {"binary", "multiclass", "multilabel-indicator"}
+    is_sparse : bool
+        Whether labels were a sparse matrix, and are predicted as one. That needs scipy.
     """
 
     values: Array
     y_type: str
+    is_sparse: bool
+
+    def shown(self, found: Array) -> Any:
+        """Predicted classes or labels in the form in which they were given."""
+        if not self.is_sparse:
+            return found
+        from scipy import sparse
+
+        return sparse.csr_matrix(found)
 
 
 class Predictor:
@@ -270,7 +281,8 @@ class TabularClassifier(_Tabular):
     def predict(self, X: Any) -> Any:
         """Predict the classes or labels of every row, see :meth:`gdfast.TabularClassifier.predict`."""
         probabilities = self.predict_proba(X)
-        return labels.most_probable(probabilities, self._classes.values, self._classes.y_type)
+        found = labels.most_probable(probabilities, self._classes.values, self._classes.y_type)
+        return self._classes.shown(found)
 
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
         """Probabilities, see :meth:`gdfast.TabularClassifier.predict_proba`."""
@@ -291,4 +303,4 @@ def _numbers(outputs: Array) -> Array:
 
 
 def _labels(outputs: Array, classes: Classes, activation: str) -> Any:
-    return labels.labels(outputs, classes.values, classes.y_type, activation)
+    return classes.shown(labels.labels(outputs, classes.values, classes.y_type, activation))
