@@ -53,8 +53,10 @@ class Sequence:
         self.est = kind(**arguments)
         self._do(self.fit)
         operations = [self.fit, self.predict, self.save_and_load, self.pickle, self.copy]
-        if hasattr(kind, "partial_fit"):
-            operations += [self.partial_fit, self.resume]
+        if hasattr(self.est, "partial_fit"):
+            operations.append(self.partial_fit)
+        if "resume" in self.est.get_params():
+            operations.append(self.resume)
         for _ in range(self._integer(3, 8)):
             self._do(self._pick(operations))
         return self._hash.hexdigest()

@@ -121,7 +121,9 @@ print("same bits")
 
 
 @needs_fork
-@pytest.mark.parametrize("way", FORKS)
+@pytest.mark.parametrize(
+    "way", ["os.fork", *(pytest.param(way, marks=pytest.mark.slow) for way in FORKS if way != "os.fork")]
+)
 def test_a_child_fits_and_predicts_after_a_parallel_fit_of_its_parent(way: str) -> None:
     """A child that waited for threads of its parent would run into the time limit."""
     out = in_process(PARENT + FORKS[way] + COMPARED, timeout=LIMIT, GDFAST_FORCE_THREADS="2")
