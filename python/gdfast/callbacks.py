@@ -220,7 +220,13 @@ class EarlyStopping:
         return {name: getattr(self, name) for name in _EARLY_STOPPING}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load what `state_dict` has returned."""
+        """Load a state.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` has returned.
+        """
         for name in _EARLY_STOPPING:
             setattr(self, name, state[name])
 
@@ -386,7 +392,13 @@ class ModelCheckpoint:
         return {"best_": self.best_}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load what `state_dict` has returned, unless there is a best value that is better."""
+        """Load a state, unless there is a best value that is better.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` has returned.
+        """
         best, sign = state["best_"], _sign(self.mode, self.monitor)
         if best is not None and (self.best_ is None or sign * best > sign * self.best_):
             self.best_ = best
