@@ -239,7 +239,8 @@ class RNNClassifier(Classification, Recurrent):
     --------
     Classify a sequence of ten steps by the sign of its first value:
 
-    >>>     >>> from gdfast import RNNClassifier
+    >>> import numpy as np
+    >>> from gdfast import RNNClassifier
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((400, 10, 1))
     >>> y = X[:, 0, 0] > 0
