@@ -16,6 +16,7 @@ import gdfast
 import numpy as np
 import pytest
 from gdfast import optim, schedules
+from gdfast._model_file import files
 from gdfast.callbacks import EarlyStopping, ModelCheckpoint
 from models import assert_alike
 from scipy import sparse
@@ -214,6 +215,17 @@ def test_other_arguments_are_refused_by_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"resume='.*run' .*: its {name} is .*, but now it is "):
         est.fit(X, LABELS)
     assert not hasattr(est, "coefs_")
+
+
+def test_an_argument_newer_than_the_file_had_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    interrupted(classifier(max_iter=6)[0], path, X, LABELS, 2)
+    stored = files.read(path, lambda tree: tree)
+    del stored.parts["arguments"]["label_smoothing"]
+    files.write(path, files.encode_tree(stored, copies=False))
+    classifier(max_iter=6, resume=path)[0].fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"its label_smoothing is 0\.0, but now it is 0\.1"):
+        classifier(max_iter=6, resume=path, label_smoothing=0.1)[0].fit(X, LABELS)
 
 
 def test_what_belongs_to_another_run_is_refused(tmp_path: Path) -> None:

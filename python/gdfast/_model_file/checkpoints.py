@@ -194,7 +194,9 @@ def _check_same(est: Any, checkpoint: Checkpoint) -> None:
     kind = objects.name_of(est)
     if kind != checkpoint.stored.name:
         raise ValueError(f"it is of {checkpoint.stored.name}, not of {type(est).__name__}.")
-    before = checkpoint.stored.parts["arguments"]
+    # An argument that is newer than the file had its default.
+    defaults = objects.store(type(est)().get_params(deep=False))
+    before = {**defaults, **checkpoint.stored.parts["arguments"]}
     free = set(FREE)
     if est.solver == "annealing":
         free.discard("max_iter")  # which decides how it cools
@@ -203,8 +205,8 @@ def _check_same(est: Any, checkpoint: Checkpoint) -> None:
             continue
         if name in checkpoint.run["dropped"]:
             _check_dropped(name, value)
-        elif not _is_same(objects.store(value), before.get(name)):
-            raise ValueError(f"its {name} is {_shown(before.get(name))}, but now it is {value!r}.")
+        elif not _is_same(objects.store(value), before[name]):
+            raise ValueError(f"its {name} is {_shown(before[name])}, but now it is {value!r}.")
 
 
 def _check_dropped(name: str, value: Any) -> None:
