@@ -101,14 +101,15 @@ class Snapshots:
     """
 
     def __init__(self, est: Any) -> None:
-        name_in_file(est)
+        self._name = name_in_file(est)
         self._dropped = _dropped_of(est)
-        self._stored: Stored = objects.store(est, self._dropped)  # for its arguments
+        stored: Stored = objects.store(est, self._dropped)
+        self._arguments: dict[str, Any] = stored.parts["arguments"]
 
     def take(self, est: Any) -> Checkpoint:
         """A copy of the estimator, its state of training and its run."""
         state: TrainingState = est._training
-        stored = objects.store_again(self._stored, est, self._dropped)
+        stored = objects.store_estimator(self._name, est, self._dropped, self._arguments)
         run = {
             "epoch": state.epoch,
             "ended_by": state.ended_by,

@@ -98,7 +98,7 @@ def store(value: Any, drop: Collection[str] = (), depth: int = 0) -> Any:
     if name is None:
         return value
     if name in ESTIMATORS:
-        return _store_estimator(name, value, drop)
+        return store_estimator(name, value, drop)
     arguments = {key: store(item) for key, item in value.get_params().items()}
     if name in SCHEDULES:
         state = {key: item for key, item in vars(value).items() if key not in arguments}
@@ -107,9 +107,10 @@ def store(value: Any, drop: Collection[str] = (), depth: int = 0) -> Any:
     return Stored(name, {"arguments": arguments, "state": state})
 
 
-def _store_estimator(
+def store_estimator(
     name: str, est: Any, drop: Collection[str], arguments: dict[str, Any] | None = None
 ) -> Stored:
+    """What is stored of an estimator, ``name`` in the list; its arguments may have been stored before."""
     if arguments is None:
         arguments = {key: store(item) for key, item in est.get_params(deep=False).items() if key not in drop}
     if "callbacks" in arguments:
@@ -135,11 +136,6 @@ def _store_estimator(
     if "_training" in vars(est) and TRAINING not in drop:
         parts[TRAINING] = store(training.store(vars(est)["_training"], drop))
     return Stored(name, parts)
-
-
-def store_again(before: Stored, est: Any, drop: Collection[str]) -> Stored:
-    """What is stored of an estimator whose arguments are still those of ``before``."""
-    return _store_estimator(before.name, est, drop, before.parts["arguments"])
 
 
 # And back.

@@ -51,7 +51,16 @@ def train(
     KeyboardInterrupt
         By Ctrl-C before the first step; later Ctrl-C ends training with an outcome.
     """
-    outcome = _ended(state) or _train(network, loss, data, state, options, monitor, listeners, energy)
+    outcome = _ended(state)
+    if outcome is None and options.solver == "lbfgs":
+        assert isinstance(network, MLP)
+        outcome = train_lbfgs(network, loss, data, state, options, monitor, listeners)
+    elif outcome is None and options.solver == "annealing":
+        assert energy is not None
+        n_rows = len(data.y) if state.order is None else len(state.order)
+        outcome = train_annealing(energy, n_rows, state, options, monitor, listeners)
+    elif outcome is None:
+        outcome = train_stochastic(network, loss, data, state, options, monitor, listeners)
     state.ended_by, state.solver_state = outcome.reason, {}
     return outcome
 
@@ -62,23 +71,3 @@ def _ended(state: TrainingState) -> Outcome | None:
         state.ended_by = None
         return None
     return Outcome(state.ended_by)
-
-
-def _train(
-    network: Network,
-    loss: Loss,
-    data: Data,
-    state: TrainingState,
-    options: TrainingOptions,
-    monitor: Monitor,
-    listeners: Listeners,
-    energy: Energy | None,
-) -> Outcome:
-    if options.solver == "lbfgs":
-        assert isinstance(network, MLP)
-        return train_lbfgs(network, loss, data, state, options, monitor, listeners)
-    if options.solver == "annealing":
-        assert energy is not None
-        n_rows = len(data.y) if state.order is None else len(state.order)
-        return train_annealing(energy, n_rows, state, options, monitor, listeners)
-    return train_stochastic(network, loss, data, state, options, monitor, listeners)
