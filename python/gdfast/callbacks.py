@@ -241,11 +241,12 @@ class ModelCheckpoint:
     it was after the epoch. It also holds what a fit needs to continue: an estimator with ``resume=path``
     goes on from it, and ends with the same bits as a fit that has never been interrupted.
 
-    Files are written on a thread of their own; training waits for a copy of the state only. They are written
-    to a temporary file beside ``path`` and then moved, so that ``path`` always holds a complete file; the
-    next checkpoint to the same path deletes the temporary files of killed processes. At the end of the fit
-    all are written, also after Ctrl-C and after SIGTERM, which ends training after a whole step: the last one
-    is of the last whole epoch. SIGTERM then has the effect that it had before the fit.
+    A checkpoint is taken when all callbacks have seen the end of the epoch. Files are written on a thread
+    of their own; training waits for a copy of the state only. They are written to a temporary file beside
+    ``path`` and then moved, so that ``path`` always holds a complete file; the next checkpoint to the
+    same path deletes the temporary files of killed processes. At the end of the fit all are written, also
+    after Ctrl-C and after SIGTERM, which ends training after a whole step: the last one is of the last
+    whole epoch. SIGTERM then has the effect that it had before the fit.
 
     With ``save_best_only`` the best value is that of all fits with this object: a later fit writes only when
     it improves on it. Copies and pickles keep the best value. It is reset when its file has been deleted, or
@@ -370,9 +371,14 @@ class ModelCheckpoint:
             self.best_ = best
         path = self._filled_in(epoch, logs)
         check_place(path)
-        self._saving.take(est, path, self.best_)
-        if self.save_best_only or (epoch + 1) % self.every_n_epochs == 0:
-            self._saving.save()
+        self._saving.path = path
+
+    def _after_epoch(self, est: Any, epoch: int) -> None:
+        """Called when all callbacks have seen the end of an epoch, so that a checkpoint has their states."""
+        if self._saving is not None and self._saving.path is not None:
+            self._saving.take(est, self.best_)
+            if self.save_best_only or (epoch + 1) % self.every_n_epochs == 0:
+                self._saving.save()
 
     def on_train_end(self, est: Any) -> None:
         assert self._saving is not None
@@ -459,6 +465,7 @@ class _Saving:
         self._files = import_module("gdfast._model_file.checkpoints")
         self._kind, self._snapshots = type(est), self._files.Snapshots(est)
         self._writer = BackgroundWriter(self._write)
+        self.path: Path | None = None  # of the epoch that is over, if that is to be kept
         self._last: tuple[Path, Any] | None = None  # a path, the last copy of the state and the best value
         self._is_saved = False
         self._terminated = False
@@ -477,12 +484,13 @@ class _Saving:
         self._files.write(path, checkpoint)
         self._note(best, path)
 
-    def take(self, est: Any, path: Path, best: float | None) -> None:
-        """Copy the state."""
+    def take(self, est: Any, best: float | None) -> None:
+        """Copy the state, for the path."""
         if type(est) is not self._kind:  # a member of the estimator with which the fit has begun
             self._kind, self._snapshots = type(est), self._files.Snapshots(est)
-        self._last = path, (self._snapshots.take(est), best)
-        self._is_saved = False
+        assert self.path is not None
+        self._last = self.path, (self._snapshots.take(est), best)
+        self.path, self._is_saved = None, False
 
     def save(self) -> None:
         """Save the last copy."""

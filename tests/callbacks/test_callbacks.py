@@ -441,6 +441,7 @@ class Known:
             for epoch, value in enumerate(self.values):
                 self.est.loss_ = float(value)
                 keep.on_epoch_end(self.est, epoch, {keep.monitor: value})
+                keep._after_epoch(self.est, epoch)
         finally:
             keep.on_train_end(self.est)
 

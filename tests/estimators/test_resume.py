@@ -88,13 +88,17 @@ CASES: dict[str, Callable[[], Any]] = {
 
 
 class Crash:
-    """Ends a fit after an epoch with an error, as nothing else would."""
+    """Ends a fit with an error, as nothing else would: before an epoch, or at its end."""
 
-    def __init__(self, after: int) -> None:
-        self.after = after
+    def __init__(self, before: int) -> None:
+        self.before = before
 
-    def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
-        if epoch + 1 == self.after:
+    def on_epoch_begin(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
+        if epoch == self.before:
+            raise ZeroDivisionError
+
+    def on_train_end(self, est: Any) -> None:
+        if est.n_iter_ == self.before:
             raise ZeroDivisionError
 
 
@@ -173,7 +177,8 @@ def test_random_states_that_are_no_seed(tmp_path: Path) -> None:
     assert_alike(whole.coefs_, resumed.coefs_)
 
 
-def test_callbacks_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint_is_first", [True, False])
+def test_callbacks_go_on(checkpoint_is_first: bool, tmp_path: Path) -> None:
     def callbacks(path: Path) -> list[Any]:
         return [EarlyStopping("loss", patience=3, min_delta=0.05), ModelCheckpoint(path, "loss", True)]
 
@@ -181,13 +186,16 @@ def test_callbacks_go_on(tmp_path: Path) -> None:
     est = classifier(max_iter=40, learning_rate_init=0.01, callbacks=whole)[0].fit(X, LABELS)
     stops = whole[0].stopped_epoch_
     assert 3 < stops < 39
-    first = ModelCheckpoint(tmp_path / "run")
+
+    def with_checkpoint(callbacks: list[Any]) -> list[Any]:
+        keep = ModelCheckpoint(tmp_path / "run")
+        return [keep, *callbacks] if checkpoint_is_first else [*callbacks, keep]
+
+    arguments = {"max_iter": 40, "learning_rate_init": 0.01, "resume": tmp_path / "run"}
     with pytest.raises(ZeroDivisionError):
-        classifier(max_iter=40, learning_rate_init=0.01, callbacks=[*parts, first, Crash(stops - 1)])[0].fit(
-            X, LABELS
-        )
-    again = [*callbacks(tmp_path / "parts"), ModelCheckpoint(tmp_path / "run")]
-    arguments = {"max_iter": 40, "learning_rate_init": 0.01, "resume": tmp_path / "run", "callbacks": again}
+        classifier(**arguments, callbacks=[*with_checkpoint(parts), Crash(stops - 1)])[0].fit(X, LABELS)
+    again = callbacks(tmp_path / "parts")
+    arguments["callbacks"] = with_checkpoint(again)
     resumed = classifier(**arguments)[0].fit(X, LABELS)
     assert_same_fit(est, resumed)
     assert again[0].stopped_epoch_ == stops

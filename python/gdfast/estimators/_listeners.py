@@ -33,6 +33,13 @@ def check_callbacks(callbacks: Iterable[Any] | None) -> None:
             )
 
 
+def after_epoch(callbacks: Iterable[Any], est: Any, epoch: int) -> None:
+    """Call those that wait until all callbacks have seen the end of an epoch."""
+    for callback in callbacks:
+        if hook := getattr(callback, "_after_epoch", None):
+            hook(est, epoch)
+
+
 class FitListeners(Listeners):
     """Calls the callbacks in the course of a fit.
 
@@ -132,6 +139,7 @@ class FitListeners(Listeners):
     def epoch_ends(self, state: TrainingState, epoch: int, logs: dict[str, float]) -> bool:
         self._publish()
         stops = self._call("on_epoch_end", epoch, {**logs, "time": time.perf_counter() - self._begun})
+        after_epoch(self._callbacks, self._est, epoch)
         return (self._task is not None and self._task.epoch_ends()) or stops
 
     def gradient_hook(self, state: TrainingState) -> Callable[[list[Array]], None] | None:

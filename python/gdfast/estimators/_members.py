@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from gdfast import _core
+from gdfast.estimators._listeners import after_epoch
 from gdfast.training.outcome import Outcome
 
 Job = Callable[[], Outcome | None]
@@ -100,7 +101,9 @@ class SharedCallbacks:
             for callback in self._callbacks:
                 if hook := getattr(callback, name, None):
                     stops |= bool(hook(member, self._epoch, {**logs, "member": number}))
-            self._epoch += name == "on_epoch_end"
+            if name == "on_epoch_end":
+                after_epoch(self._callbacks, member, self._epoch)
+                self._epoch += 1
         return stops
 
     def show_gradient(self, member: Any, gradients: dict[str, Any]) -> None:
