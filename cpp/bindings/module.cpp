@@ -63,6 +63,10 @@ void register_module_functions(py::module_& m) {
         return names;
     });
     m.def("max_threads", max_threads);
+    m.def("startable_threads", [](int threads) {
+        constexpr size_t python_needs = size_t{1} << 20;
+        return startable_threads(threads, python_needs);
+    });
     m.def("build_info", build_info);
     m.def("fma_peak", fma_peak_of, py::arg("n_threads"), py::arg("seconds"));
 }

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -39,8 +38,8 @@ public:
         const size_t wanted = static_cast<size_t>(checked_product(size, sizeof(T)));
         const size_t line = wanted >= huge_page ? huge_page : 64;
         const size_t bytes = (wanted + line - 1) / line * line;
-        data_ = static_cast<T*>(std::aligned_alloc(line, bytes));
-        if (!data_) throw std::bad_alloc();
+        line_ = std::align_val_t{line};
+        data_ = static_cast<T*>(::operator new(bytes, line_));
 #if defined(__linux__)
         // Panels of wide layers are far apart: huge pages need fewer entries of the TLB.
         if (line == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);
@@ -48,11 +47,11 @@ public:
         try {
             zero(bytes);
         } catch (...) {
-            std::free(data_);
+            release();
             throw;
         }
     }
-    ~Buffer() { std::free(data_); }
+    ~Buffer() { release(); }
     Buffer(Buffer&& other) noexcept { swap(other); }
     Buffer& operator=(Buffer&& other) noexcept {
         swap(other);
@@ -74,12 +73,15 @@ private:
                         bytes - done < piece ? bytes - done : piece);
         }
     }
+    void release() { ::operator delete(data_, line_); }
     void swap(Buffer& other) {
         std::swap(data_, other.data_);
+        std::swap(line_, other.line_);
         std::swap(size_, other.size_);
     }
     T* data_ = nullptr;
     int64_t size_ = 0;
+    std::align_val_t line_{64};
 };
 
 }  // namespace gdfast

@@ -204,7 +204,7 @@ void backward_to_inputs(const Spec& spec, const Parameters<T>& parameters, const
     const int P = spec.panel;
     const Layer& l = spec.layers.front();
     const RowPanels<T>& from = work.deltas.front();
-    const std::vector<T> nothing(static_cast<size_t>(P));
+    const T nothing[128 / sizeof(T)] = {};  // as many as a panel of the widest vectors
     for (size_t i = 0; i < inputs.size(); ++i) {
         const PanelInputs& part = inputs[i];
         T* to = deltas.at(rows.first, static_cast<int64_t>(i));
@@ -224,8 +224,8 @@ void backward_to_inputs(const Spec& spec, const Parameters<T>& parameters, const
         } else {
             // An input's weights are a row of each panel of W.
             const T* w = parameters.weight_panel(l, 0) + (part.panel * P + part.first) * P;
-            table.dots({from.at(rows.first), from.stride, w, l.weight_panel(P), nothing.data(),
-                        to + part.first, rows.count(), l.out, part.last - part.first});
+            table.dots({from.at(rows.first), from.stride, w, l.weight_panel(P), nothing, to + part.first,
+                        rows.count(), l.out, part.last - part.first});
         }
         if (work.dropout[0].rate > 0) drop(work, 0, rows, part.panel, to, to);
         if (check.after(rows.count() * l.out * (part.last - part.first))) return;

@@ -21,6 +21,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <exception>
+#include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -39,8 +42,56 @@ inline void pause() {
 #endif
 }
 
-// The only function that starts threads. Calls body(thread, threads) on up to `threads` threads at once; the
-// calling thread is thread 0.
+#if defined(__unix__) || defined(__APPLE__)
+// What OpenMP makes of OMP_STACKSIZE, such as "64M"; without a unit it is in KiB. 0: not set.
+size_t stack_size_of_openmp() {
+    const char* text = std::getenv("OMP_STACKSIZE");
+    if (!text) return 0;
+    char* unit = nullptr;
+    const unsigned long long number = std::strtoull(text, &unit, 10);
+    while (*unit == ' ') ++unit;
+    const std::string units = "BbKkMmGg";
+    const size_t place = *unit ? units.find(*unit) : 2;
+    const bool known = place != units.npos && number < (uint64_t{1} << 32);
+    return known ? static_cast<size_t>(number) << place / 2 * 10 : 0;
+}
+
+// See startable_threads(). `stack`: the size of each stack, 0 for the default.
+int tried_threads(int threads, size_t bytes_each, size_t stack) {
+    const size_t bytes = static_cast<size_t>(threads) * (bytes_each + sizeof(pthread_t)) + (size_t{1} << 16);
+    const std::unique_ptr<void, void (*)(void*)> memory(std::malloc(bytes), std::free);
+    pthread_attr_t attributes;
+    if (!memory || pthread_attr_init(&attributes) != 0) return 1;
+    if (stack) pthread_attr_setstacksize(&attributes, stack);
+    auto* const started = static_cast<pthread_t*>(memory.get());
+    std::atomic<bool> done{false};
+    const auto wait = [](void* flag) -> void* {
+        while (!static_cast<std::atomic<bool>*>(flag)->load())
+            std::this_thread::sleep_for(std::chrono::microseconds(20));
+        return nullptr;
+    };
+    int found = 1;
+    while (found < threads && pthread_create(&started[found - 1], &attributes, wait, &done) == 0) ++found;
+    done = true;
+    for (int i = 0; i < found - 1; ++i) pthread_join(started[i], nullptr);
+    pthread_attr_destroy(&attributes);
+    return found;
+}
+#else
+size_t stack_size_of_openmp() { return 0; }
+int tried_threads(int threads, size_t, size_t) { return threads; }
+#endif
+
+// libgomp ends the process where it cannot create a thread or allocate a team. It keeps the threads of the
+// calling thread's last region: one that needs more is preceded by a trial.
+int threads_for_region(int threads) {
+    thread_local int kept = 1;
+    if (threads > kept) threads = tried_threads(threads, size_t{1} << 12, stack_size_of_openmp());
+    return kept = threads;
+}
+
+// The only function that starts threads that work. Calls body(thread, threads) on up to `threads` threads at
+// once; the calling thread is thread 0.
 #if defined(GDFAST_STD_THREADS)
 constexpr bool kHasThreads = true;
 // For ThreadSanitizer, which does not see the synchronisation within the OpenMP runtimes, at the begin and
@@ -146,6 +197,11 @@ public:
         }
     }
 
+    // After the region.
+    void rethrow() const {
+        if (error_) std::rethrow_exception(error_);
+    }
+
 private:
     // Does the thread's own share, then all but the last `least` - 1 units of each other share.
     void work_on(uint32_t phase, int me, int members, int64_t least) {
@@ -153,7 +209,12 @@ private:
         for (int k = 0; k < members; ++k) {
             Share& share = shares_[static_cast<size_t>((me + k) % members)];
             for (int64_t unit; (unit = share.take(phase, k == 0 ? 1 : least)) >= 0; ++done) {
-                work_(unit, me);
+                if (failed_.load(std::memory_order_relaxed)) continue;
+                try {
+                    work_(unit, me);
+                } catch (...) {
+                    fail();
+                }
                 if (interruption_) interruption_->check(me);
             }
         }
@@ -163,9 +224,14 @@ private:
     // Called by the thread that has done the last unit of the previous phase, while all others wait.
     void next_phase(int members) {
         const uint32_t phase = phase_.load(std::memory_order_relaxed) + 1;
-        do {
-            over_.store(!plan_(members, bounds_.data()), std::memory_order_relaxed);
-        } while (!over_ && bounds_[0] == bounds_[static_cast<size_t>(members)]);
+        try {
+            do {
+                over_.store(failed_ || !plan_(members, bounds_.data()), std::memory_order_relaxed);
+            } while (!over_ && bounds_[0] == bounds_[static_cast<size_t>(members)]);
+        } catch (...) {
+            fail();
+            over_.store(true, std::memory_order_relaxed);
+        }
         if (!over_) {
             left_.store(bounds_[static_cast<size_t>(members)] - bounds_[0], std::memory_order_relaxed);
             for (size_t t = 0; t < static_cast<size_t>(members); ++t)
@@ -173,6 +239,12 @@ private:
         }
         phase_.store(phase);
         wake_sleepers();
+    }
+
+    // An exception must not leave the region. The first one is kept, and all units that are not begun are
+    // skipped.
+    void fail() {
+        if (!failed_.exchange(true)) error_ = std::current_exception();
     }
 
     // Spins for longer than even shares differ in time. After that, the operating system may have
@@ -184,10 +256,13 @@ private:
             const uint32_t now = phase_.load(std::memory_order_acquire);
             if (now != phase) return now;
             if (i % spins_before_helping == spins_before_helping - 1) work_on(phase, me, members, 1);
-            if (i < spins_before_sleeping)
+            if (i < spins_before_sleeping) {
                 pause();
-            else
-                sleep_while(phase);
+                continue;
+            }
+            // The other threads' units may be long: they end once this thread has seen a request to stop.
+            if (interruption_) interruption_->check(me);
+            sleep_while(phase);
         }
     }
 
@@ -219,7 +294,8 @@ private:
     Interruption* const interruption_;
     std::vector<Share> shares_;
     std::vector<int64_t> bounds_;
-    std::atomic<bool> over_{false};
+    std::atomic<bool> over_{false}, failed_{false};
+    std::exception_ptr error_;
     alignas(64) std::atomic<int64_t> left_{0};
     alignas(64) std::atomic<uint32_t> phase_{0};
     std::atomic<int> sleepers_{0};
@@ -230,6 +306,8 @@ private:
 int max_threads() { return most_threads(); }
 
 const char* threading() { return kThreading; }
+
+int startable_threads(int threads, size_t bytes_each) { return tried_threads(threads, bytes_each, 0); }
 
 int thread_limit(int asked) {
     if (alone()) return 1;
@@ -275,10 +353,11 @@ void in_phases(int threads, const Plan& plan, const Work& work) {
     watch_forks();
     opened_region = true;
     Team team(threads, plan, work);
-    region(threads, [&team](int me, int members) {
+    region(threads_for_region(threads), [&team](int me, int members) {
         const DenormalMode flush(Denormals::flush);
         team.join(me, members);
     });
+    team.rethrow();
 }
 
 void in_parallel(int threads, int64_t units, const Work& work) {

@@ -1,6 +1,7 @@
 // A team of threads that runs phases of work.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 
@@ -8,6 +9,10 @@ namespace gdfast {
 
 // The number of threads that OpenMP would give the calling thread; 1 in a build without threads.
 int max_threads();
+
+// The number of threads, the calling one included and at most `threads`, that the system lets run at once,
+// each with `bytes_each` of memory, which a limit may prevent. Tries, and gives everything back.
+int startable_threads(int threads, size_t bytes_each);
 
 // A description of the threading library of this build.
 const char* threading();
@@ -36,9 +41,10 @@ using Work = std::function<void(int64_t unit, int thread)>;
 
 // Runs phase after phase on up to `threads` threads. A thread does its own share first, because its caches
 // have the data, and then units of other shares. A phase ends when its units are done, so that no thread
-// waits for one that the operating system has descheduled between two units. `plan` and `work` must not
-// throw, except on a single thread. Between units the calling thread checks its current Interruption, if
-// any; `plan` and `work` must end soon once it is requested.
+// waits for one that the operating system has descheduled between two units. The first exception of `plan`
+// or `work` is thrown again when all threads have ended; units that had not begun are skipped. Between units
+// the calling thread checks its current Interruption, if any; `plan` and `work` must end soon once it is
+// requested. Where the system refuses threads, there are fewer.
 //
 // Denormal numbers are flushed to zero meanwhile: vanishing deltas and moments would otherwise slow every
 // operation on them. The caller's floating-point state is restored.

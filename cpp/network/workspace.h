@@ -31,32 +31,20 @@ void in_blocks(Range rows, Body&& body) {
     }
 }
 
-// A batch's matrix: blocks of rows, each in panels `stride` elements apart.
+// Where the elements of a batch's matrix are: blocks of rows, each in panels `stride` elements apart.
 template <class T>
-class RowPanels {
-public:
-    RowPanels() = default;
-    RowPanels(int64_t rows, int64_t panels, int panel)
+struct RowLayout {
+    RowLayout() = default;
+    RowLayout(int64_t rows, int64_t panels, int panel)
         // One row of padding: panels a power of two apart would all map to one set of the L1 cache.
         : stride((std::min(rows, kRowBlock<T>) + 1) * panel),
           panel_(panel),
-          block_(checked_product(panels, stride)),
-          own_(checked_product(divided_up(rows, kRowBlock<T>), block_)),
-          data_(own_.data()) {}
+          block_(checked_product(panels, stride)) {}
 
-    // A view of the panels from `first` on, valid as long as this object.
-    RowPanels from_panel(int64_t first) const {
-        RowPanels view;
-        view.stride = stride;
-        view.panel_ = panel_;
-        view.block_ = block_;
-        view.data_ = data_ + first * stride;
-        return view;
-    }
-
+    int64_t elements(int64_t rows) const { return checked_product(divided_up(rows, kRowBlock<T>), block_); }
     // Row `row` of panel j. The further rows of its block follow it in memory.
-    T* at(int64_t row, int64_t j = 0) const {
-        return data_ + row / kRowBlock<T> * block_ + j * stride + row % kRowBlock<T> * panel_;
+    int64_t offset(int64_t row, int64_t j) const {
+        return row / kRowBlock<T> * block_ + j * stride + row % kRowBlock<T> * panel_;
     }
 
     int64_t stride = 0;
@@ -64,6 +52,27 @@ public:
 private:
     int panel_ = 0;
     int64_t block_ = 0;
+};
+
+// A batch's matrix.
+template <class T>
+class RowPanels : public RowLayout<T> {
+public:
+    RowPanels() = default;
+    RowPanels(int64_t rows, int64_t panels, int panel)
+        : RowLayout<T>(rows, panels, panel), own_(this->elements(rows)), data_(own_.data()) {}
+
+    // A view of the panels from `first` on, valid as long as this object.
+    RowPanels from_panel(int64_t first) const {
+        RowPanels view;
+        static_cast<RowLayout<T>&>(view) = *this;
+        view.data_ = data_ + first * this->stride;
+        return view;
+    }
+
+    T* at(int64_t row, int64_t j = 0) const { return data_ + this->offset(row, j); }
+
+private:
     Buffer<T> own_;
     T* data_ = nullptr;
 };

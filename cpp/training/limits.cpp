@@ -7,11 +7,12 @@ namespace gdfast {
 
 double NormWindow::limit_after(double norm) {
     if (!std::isfinite(norm)) return norm;  // the step is lost, and later limits do not depend on it
-    if (latest_.size() == kSteps) {
+    sorted_.reserve(kSteps + 1);            // what allocates comes before what changes
+    latest_.push_back(norm);
+    if (latest_.size() > kSteps) {
         sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), latest_.front()));
         latest_.pop_front();
     }
-    latest_.push_back(norm);
     sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), norm), norm);
     // Between neighbours as NumPy's percentile has it.
     const double place = 0.1 * static_cast<double>(sorted_.size() - 1);

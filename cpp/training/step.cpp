@@ -13,6 +13,7 @@ void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
     const size_t without_weight = phases.size();
     for (Phase& p : second.phases(first)) phases.push_back(std::move(p));
     const Phase* end = nullptr;
+    bool moves = false;  // whether weights are being changed, so that the step cannot be given up
 
     const auto begin_step = [&](int members) {
         do {
@@ -29,6 +30,7 @@ void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
         if (first.step().weight_sum != 0) second.end_step(first.step());
         first.end_step();
         phase = nullptr;
+        moves = false;
     };
     const auto give_up = [&] {
         first.give_up();
@@ -42,21 +44,21 @@ void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
         if (phase && ++phase == end) end_step();
         if ((!phase && !begin_step(members)) || !phase->divide) return false;
         phase->divide(members, bounds);
+        moves = moves || !phase->can_give_up;
         return true;
     };
     const auto do_unit = [&](int64_t unit, int thread) {
         if (!stops() || !phase->can_give_up) phase->work(unit, thread);
     };
-    do {
-        in_phases(threads, next_phase, do_unit);
-        if (!phase) break;
-        try {
-            phase->work(0, 0);
-        } catch (...) {
-            give_up();
-            throw;
-        }
-    } while (phase);
+    try {
+        do {
+            in_phases(threads, next_phase, do_unit);
+            if (phase) phase->work(0, 0);
+        } while (phase);
+    } catch (...) {
+        if (phase && !moves) give_up();
+        throw;
+    }
 }
 
 template void run_steps(FirstHalf<float>&, SecondHalf<float>&, int);

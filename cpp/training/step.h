@@ -78,7 +78,7 @@ public:
 
 // Runs all steps: one parallel region, or, where a phase is for the calling thread, one after another. The
 // calling thread's Interruption ends it after a whole step, or in a phase that leaves the step to be given
-// up; an exception from a phase outside of the regions gives the step up, too.
+// up. An exception gives the step up, too; phases that change weights do not throw.
 template <class T>
 void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads);
 

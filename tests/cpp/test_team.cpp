@@ -147,11 +147,60 @@ TEST(team, denormals_are_flushed_on_every_thread_and_the_caller_s_state_is_resto
 }
 #endif
 
-TEST(team, an_exception_leaves_a_single_thread) {
-    CHECK(check::thrown_by([] {
-              in_parallel(1, 3, [](int64_t, int) { throw std::runtime_error("from a unit"); });
-          }) == "from a unit");
-    CHECK(!flushes_denormals());
+TEST(team, an_exception_of_a_unit_comes_out_and_ends_the_phases) {
+    for (int threads : kThreads)
+        for (int64_t bad : {0, 6, 9}) {
+            std::atomic<int> done{0};
+            int phases = 0;
+            CHECK(check::thrown_by([&] {
+                      in_phases(
+                          threads,
+                          [&](int members, int64_t* bounds) {
+                              divide_evenly(10, members, bounds);
+                              return ++phases < 100;
+                          },
+                          [&](int64_t unit, int) {
+                              if (phases == 3 && unit == bad) throw std::runtime_error("from a unit");
+                              ++done;
+                          });
+                  }) == "from a unit");
+            CHECK(phases == 3);
+            CHECK(done >= 20 && done < 30);
+            CHECK(!flushes_denormals());
+        }
+}
+
+TEST(team, an_exception_of_the_plan_comes_out) {
+    for (int threads : kThreads) {
+        int phases = 0;
+        CHECK(check::thrown_by([&] {
+                  in_phases(
+                      threads,
+                      [&](int members, int64_t* bounds) {
+                          if (++phases == 3) throw std::runtime_error("from the plan");
+                          divide_evenly(10, members, bounds);
+                          return true;
+                      },
+                      [](int64_t, int) {});
+              }) == "from the plan");
+        CHECK(phases == 3);
+    }
+}
+
+// The calling thread has nothing left to do, and must not wait for the others without asking.
+TEST(team, an_interruption_is_asked_for_while_others_work) {
+    for (int threads : {2, 8}) {
+        std::atomic<bool> requested{false};
+        Interruption interruption([&] { return requested = true, true; });
+        const Interruption* const current = Interruption::current();
+        in_parallel(threads, threads, [&](int64_t unit, int) {
+            // The last unit is of another thread, unless that has not begun yet.
+            const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+            while (unit == threads - 1 && !current->requested() && std::chrono::steady_clock::now() < limit)
+                if (std::this_thread::yield(); Interruption::current()) Interruption::current()->check(0);
+        });
+        CHECK(requested);
+    }
 }
 
 TEST(team, as_many_threads_as_the_work_pays_for) {

@@ -20,6 +20,10 @@ def side_by_side(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
     After Ctrl-C those that run end as one fit does, and no other begins: its outcome is None, as is that of a
     job that has taken no step. KeyboardInterrupt if all are None. An error of a job stops all and is raised.
     """
+    if n_threads > 1:
+        # Under a limit of memory there may be fewer; Python would wait for ever for a thread that has no
+        # memory to begin. The calling thread only waits.
+        n_threads = max(1, _core.startable_threads(n_threads + 1) - 1)
     outcomes = _one_by_one(jobs) if n_threads == 1 else _on_threads(jobs, n_threads)
     if not any(outcomes):
         raise KeyboardInterrupt

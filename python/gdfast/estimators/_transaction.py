@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 # The ids of estimators that are being fitted; kept here so that copies and pickles do not include them.
 _running: set[int] = set()
 _lock = threading.Lock()
@@ -37,7 +39,10 @@ class Transaction:
 
 @contextmanager
 def transaction(est: Any) -> Iterator[Transaction]:
-    """Restore an estimator's attributes if the fit raises before its result is kept.
+    """Restore an estimator's attributes if the fit raises before its result is kept, or for lack of memory.
+
+    A fit that goes on from the estimator's weights changes them in place: once it has taken a step, these
+    stay as the last whole step left them.
 
     RuntimeError if the estimator is already being fitted, in another thread or by the caller of this fit.
     """
@@ -59,8 +64,8 @@ def transaction(est: Any) -> Iterator[Transaction]:
         attempt = Transaction()
         try:
             yield attempt
-        except BaseException:
-            if not attempt.is_kept:
+        except BaseException as error:
+            if not attempt.is_kept or (isinstance(error, MemoryError) and not _shares_weights(est, before)):
                 est.__dict__.clear()
                 est.__dict__.update(before)
                 if optimizer_before is not None:
@@ -71,3 +76,9 @@ def transaction(est: Any) -> Iterator[Transaction]:
     finally:
         with _lock:
             _running.discard(key)
+
+
+def _shares_weights(est: Any, before: dict[str, Any]) -> bool:
+    """Whether the estimator's weights are the arrays that it had before."""
+    old, new = before.get("coefs_") or [], vars(est).get("coefs_") or []
+    return any(np.may_share_memory(a, b) for a, b in zip(old, new, strict=False))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gdfast import _core
 from gdfast.training.arrays import Array, convert
 from gdfast.training.network import GATES
 
@@ -148,11 +149,18 @@ def orthogonal(shape: tuple[int, int], random_state: np.random.RandomState) -> A
 
 
 def _qr(matrix: Array) -> tuple[Array, Array]:
-    """NumPy's ``qr``; for a large matrix in a separate thread, so that Ctrl-C can interrupt it."""
-    if matrix.size < 10**4:
+    """NumPy's ``qr``; for a large matrix in a thread, if there is one, so that Ctrl-C can interrupt it."""
+    if matrix.size < 10**4 or _core.startable_threads(2) < 2:
         return np.linalg.qr(matrix)
     found: Future[Any] = Future()
-    threading.Thread(target=lambda: found.set_result(np.linalg.qr(matrix)), daemon=True).start()
+
+    def decompose() -> None:
+        try:
+            found.set_result(np.linalg.qr(matrix))
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=decompose, daemon=True).start()
     q, r = found.result()
     return q, r
 
