@@ -39,7 +39,8 @@ public:
         const size_t line = wanted >= huge_page ? huge_page : 64;
         const size_t bytes = (wanted + line - 1) / line * line;
         line_ = std::align_val_t{line};
-        data_ = static_cast<T*>(::operator new(bytes, line_));
+        data_ = static_cast<T*>(::operator new(bytes, line_, std::nothrow));  // else ASan ends the process
+        if (!data_) throw std::bad_alloc();
 #if defined(__linux__)
         // Panels of wide layers are far apart: huge pages need fewer entries of the TLB.
         if (line == huge_page) madvise(data_, bytes, MADV_HUGEPAGE);

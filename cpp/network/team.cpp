@@ -9,6 +9,7 @@
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
+#include <sys/mman.h>
 #endif
 
 #if defined(__linux__)
@@ -59,9 +60,13 @@ size_t stack_size_of_openmp() {
 // See startable_threads(). `stack`: the size of each stack, 0 for the default.
 int tried_threads(int threads, size_t bytes_each, size_t stack) {
     const size_t bytes = static_cast<size_t>(threads) * (bytes_each + sizeof(pthread_t)) + (size_t{1} << 16);
-    const std::unique_ptr<void, void (*)(void*)> memory(std::malloc(bytes), std::free);
+    // Mapped, because what malloc() finds among freed blocks is of no use to others.
+    void* const mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) return 1;
+    const auto unmap = [bytes](void* memory) { munmap(memory, bytes); };
+    const std::unique_ptr<void, decltype(unmap)> memory(mapped, unmap);
     pthread_attr_t attributes;
-    if (!memory || pthread_attr_init(&attributes) != 0) return 1;
+    if (pthread_attr_init(&attributes) != 0) return 1;
     if (stack) pthread_attr_setstacksize(&attributes, stack);
     auto* const started = static_cast<pthread_t*>(memory.get());
     std::atomic<bool> done{false};
@@ -101,9 +106,25 @@ int most_threads() { return std::max(1, static_cast<int>(std::thread::hardware_c
 template <class Body>
 void region(int threads, const Body& body) {
     std::vector<std::thread> others;
-    for (int t = 1; t < threads; ++t) others.emplace_back(body, t, threads);
+    std::atomic<int> members{-1};  // below zero: not all have begun
+    const auto join_all = [&] {
+        for (std::thread& other : others) other.join();
+    };
+    try {
+        others.reserve(static_cast<size_t>(threads));
+        for (int t = 1; t < threads; ++t)
+            others.emplace_back([&body, &members, t] {
+                while (members.load() < 0) std::this_thread::yield();
+                if (members.load() > 0) body(t, members);
+            });
+    } catch (...) {
+        members = 0;
+        join_all();
+        throw;
+    }
+    members = threads;
     body(0, threads);
-    for (std::thread& other : others) other.join();
+    join_all();
 }
 #elif defined(_OPENMP)
 #define GDFAST_TEXT_OF(x) #x

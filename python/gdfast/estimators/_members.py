@@ -21,8 +21,7 @@ def side_by_side(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
     job that has taken no step. KeyboardInterrupt if all are None. An error of a job stops all and is raised.
     """
     if n_threads > 1:
-        # Under a limit of memory there may be fewer; Python would wait for ever for a thread that has no
-        # memory to begin. The calling thread only waits.
+        # Under a limit of memory there may be fewer. The calling thread only waits.
         n_threads = max(1, _core.startable_threads(n_threads + 1) - 1)
     outcomes = _one_by_one(jobs) if n_threads == 1 else _on_threads(jobs, n_threads)
     if not any(outcomes):
@@ -45,8 +44,11 @@ def _one_by_one(jobs: Sequence[Job]) -> list[Outcome | None]:
 
 def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
     stop = _core.StopFlag()
+    # Python waits for ever for a thread that has no memory to begin: jobs take memory once all threads have.
+    threads_have_begun = threading.Event()
 
     def work(job: Job) -> Outcome | None:
+        threads_have_begun.wait()
         if stop.is_set():
             return None
         with stop:
@@ -56,7 +58,10 @@ def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
                 return None
 
     with ThreadPoolExecutor(n_threads, thread_name_prefix="gdfast-member") as pool:
-        futures: list[Future[Outcome | None]] = [pool.submit(work, job) for job in jobs]
+        try:
+            futures: list[Future[Outcome | None]] = [pool.submit(work, job) for job in jobs]
+        finally:
+            threads_have_begun.set()
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
