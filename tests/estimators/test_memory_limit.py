@@ -129,12 +129,13 @@ CALLS = {
     ),
     "fit of networks side by side": (
         "X = rows(4000, 20); y = X[:, 0]\n"
-        "est = TabularRegressor(hidden_layer_sizes=(500, 500), max_iter=1, random_state=0)\n"
+        "est = TabularRegressor(hidden_layer_sizes=(800, 800), max_iter=1, random_state=0)\n"
         "call = lambda est: est.fit(X, y)"
     ),
     "predict of networks side by side": (
         "X = rows(1_000_000, 4); y = X[:, 0]\n"
-        "est = TabularRegressor(hidden_layer_sizes=(8,), max_iter=1, random_state=0).fit(X[:1000], y[:1000])\n"
+        "est = TabularRegressor(hidden_layer_sizes=(8,), max_iter=1, random_state=0)\n"
+        "est.fit(X[:1000], y[:1000])\n"
         "call = lambda est: est.predict(X)"
     ),
 }
