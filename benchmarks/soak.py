@@ -53,7 +53,7 @@ class Sequence:
         self.est = kind(**arguments)
         self._do(self.fit)
         operations = [self.fit, self.predict, self.save_and_load, self.pickle, self.copy]
-        if hasattr(self.est, "partial_fit"):
+        if hasattr(self.est, "partial_fit") and not self.est.early_stopping:
             operations.append(self.partial_fit)
         if "resume" in self.est.get_params():
             operations.append(self.resume)

@@ -89,15 +89,46 @@ def test_fit_has_scikit_learns_messages(case: str, kinds: Any) -> None:
 )
 @pytest.mark.parametrize("kinds", [CLASSIFIERS, REGRESSORS], ids=["classifier", "regressor"])
 def test_bad_sample_weight(kinds: Any, weight: Any) -> None:
+    """As scikit-learn's error, and it names the argument."""
     ours, theirs = (kind() for kind in kinds)
-    assert error_of(lambda: ours.fit(X, LABELS, weight)) == error_of(lambda: theirs.fit(X, LABELS, weight))
+    (our_kind, our_message), (their_kind, their_message) = (
+        error_of(lambda est=est: est.fit(X, LABELS, weight)) for est in (ours, theirs)
+    )
+    assert our_kind is their_kind
+    assert our_message.endswith(their_message)
+    assert "sample_weight" in our_message
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["abc", b"x", object(), {}, 1j, [[1], [2, 3]], np.array([[object()]])],
+    ids=["text", "bytes", "object", "dict", "complex", "ragged", "array of objects"],
+)
+@pytest.mark.parametrize("name", ["sample_weight", "X_val", "y_val"])
+@pytest.mark.parametrize("kind", [gdfast.MLPRegressor, gdfast.TabularRegressor])
+def test_what_cannot_be_converted_names_the_argument(kind: Any, name: str, bad: Any) -> None:
+    arguments = {"sample_weight": bad}
+    if name != "sample_weight":
+        if kind is gdfast.TabularRegressor:
+            pytest.skip("it has no validation set")
+        arguments = {"X_val": X, "y_val": VALUES, name: bad}
+    with pytest.raises((TypeError, ValueError), match=name):
+        kind().fit(X, VALUES, **arguments)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf, -np.ones(40)], ids=str)
+def test_weights_of_a_table_that_leave_nothing_to_learn(weight: Any) -> None:
+    with pytest.raises(ValueError, match="sample_weight"):
+        gdfast.TabularRegressor().fit(X, VALUES, weight)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("kind", [gdfast.MLPClassifier, gdfast.MLPRegressor])
 def test_weights_that_are_all_zero(kind: Any, solver: str) -> None:
-    # In scikit-learn's words of today; 1.7 has a ZeroDivisionError, from within the first batch.
-    with pytest.raises(ValueError, match=r"^Sample weights must contain at least one non-zero number\.$"):
+    # In scikit-learn's words of today, and with the argument's name where scikit-learn finds them. 1.7 has a
+    # ZeroDivisionError, from within the first batch.
+    words = r"Sample weights must contain at least one non-zero number\.$"
+    with pytest.raises(ValueError, match=f"^(In sample_weight: )?{words}"):
         kind(solver=solver).fit(X, LABELS, np.zeros(40))
 
 

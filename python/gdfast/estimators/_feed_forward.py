@@ -13,7 +13,6 @@ from sklearn.base import _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
-    _check_sample_weight,
     _check_y,
     check_consistent_length,
     check_is_fitted,
@@ -168,8 +167,7 @@ class FeedForward(NetworkEstimator):
         return X, y
 
     def _check_weights(self, sample_weight: Any, X: Any) -> Array:
-        weights: Array = _check_sample_weight(sample_weight, X)
-        return weights
+        return _validation.check_weights(sample_weight, X)
 
     # Training.
 

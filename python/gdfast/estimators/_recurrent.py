@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gdfast.estimators import _holdout, _ineffective, _schedules, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator
@@ -95,9 +95,10 @@ class Recurrent(NetworkEstimator):
         return checked
 
     def _check_weights(self, sample_weight: Any, X: Sequences) -> Array:
-        check = check_step_weights if self.per_step else _check_sample_weight
-        weights: Array = check(sample_weight, X)
-        return weights
+        if not self.per_step:
+            return _validation.check_weights(sample_weight, X)
+        with _validation.naming("sample_weight"):
+            return check_step_weights(sample_weight, X)
 
     # Training.
 

@@ -21,7 +21,6 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names,
-    _check_sample_weight,
     check_consistent_length,
     check_is_fitted,
     validate_data,
@@ -227,9 +226,11 @@ class BaseTabular(Savable, BaseEstimator, ABC):
         y = self._check_target(y)
         rows = self._fit_encoder(X, y, random_state)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, rows)
+            sample_weight = _validation.check_weights(sample_weight, rows)
             if not sample_weight.any():
                 raise ValueError("Sample weights must contain at least one non-zero number.")
+            if sample_weight.max() < 0:
+                raise ValueError("sample_weight has no positive weight: no row is to be learned.")
         self._begin(y, sample_weight)
         target = self._target_of_members(y)
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Number, Real
 from typing import Any
 
 import numpy as np
 from joblib import cpu_count
 from joblib.parallel import get_active_backend
 from numpy.typing import DTypeLike
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, assert_all_finite
+from sklearn.utils.validation import _check_sample_weight
 
 from gdfast.prediction.inputs import check_n_features, holds_dates
 from gdfast.training.arrays import Array
@@ -40,11 +41,27 @@ def check_real_targets(y: Any) -> None:
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Add the names of the arguments to a ValueError, because scikit-learn's checks name X and y only."""
+    """Add the names of the arguments to an error that does not name them.
+
+    scikit-learn's checks name X and y only, and NumPy's conversions nothing.
+    """
     try:
         yield
-    except ValueError as error:
-        raise ValueError(f"In {what}: {error}") from error
+    except (TypeError, ValueError) as error:
+        if what in str(error):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"In {what}: {error}") from error
+
+
+def check_weights(sample_weight: Any, X: Any) -> Array:
+    """A finite weight for each row, from an array or a number."""
+    with naming("sample_weight"):
+        if isinstance(sample_weight, Number) and not isinstance(sample_weight, Real):
+            raise TypeError(f"a weight is a real number, got {sample_weight!r}")
+        weights: Array = _check_sample_weight(sample_weight, X)
+        assert_all_finite(weights)
+    return weights
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
