@@ -425,7 +425,8 @@ std::vector<ActivationFunction> activations_named(const py::sequence& entries, s
         throw py::value_error("activations must name one function for each of the " + std::to_string(hidden) +
                               " hidden layers, got " + std::to_string(entries.size()));
     std::vector<ActivationFunction> activations;
-    for (const py::handle entry : entries) {
+    // Objects, not handles: a sequence such as an array makes its items as they are asked for.
+    for (const py::object entry : entries) {
         const auto [name, rest] = name_and_rest(entry, "activation");
         ActivationFunction f = activation_named(name);
         if (!rest.is_none()) {

@@ -17,7 +17,7 @@ namespace {
 template <class T>
 Encoding<T> encoding_of(const py::sequence& columns) {
     std::vector<Column<T>> found;
-    for (const py::handle entry : columns) {
+    for (const py::object entry : columns) {
         const auto fields = py::cast<py::tuple>(entry);
         Column<T> column;
         if (fields.size() == 3 && py::isinstance<py::int_>(fields[2])) {

@@ -188,7 +188,7 @@ std::unique_ptr<Core> built(const Given&... given) {
 std::vector<double> checked_dropout(const py::object& dropout, size_t layers) {
     std::vector<double> rates;
     if (dropout.is_none()) return rates;
-    for (const py::handle rate : py::cast<py::sequence>(dropout)) {
+    for (const py::object rate : py::cast<py::sequence>(dropout)) {
         rates.push_back(checked_number<double>(rate, "dropout"));
         if (!(rates.back() >= 0 && rates.back() < 1))
             throw py::value_error("dropout must be at least 0 and below 1, got " +

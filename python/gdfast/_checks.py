@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -59,3 +60,10 @@ def check_share(name: str, share: float) -> None:
 def check_flag(name: str, flag: bool) -> None:
     if not isinstance(flag, _FLAGS):
         raise TypeError(f"{name} must be True or False, got {flag!r}")
+
+
+def check_choice(name: str, choice: str, choices: Collection[str]) -> None:
+    if not isinstance(choice, str):
+        raise TypeError(f"{name} must be a string, got {choice!r}")
+    if choice not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {choice!r}")

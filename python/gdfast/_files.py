@@ -44,6 +44,13 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def name_of(path: str | os.PathLike[str]) -> str:
+    """The path as a string; TypeError for anything else, such as the number of an open file."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"path must be a string or a path, got {path!r}")
+    return os.fsdecode(path)
+
+
 def check_place(path: Path) -> None:
     """OSError if no file can be written there."""
     if not path.parent.is_dir():

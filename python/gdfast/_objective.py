@@ -17,7 +17,7 @@ def as_array(value: Any, complaint: str) -> Vector:
     """A new array of float64; TypeError with the message ``complaint`` if the values are not numbers."""
     try:
         # NumPy would convert these to numbers.
-        if value is None or isinstance(value, str | bytes) or np.asarray(value).dtype.kind in "mM":
+        if value is None or isinstance(value, str | bytes) or np.asarray(value).dtype.kind in "mMc":
             raise TypeError
         return np.array(value, np.float64)
     except (TypeError, ValueError):

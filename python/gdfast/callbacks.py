@@ -62,8 +62,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from gdfast._checks import check_count
-from gdfast._files import check_place
+from gdfast._checks import check_choice, check_count
+from gdfast._files import check_place, name_of
 from gdfast._writer import BackgroundWriter
 
 __all__ = ["EarlyStopping", "ModelCheckpoint", "ProgressBar"]
@@ -320,7 +320,7 @@ class ModelCheckpoint:
         every_n_epochs: int = 1,
     ) -> None:
         check_count("every_n_epochs", every_n_epochs)
-        self.path = os.fsdecode(path)
+        self.path = name_of(path)
         self.monitor = monitor
         self.save_best_only = save_best_only
         self.mode = mode
@@ -443,8 +443,7 @@ def _sign(mode: str, monitor: str) -> int:
     """1 if higher values are better, else -1."""
     if not isinstance(monitor, str):
         raise TypeError(f"monitor must be the name of something logged, got {monitor!r}.")
-    if mode not in ("auto", "min", "max"):
-        raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}.")
+    check_choice("mode", mode, ("auto", "min", "max"))
     return 1 if mode == "max" or (mode == "auto" and "score" in monitor) else -1
 
 

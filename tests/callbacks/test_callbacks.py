@@ -312,7 +312,7 @@ def test_monitoring_what_is_not_there() -> None:
             ValueError, match=r"There is no 'val_loss' to monitor, only \['learning_rate', 'loss'"
         ):
             gdfast.MLPRegressor(callbacks=[callback], **FIT).fit(X, Y)
-    with pytest.raises(ValueError, match="mode must be 'auto', 'min' or 'max', got 'most'"):
+    with pytest.raises(ValueError, match="mode must be one of 'auto', 'min', 'max'; got 'most'"):
         EarlyStopping(mode="most")
     for bad in ({"patience": -1}, {"patience": np.nan}, {"min_delta": np.nan}, {"min_delta": -0.1}):
         with pytest.raises(ValueError, match="patience and min_delta must be at least 0"):

@@ -194,7 +194,13 @@ def test_sizes_beyond_any_memory(rows: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["reluu", "softmax", "", None, 3, ["relu", None], ["relu", "swish"]], ids=str
+    "value",
+    [
+        *["reluu", "softmax", "", None, 3, ["relu", None], ["relu", "swish"]],
+        # Sequences whose items exist only while they are read.
+        *[np.array(["a", "b"]), np.array([["a", "b"]] * 2), np.array([object()] * 2), range(2)],
+    ],
+    ids=str,
 )
 def test_unknown_activation(value: Any) -> None:
     for call, arguments in ((mlp_forward, forward_arguments()), (mlp_loss_and_grad, gradient_arguments())):

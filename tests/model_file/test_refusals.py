@@ -309,3 +309,16 @@ def test_saving_from_a_callback(tmp_path: Path) -> None:
     loaded = gdfast.load(tmp_path / "3")
     assert_alike(loaded.predict_proba(rows()), saver.predicted)
     loaded.fit(X, y)
+
+
+@pytest.mark.parametrize("path", [3, None, 1.5, [], object()], ids=str)
+@pytest.mark.parametrize("what", ["save", "load", "ModelCheckpoint"])
+def test_what_is_no_path_is_refused(what: str, path: Any) -> None:
+    """An integer would be the descriptor of an open file."""
+    calls = {
+        "save": lambda: gdfast.MLPRegressor(max_iter=1).save(path),
+        "load": lambda: gdfast.load(path),
+        "ModelCheckpoint": lambda: callbacks.ModelCheckpoint(path),
+    }
+    with pytest.raises(TypeError, match="path must be a string or a path"):
+        calls[what]()

@@ -448,3 +448,19 @@ def test_other_arrays_are_none(lr: Any) -> None:
     with pytest.raises(TypeError, match="lr must be a number, got"):
         optim.SGD(lr=lr)
     assert optimizer.lr == 0.5
+
+
+@pytest.mark.parametrize("choice", [np.array(["a", "b"]), None, 1, ["min"]], ids=str)
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda value: schedules.Cosine(3, per=value), "per"),
+        (lambda value: schedules.Warmup(total_iters=3, per=value), "per"),
+        (lambda value: schedules.Plateau(value), "mode"),
+        (lambda value: schedules.Plateau(threshold_mode=value), "threshold_mode"),
+        (lambda value: schedules.OneCycle(anneal_strategy=value), "anneal_strategy"),
+    ],
+)
+def test_a_choice_that_is_no_string(make: Any, name: str, choice: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be a string"):
+        make(choice)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from gdfast._core import __version__
-from gdfast._files import check_place, written_whole
+from gdfast._files import check_place, name_of, written_whole
 from gdfast._model_file import safetensors
 from gdfast._model_file.errors import ModelFormatError
 from gdfast._model_file.tree import Decoder, Encoder
@@ -59,7 +59,7 @@ def encode_tree(tree: Any, *, copies: bool) -> Encoded:
 
 def write(path: str | os.PathLike[str], encoded: Encoded) -> None:
     """Write to a file that replaces ``path`` as a whole; OSError leaves ``path`` as it was."""
-    place = Path(os.fsdecode(path))
+    place = Path(name_of(path))
     check_place(place)
     with written_whole(place) as file:
         safetensors.write(file, encoded.arrays, encoded.metadata)
@@ -73,7 +73,7 @@ def read(
     ModelFormatError if it is no file of `write`, or ``build`` fails: its errors are the file's. OSError if it
     cannot be opened.
     """
-    name, writer = os.fsdecode(path), ""
+    name, writer = name_of(path), ""
     try:
         with _regular_file(path) as file:
             reader = safetensors.Reader(file, os.fstat(file.fileno()).st_size)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias, get_type_hints
 
 from gdfast._checks import (
+    check_choice,
     check_flag,
     check_not_negative,
     check_number,
@@ -46,10 +47,7 @@ def check_step_sizes(name: str, sizes: tuple[float, float]) -> None:
 
 
 def check_eps_mode(name: str, mode: str) -> None:
-    if not isinstance(mode, str):
-        raise TypeError(f"{name} must be a string, got {mode!r}")
-    if mode not in EPS_MODES:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, EPS_MODES))}; got {mode!r}")
+    check_choice(name, mode, EPS_MODES)
 
 
 Number: TypeAlias = Annotated[float, check_number]

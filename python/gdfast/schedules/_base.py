@@ -9,11 +9,10 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from gdfast._checks import check_choice
 from gdfast._record import Record
 
 Rates: TypeAlias = float | NDArray[np.float64]
-
-PER = ("epoch", "step")
 
 
 @dataclass(frozen=True)
@@ -130,8 +129,7 @@ class Curve(Schedule):
 
 
 def check_per(per: str) -> None:
-    if per not in PER:
-        raise ValueError(f"per must be one of 'epoch', 'step'; got {per!r}")
+    check_choice("per", per, ("epoch", "step"))
 
 
 class Lambda(Curve):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gdfast._checks import check_count, check_not_negative, check_positive, check_share
+from gdfast._checks import check_choice, check_count, check_not_negative, check_positive, check_share
 from gdfast.schedules._base import Curve, Progress, Rates, Schedule, check_per
 
 _Times = NDArray[np.float64]
@@ -340,8 +340,7 @@ class OneCycle(Curve):
             check_positive("max_lr", max_lr)
         check_share("pct_start", pct_start)
         check_positive("pct_start", pct_start)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be one of 'cos', 'linear'; got {anneal_strategy!r}")
+        check_choice("anneal_strategy", anneal_strategy, ("cos", "linear"))
         check_positive("div_factor", div_factor)
         check_positive("final_div_factor", final_div_factor)
         self.max_lr = max_lr

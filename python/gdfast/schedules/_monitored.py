@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gdfast._checks import check_count, check_not_negative, check_share
+from gdfast._checks import check_choice, check_count, check_not_negative, check_share
 from gdfast.schedules._base import Progress, Rates, Schedule
 
 
@@ -113,13 +113,11 @@ class Plateau(Schedule):
         min_lr: float = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        if mode not in ("min", "max"):
-            raise ValueError(f"mode must be one of 'min', 'max'; got {mode!r}")
+        check_choice("mode", mode, ("min", "max"))
         check_share("factor", factor)
         check_count("patience", patience, least=0)
         check_not_negative("threshold", threshold)
-        if threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"threshold_mode must be one of 'rel', 'abs'; got {threshold_mode!r}")
+        check_choice("threshold_mode", threshold_mode, ("rel", "abs"))
         check_count("cooldown", cooldown, least=0)
         check_not_negative("min_lr", min_lr)
         check_not_negative("eps", eps)
