@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from gdfast import minimize, optim, schedules
 from gdfast._annealing import COOLINGS, anneal
+from ids import text_of
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, OptimizeResult, rosen, rosen_der
 
@@ -66,7 +67,7 @@ def test_every_method_finds_the_bottom(method: str, by_object: bool) -> None:
         (optim.RMSprop(0.1, alpha=0.9, eps_mode="inside"), 3.0),
         (optim.Adam(0.1, eps_mode="inside"), 2.98065543759733),
     ],
-    ids=str,
+    ids=text_of,
 )
 def test_figures_of_textbooks(rule: optim.Optimizer, end: float) -> None:
     result = minimize(parabola, 0.0, jac=slope, method=rule, options={"maxiter": 100, "gtol": 0})
@@ -252,7 +253,7 @@ def test_options() -> None:
         ({"jac": True}, "with jac=True fun must return a pair"),
         ({"jac": True, "method": "annealing"}, "with jac=True fun must return a pair"),
     ],
-    ids=str,
+    ids=text_of,
 )
 def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):

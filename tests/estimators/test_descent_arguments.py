@@ -12,6 +12,7 @@ import reference_layers
 from fits import trained_arrays
 from gdfast import MLPClassifier, MLPRegressor, optim, schedules
 from gdfast.kernels import mlp_loss_and_grad
+from ids import text_of
 from numpy.typing import NDArray
 from problems import norm_error, same_bits
 from scipy import sparse
@@ -113,7 +114,7 @@ def test_an_unknown_solver() -> None:
         {"learning_rate_init": 0.1}, {"momentum": 0.5}, {"beta_1": 0.8}, {"epsilon": 1e-4},
         {"nesterovs_momentum": False},
     ],
-    ids=str,
+    ids=text_of,
 )  # fmt: skip
 def test_what_contradicts_an_object(argument: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(argument))}=.* contradicts solver="):
@@ -248,7 +249,7 @@ def test_free_first_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    "init", ["glorot", ("he_normal", 1.0), ("normal", 0.0), ("normal", "1"), ("normal",)], ids=str
+    "init", ["glorot", ("he_normal", 1.0), ("normal", 0.0), ("normal", "1"), ("normal",)], ids=text_of
 )
 def test_first_weights_that_there_are_not(init: Any) -> None:
     with pytest.raises(ValueError, match="init"):
@@ -269,13 +270,13 @@ def test_dropout_is_of_training_alone_and_reproducible() -> None:
     assert same_bits(weights(regressor(dropout=0).fit(X, Y)), weights(regressor().fit(X, Y)))
 
 
-@pytest.mark.parametrize("dropout", [[0.1], [0.1] * 4, [1.0, 0, 0], "half", 1.0, -0.1], ids=str)
+@pytest.mark.parametrize("dropout", [[0.1], [0.1] * 4, [1.0, 0, 0], "half", 1.0, -0.1], ids=text_of)
 def test_dropout_that_makes_no_sense(dropout: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="dropout"):
         regressor(dropout=dropout).fit(X, Y)
 
 
-@pytest.mark.parametrize("values", [["a", 0.1, 0.1], [[0.1, 0.2]], [None], "a"], ids=str)
+@pytest.mark.parametrize("values", [["a", 0.1, 0.1], [[0.1, 0.2]], [None], "a"], ids=text_of)
 @pytest.mark.parametrize("name", ["dropout", "quantiles"])
 def test_what_is_no_number_is_named(name: str, values: Any) -> None:
     loss = "quantile" if name == "quantiles" else "squared_error"
@@ -407,7 +408,7 @@ def test_depth_may_grow() -> None:
     assert same_bits(weights(regressor(backprop_depth=3).fit(X, Y)), weights(whole))
 
 
-@pytest.mark.parametrize("depth", [4, lambda epoch: 0, lambda epoch: 2.5], ids=str)
+@pytest.mark.parametrize("depth", [4, lambda epoch: 0, lambda epoch: 2.5], ids=text_of)
 def test_depths_that_there_are_not(depth: Any) -> None:
     with pytest.raises(ValueError, match="backprop_depth must be an integer from 1"):
         regressor(backprop_depth=depth).fit(X, Y)
@@ -422,7 +423,7 @@ def test_depths_that_there_are_not(depth: Any) -> None:
         {"batch_norm": True}, {"gradient_noise": 0.1}, {"backprop_depth": 1}, {"weight_decay": 0.1},
         {"l1_ratio": 0.5}, {"record_gradients": True},
     ],
-    ids=str,
+    ids=text_of,
 )  # fmt: skip
 def test_what_has_no_meaning_without_steps(argument: dict[str, Any], solver: str) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(argument))}=.* has no meaning with solver='{solver}'"):
@@ -467,7 +468,7 @@ def test_annealing_takes_a_scorer_that_has_no_gradient() -> None:
 @pytest.mark.parametrize(
     "params",
     [{"cooling": "never"}, {"step_size": 0.0}, {"initial_temp": -1}, {"heat": 1}, {"final_temp": "cold"}],
-    ids=str,
+    ids=text_of,
 )
 def test_annealing_that_makes_no_sense(params: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="annealing_params"):

@@ -12,6 +12,7 @@ import pytest
 from gdfast import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
 from gdfast.preprocessing import TableEncoder
 from gdfast.training.encoding import CategoryColumn, EncodedRows, Encoding, NumberColumn
+from ids import text_of
 from numpy.typing import NDArray
 from problems import same_bits
 from sklearn.base import clone
@@ -192,7 +193,7 @@ class OnGradient:
         ({"gradient_noise": 0.1}, "gradient_noise is not supported"),
         ({"callbacks": [OnGradient()]}, "on_gradient"),
     ],
-    ids=str,
+    ids=text_of,
 )
 def test_what_embeddings_do_not_go_with_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
     est = MLPClassifier(**{**ARGUMENTS, **arguments})

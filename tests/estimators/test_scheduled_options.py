@@ -12,6 +12,7 @@ import pytest
 from fits import KINDS, assert_same_bits, make, trained_arrays
 from gdfast import RNNClassifier, RNNRegressor, optim, schedules
 from gdfast.schedules import Progress
+from ids import text_of
 from sklearn.base import clone
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -140,7 +141,7 @@ def test_both_beside_a_learning_rate_schedule_and_all_else(kind: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule", ["constant", schedules.Constant(), lambda epoch: 1, schedules.Step(99)], ids=str
+    "schedule", ["constant", schedules.Constant(), lambda epoch: 1, schedules.Step(99)], ids=text_of
 )
 @pytest.mark.parametrize(("name", "option"), PAIRS)
 def test_a_constant_schedule_changes_no_bit(name: str, option: str, schedule: Any) -> None:
@@ -167,7 +168,7 @@ class Fading(schedules.Schedule):
 
 
 @pytest.mark.parametrize(
-    "schedule", [Fading(), schedules.Exponential(0.5), lambda epoch: 1 / (1 + epoch)], ids=str
+    "schedule", [Fading(), schedules.Exponential(0.5), lambda epoch: 1 / (1 + epoch)], ids=text_of
 )
 @pytest.mark.parametrize(("name", "option"), PAIRS)
 def test_two_halves_are_a_whole(name: str, option: str, schedule: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bad_arrays import Arguments, cases, check_refused, check_refused_array, read_only
 from gdfast.kernels import adam_update, mlp_forward, mlp_loss_and_grad, sgd_update
+from ids import text_of
 from problems import problem, same_bits
 
 
@@ -114,7 +115,7 @@ def test_written_arrays_must_not_overlap_what_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["weights", "biases"])
-@pytest.mark.parametrize("value", [None, 3, np.ones((5, 3)), {0: np.ones((5, 3))}, "weights"], ids=str)
+@pytest.mark.parametrize("value", [None, 3, np.ones((5, 3)), {0: np.ones((5, 3))}, "weights"], ids=text_of)
 def test_layers_must_be_lists(name: str, value: Any) -> None:
     for call, arguments in ((mlp_forward, forward_arguments()), (mlp_loss_and_grad, gradient_arguments())):
         check_refused(call, {**arguments, name: value}, TypeError, name)
@@ -147,7 +148,7 @@ def test_layers_must_match() -> None:
 
 
 @pytest.mark.parametrize(
-    "out", [(), ([],), ([], []), ([], [], []), [[], []], 3, "ab", np.ones((2, 2))], ids=str
+    "out", [(), ([],), ([], []), ([], [], []), [[], []], 3, "ab", np.ones((2, 2))], ids=text_of
 )
 def test_gradients_out_must_be_a_pair_of_lists(out: Any) -> None:
     check_refused(mlp_loss_and_grad, {**gradient_arguments(), "out": out}, (TypeError, ValueError), "out")
@@ -200,14 +201,14 @@ def test_sizes_beyond_any_memory(rows: int) -> None:
         # Sequences whose items exist only while they are read.
         *[np.array(["a", "b"]), np.array([["a", "b"]] * 2), np.array([object()] * 2), range(2)],
     ],
-    ids=str,
+    ids=text_of,
 )
 def test_unknown_activation(value: Any) -> None:
     for call, arguments in ((mlp_forward, forward_arguments()), (mlp_loss_and_grad, gradient_arguments())):
         check_refused(call, {**arguments, "activation": value}, (TypeError, ValueError), "activation")
 
 
-@pytest.mark.parametrize("value", ["sigmoid", "", None, 3], ids=str)
+@pytest.mark.parametrize("value", ["sigmoid", "", None, 3], ids=text_of)
 def test_unknown_output_loss_and_eps_mode(value: Any) -> None:
     wrong = (TypeError, ValueError)
     check_refused(mlp_forward, {**forward_arguments(), "output": value}, wrong, "output")
@@ -246,7 +247,7 @@ NOT_NEGATIVE = [
 ]
 
 
-@pytest.mark.parametrize("value", [-1e-300, -1, np.nan, np.inf, "0.1", None, 1j], ids=str)
+@pytest.mark.parametrize("value", [-1e-300, -1, np.nan, np.inf, "0.1", None, 1j], ids=text_of)
 def test_numbers_out_of_their_range(value: Any) -> None:
     kind = ValueError if isinstance(value, float | int) else TypeError
     for call, make, names in NOT_NEGATIVE:
@@ -255,12 +256,14 @@ def test_numbers_out_of_their_range(value: Any) -> None:
     check_refused(adam_update, {**adam_arguments(), "betas": (0.9, value)}, kind, "betas[1]")
 
 
-@pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.5), (0.9,), 0.9, None, "ab", (0.9, 0.9, 0.9)], ids=str)
+@pytest.mark.parametrize(
+    "betas", [(1.0, 0.9), (0.9, 1.5), (0.9,), 0.9, None, "ab", (0.9, 0.9, 0.9)], ids=text_of
+)
 def test_betas_out_of_their_range(betas: Any) -> None:
     check_refused(adam_update, {**adam_arguments(), "betas": betas}, (TypeError, ValueError), "betas")
 
 
-@pytest.mark.parametrize("value", [0, -1, -(2**70), 1.5, "1", [1]], ids=str)
+@pytest.mark.parametrize("value", [0, -1, -(2**70), 1.5, "1", [1]], ids=text_of)
 def test_counts_out_of_their_range(value: Any) -> None:
     kind = ValueError if isinstance(value, int) else TypeError
     check_refused(adam_update, {**adam_arguments(), "step": value}, kind, "step")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sklearn
 from gdfast import callbacks, optim, schedules
+from ids import text_of
 from models import CASES, assert_alike, classes, fitted, numbers, rows, table
 from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import KFold
@@ -311,7 +312,7 @@ def test_saving_from_a_callback(tmp_path: Path) -> None:
     loaded.fit(X, y)
 
 
-@pytest.mark.parametrize("path", [3, None, 1.5, [], object()], ids=str)
+@pytest.mark.parametrize("path", [3, None, 1.5, [], object()], ids=text_of)
 @pytest.mark.parametrize("what", ["save", "load", "ModelCheckpoint"])
 def test_what_is_no_path_is_refused(what: str, path: Any) -> None:
     """An integer would be the descriptor of an open file."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bad_arrays import Arguments, cases, check_refused, check_refused_array, read_only
 from gdfast import _core, optim
+from ids import text_of
 from problems import problem, same_bits
 from sequences import sequence_problem
 
@@ -97,7 +98,7 @@ def test_plain_arrays_must_be_writable(name: str) -> None:
         ("batch_size", -1),
         ("batch_size", -(2**62)),
     ],
-    ids=str,
+    ids=text_of,
 )
 def test_trainer_refuses(name: str, value: Any) -> None:
     check_refused(_core.Trainer, {**trainer_arguments(), name: value}, ValueError, name.removesuffix("s"))
@@ -306,7 +307,7 @@ def test_damaged_csr_parts(part: int, make: Any) -> None:
     check_refused(run_epoch, arguments, WRONG, "data", "indices", "indptr", "coefs")
 
 
-@pytest.mark.parametrize("X", [(), (np.ones(3),), (None, None, None), "abc", 3, object()], ids=str)
+@pytest.mark.parametrize("X", [(), (np.ones(3),), (None, None, None), "abc", 3, object()], ids=text_of)
 def test_what_is_no_matrix(X: Any) -> None:
     check_refused(run_epoch, {**epoch_arguments(), "X": X}, WRONG, "X", "data")
 
