@@ -261,7 +261,7 @@ def test_a_schedule_gets_the_validation_loss(kind: Any) -> None:
             "^dropout_schedule=Warmup.* waits for its value to rise",
         ),
     ],
-    ids=lambda value: str(value)[:60],
+    ids=lambda value: text_of(value)[:60],
 )  # fmt: skip
 def test_schedules_that_make_no_sense(arguments: dict[str, Any], match: str, kind: Any) -> None:
     est = make_estimator(kind, **arguments)
