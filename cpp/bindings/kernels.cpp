@@ -5,6 +5,7 @@
 #include "network/predict.h"
 #include "network/team.h"
 #include "training/gradient.h"
+#include "training/jacobian.h"
 
 namespace gdfast {
 
@@ -127,6 +128,85 @@ double loss_and_grad(const py::object& x, const py::object& y, const py::sequenc
                  held(coef_grads), held(intercept_grads), n_threads);
 }
 
+template <class T>
+struct Given {
+    Network<T> network;
+    Spec spec;
+    Rows<T> rows;
+};
+
+// The network and the rows of a function that differentiates its outputs.
+template <class T>
+Given<T> given(const char* function, const py::object& x, const py::tuple& coefs, const py::tuple& intercepts,
+               const py::sequence& activations) {
+    Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
+    Spec spec =
+        make_spec(network.units, activations_named(activations, network.units.size() - 2), sizeof(T) == 4);
+    Rows<T> rows = checked_rows<T>(x, "X", spec.inputs());
+    if (rows.encoding && !rows.encoding->embedded().empty())
+        throw py::value_error(std::string("X has embedded columns, which ") + function +
+                              " has no derivatives for");
+    return {std::move(network), std::move(spec), rows};
+}
+
+void check_apart_from_inputs(const py::object& out, const py::object& x, const py::tuple& coefs,
+                             const py::tuple& intercepts) {
+    check_apart(out, "out", x, "X");
+    for (size_t i = 0; i < coefs.size(); ++i) {
+        check_apart(out, "out", py::object(coefs[i]), Name("weights", i));
+        check_apart(out, "out", py::object(intercepts[i]), Name("biases", i));
+    }
+}
+
+template <class T>
+py::object jacobian_typed(const py::object& x, const py::tuple& coefs, const py::tuple& intercepts,
+                          const py::sequence& activations, const std::string& output, const py::object& out,
+                          int n_threads) {
+    const Given<T> g = given<T>("jacobian", x, coefs, intercepts, activations);
+    const Output output_function = output_named(output);
+    const int64_t outputs = g.spec.outputs(), n = parameter_count(g.spec);
+    checked_product(checked_product(g.rows.rows, outputs), checked_product(n, sizeof(T)));
+    py::object result = out;
+    if (out.is_none()) result = py::array_t<T>({g.rows.rows, outputs, n});
+    T* to = checked<T>(result, "out", {g.rows.rows, outputs, n}, Access::write);
+    check_apart_from_inputs(result, x, coefs, intercepts);
+    const int limit = thread_limit(n_threads);
+    interruptible([&] { jacobian<T>(g.spec, g.network.arrays, g.rows, output_function, to, limit); });
+    return result;
+}
+
+py::object jacobian_any(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
+                        const py::sequence& activations, const std::string& output, const py::object& out,
+                        int n_threads) {
+    const auto typed = is_float32(values_of(x), "X") ? jacobian_typed<float> : jacobian_typed<double>;
+    return typed(x, held(coefs), held(intercepts), activations, output, out, n_threads);
+}
+
+template <class T>
+void gauss_newton_matrix_typed(const py::object& x, const py::tuple& coefs, const py::tuple& intercepts,
+                               const py::sequence& activations, const py::object& sample_weight,
+                               const py::object& out, int n_threads) {
+    const Given<T> g = given<T>("gauss_newton_matrix", x, coefs, intercepts, activations);
+    if (g.rows.rows == 0) throw py::value_error("X must have at least one row");
+    const T* weight = nullptr;
+    if (!sample_weight.is_none())
+        weight = checked<T>(sample_weight, "sample_weight", {g.rows.rows}, Access::read);
+    const int64_t n = parameter_count(g.spec);
+    double* to = checked<double>(out, "out", {n, n}, Access::write);
+    check_apart_from_inputs(out, x, coefs, intercepts);
+    check_apart(out, "out", sample_weight, "sample_weight");
+    const int limit = thread_limit(n_threads);
+    interruptible([&] { gauss_newton_matrix<T>(g.spec, g.network.arrays, g.rows, weight, to, limit); });
+}
+
+void gauss_newton_matrix_any(const py::object& x, const py::sequence& coefs, const py::sequence& intercepts,
+                             const py::sequence& activations, const py::object& sample_weight,
+                             const py::object& out, int n_threads) {
+    const auto typed =
+        is_float32(values_of(x), "X") ? gauss_newton_matrix_typed<float> : gauss_newton_matrix_typed<double>;
+    typed(x, held(coefs), held(intercepts), activations, sample_weight, out, n_threads);
+}
+
 }  // namespace
 
 void register_kernels(py::module_& m) {
@@ -141,6 +221,11 @@ void register_kernels(py::module_& m) {
     m.def("loss_and_grad", loss_and_grad, py::arg("X"), py::arg("y"), py::arg("coefs"), py::arg("intercepts"),
           py::arg("activations"), py::arg("loss"), py::arg("alpha"), py::arg("sample_weight"),
           py::arg("coef_grads"), py::arg("intercept_grads"), py::arg("n_threads") = 0);
+    m.def("jacobian", jacobian_any, py::arg("X"), py::arg("coefs"), py::arg("intercepts"),
+          py::arg("activations"), py::arg("output"), py::arg("out") = py::none(), py::arg("n_threads") = 0);
+    m.def("gauss_newton_matrix", gauss_newton_matrix_any, py::arg("X"), py::arg("coefs"),
+          py::arg("intercepts"), py::arg("activations"), py::arg("sample_weight"), py::arg("out"),
+          py::arg("n_threads") = 0);
 }
 
 }  // namespace gdfast

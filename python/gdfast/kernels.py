@@ -1,4 +1,4 @@
-"""Forward pass, loss and gradient, and optimizer updates as functions on NumPy arrays.
+"""Forward pass, Jacobian, loss and gradient, and optimizer updates as functions on NumPy arrays.
 
 Every function takes C-contiguous arrays of one dtype, float32 or float64, and reads or writes them directly:
 arrays are never copied or converted. An array of another dtype or layout raises an error that names the
@@ -31,6 +31,7 @@ __all__ = [
     "adamw_update",
     "lion_update",
     "mlp_forward",
+    "mlp_jacobian",
     "mlp_loss_and_grad",
     "nadam_update",
     "rmsprop_update",
@@ -111,6 +112,79 @@ def mlp_forward(
     try:
         each = _for_each_layer(activation, len(weights) - 1)
         return _core.forward(X, weights, biases, each, output, None, out, limit)
+    except (TypeError, ValueError, RuntimeError):
+        _check_kinds(weights, biases, activation, output=output)
+        raise
+
+
+def mlp_jacobian(
+    X: FloatArray,
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
+    output: str = "identity",
+    out: FloatArray | None = None,
+    n_threads: int | None = None,
+) -> NDArray[Any]:
+    """Derivatives of a multilayer perceptron's outputs with respect to every weight and bias.
+
+    One backward pass for each output, over the same blocks of rows as the forward pass; beside the result
+    memory does not grow with the number of rows. Rows are independent of one another: where the result is
+    too large, call the function with some rows of X at a time, and with the same ``out``.
+
+    Parameters
+    ----------
+    X : array of shape (n, n_features), float32 or float64
+        The input data. All arrays have its dtype. ``n`` may be 0.
+    weights : list of arrays of shape (fan_in, fan_out)
+        One per layer, the output layer included.
+    biases : list of arrays of shape (fan_out,)
+        One per layer.
+    activation : str, (str, float), or a list of them, default="relu"
+        Activation of the hidden layers, see `mlp_forward`. The derivative of "relu" and "leaky_relu" at 0 is
+        that for negative inputs, of "hard_tanh" at -1 and 1 it is 0.
+    output : {"identity", "softmax", "logistic", "exp", "quantiles"}, default="identity"
+        Activation of the output layer, see `mlp_forward`.
+    out : array of shape (n, n_outputs, n_parameters), default=None
+        Array for the result. None allocates a new one.
+    n_threads : int, default=None
+        Maximum number of threads; see `mlp_forward`.
+
+    Returns
+    -------
+    array of shape (n, n_outputs, n_parameters)
+        ``out`` itself, if given. The parameters are all weights, layer after layer and each matrix row by
+        row, then all biases.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        If shapes do not match, an array is not C-contiguous, ``out`` is read-only or overlaps an input, or a
+        name is unknown.
+
+    References
+    ----------
+    Hagan and Menhaj, "Training feedforward networks with the Marquardt algorithm", IEEE Transactions on
+    Neural Networks 5 (1994).
+
+    Examples
+    --------
+    The output is ``3 * x + 1``; its derivatives are ``x`` and 1.
+
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_jacobian
+    >>> mlp_jacobian(np.array([[2.0], [5.0]]), [np.array([[3.0]])], [np.array([1.0])])
+    array([[[2., 1.]],
+    <BLANKLINE>
+           [[5., 1.]]])
+    """
+    limit = 0 if n_threads is None else _thread_limit(n_threads)
+    try:
+        each = _for_each_layer(activation, len(weights) - 1)
+        return _core.jacobian(X, weights, biases, each, output, out, limit)
     except (TypeError, ValueError, RuntimeError):
         _check_kinds(weights, biases, activation, output=output)
         raise

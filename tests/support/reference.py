@@ -374,6 +374,39 @@ def loss_and_grad(
     return mean + penalty(coefs, alpha, total), coef_grads, intercept_grads
 
 
+def output_slopes(output: str, sums: Array) -> Array:
+    """d outputs / d sums of the output layer, (n, k, k): the first k are the outputs."""
+    n, k = sums.shape
+    value, eye = FUNCTIONS[output](sums), np.eye(k, dtype=sums.dtype)
+    if output == "identity":
+        return np.broadcast_to(eye, (n, k, k)).copy()
+    if output == "softmax":
+        return value[:, :, None] * (eye - value[:, None, :])
+    if output == "quantiles":
+        steps = np.concatenate([np.ones_like(sums[:, :1]), logistic(sums[:, 1:])], axis=1)
+        return np.tril(np.ones((k, k), sums.dtype)) * steps[:, None, :]
+    return eye * (value if output == "exp" else value * (1 - value))[:, None, :]
+
+
+def jacobian(
+    X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activations: Sequence[Named], output: str
+) -> Array:
+    """d outputs / d parameters, (n, k, n_parameters): all coefs, then all intercepts, each row by row."""
+    values, sums = forward_pass(X, coefs, intercepts, activations, output)
+    delta = output_slopes(output, sums[-1])
+    deltas = [delta]
+    for layer in range(len(coefs) - 1, 0, -1):
+        slope = apply(SLOPES, activations[layer - 1], sums[layer - 1])
+        delta = (delta @ coefs[layer].T) * slope[:, None, :]
+        deltas.insert(0, delta)
+    n, k = sums[-1].shape
+    of_coefs = [
+        (a[:, None, :, None] * d[:, :, None, :]).reshape(n, k, a.shape[1] * d.shape[2])
+        for a, d in zip(values, deltas, strict=False)
+    ]
+    return np.concatenate([*of_coefs, *deltas], axis=2)
+
+
 # --------------------------------------------------------------------------------------------- updates
 
 
