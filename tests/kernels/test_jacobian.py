@@ -70,7 +70,7 @@ def test_jacobian_of_any_width(width: int) -> None:
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_jacobian_is_the_central_difference(output: str) -> None:
-    """The specification itself against the forward pass; its error is that of tests/kernels/test_gradients."""
+    """The specification itself against the forward pass; the error is that of test_gradients.py."""
     p = problem("squared_error", [3, 4, 3, 2], 5)
     step = float(np.finfo(np.float64).eps) ** 0.2
     actual, arrays, column = jacobian_of(p, output), [*p.coefs, *p.intercepts], 0

@@ -238,7 +238,7 @@ _NETWORK = {
     "n_outputs_": Attribute("an integer of at least 0", is_count, predicts=True),
     "out_activation_": Attribute("a string", is_text, predicts=True),
     **dict.fromkeys(("n_layers_", "n_iter_", "t_", "_no_improvement_count"), _COUNT),
-    "loss_": _NUMBER,
+    **dict.fromkeys(("loss_", "alpha_", "beta_", "n_effective_parameters_"), _NUMBER),
     "best_loss_": _NUMBER_OR_NONE,
     "best_validation_score_": _NUMBER_OR_NONE,
     **dict.fromkeys(("loss_curve_", "learning_rate_curve_", "validation_loss_curve_"), _NUMBERS),

@@ -64,6 +64,22 @@ RULES = (
         "has no meaning without solver='annealing'.",
     ),
     Rule(
+        ("solver",),
+        lambda given: given.solver != "lm" or getattr(given, "loss", None) == "squared_error",
+        "minimizes a squared error alone: it is for MLPRegressor(loss='squared_error'). For other losses and for "
+        "classifiers use 'lbfgs' or a stochastic solver, such as 'adam'.",
+    ),
+    Rule(
+        ("bayesian_regularization",),
+        lambda given: not given.bayesian_regularization or given.solver == "lm",
+        "has no meaning without solver='lm'.",
+    ),
+    Rule(
+        ("alpha",),
+        lambda given: not getattr(given, "bayesian_regularization", False),
+        "has no meaning with bayesian_regularization=True, which finds the penalty.",
+    ),
+    Rule(
         ("bn_momentum", "bn_epsilon"),
         lambda given: given.batch_norm,
         "has no meaning without batch_norm=True.",

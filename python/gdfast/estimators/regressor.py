@@ -292,6 +292,7 @@ class MLPRegressor(Regression, FeedForward):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **FeedForward._parameter_constraints,
         **Regression._parameter_constraints,
+        "bayesian_regularization": ["boolean"],
     }
 
     def __init__(
@@ -351,6 +352,7 @@ class MLPRegressor(Regression, FeedForward):
         record_gradients: bool = False,
         ema_decay: float = 0.0,
         annealing_params: dict[str, Any] | None = None,
+        bayesian_regularization: bool = False,
     ) -> None:
         self._store(locals())
 

@@ -64,6 +64,24 @@ class Data(NamedTuple):
             rows = self.X.rows_of(rows)
         return self.y[rows], None if self.weight is None else self.weight[rows]
 
+    def take(self, rows: Array | None) -> Data:
+        """These rows, or sequences, alone; None means all."""
+        if rows is None:
+            return self
+        X = self.X
+        if isinstance(X, Sequences):
+            X = X.take(rows)
+        elif isinstance(X, np.ndarray):
+            X = X[rows]
+        elif len(X) == 3:
+            from scipy.sparse import csr_matrix
+
+            X = as_matrix(csr_matrix(X)[rows], self.dtype)
+        else:
+            table, encoding = X
+            X = table[rows], encoding
+        return Data(X, *self.targets_of(rows))
+
 
 @dataclass
 class Carried:

@@ -74,6 +74,8 @@ class Iterations:
         The weights, as one vector, after ``nit`` iterations.
     nit : int
         Iterations from there up to that of the state are repeated without validation and listeners.
+    keeps_curve : bool
+        Whether the loss of every iteration is recorded.
 
     Attributes
     ----------
@@ -91,11 +93,14 @@ class Iterations:
         listeners: Listeners,
         start: Array,
         nit: int = 0,
+        *,
+        keeps_curve: bool = False,
     ) -> None:
         self._state = state
         self._options = options
         self._monitor = monitor
         self._listeners = listeners
+        self._keeps_curve = keeps_curve
         self._running = False
         self._not_finite = state.weights.first_not_finite()  # as given by the user
         self.accepted = OptimizeResult(x=start, fun=np.nan, nit=nit)
@@ -123,7 +128,7 @@ class Iterations:
             return
         self._listeners.begin()
         self._state.epoch = self.accepted.nit
-        if self._monitor.validation is not None or self._listeners.is_watched:
+        if self._keeps_curve or self._monitor.validation is not None or self._listeners.is_watched:
             self._show()
         if self._listeners.is_out_of_time():
             self._state.records.n_iter = self.accepted.nit
@@ -158,13 +163,18 @@ class Iterations:
         state, records = self._state, self._state.records
         state.weights.put(self.accepted.x)
         records.n_iter, records.loss = self.accepted.nit, float(self.accepted.fun)
-        if self._monitor.validation is not None:
+        if self._keeps_curve:
+            records.loss_curve.append(records.loss)
+            if self._options.verbose:
+                print(f"Iteration {records.n_iter}, loss = {records.loss:.8f}")
+        if self._keeps_curve or self._monitor.validation is not None:
             self._monitor.epoch_ends(records.loss)
         is_flat = self._options.by_score and self._monitor.is_flat
         if is_flat:
             state.ended_by = "flat"
         logs = {"loss": records.loss, **self._monitor.logs}
-        if self._listeners.epoch_ends(state, self.accepted.nit - 1, logs) or is_flat:
+        stops = self._listeners.is_watched and self._listeners.epoch_ends(state, records.n_iter - 1, logs)
+        if stops or is_flat:
             self._stop(Outcome("flat" if is_flat else "stopped"))
 
     def _stop(self, outcome: Outcome) -> None:

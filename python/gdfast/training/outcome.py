@@ -36,7 +36,7 @@ class Outcome:
     Attributes
     ----------
     reason : str
-        "stopped" by a listener or the schedule; "flat": no improvement for too long; "converged" (lbfgs);
+        "stopped" by a listener or the schedule; "flat": no improvement for too long; "converged" (lbfgs, lm);
         "max_iter"; "out_of_time"; "interrupted" by Ctrl-C; "diverged": the weights are not finite; "failed":
         SciPy's solver gave up.
     message, status
