@@ -66,8 +66,8 @@ RULES = (
     Rule(
         ("solver",),
         lambda given: given.solver != "lm" or getattr(given, "loss", None) == "squared_error",
-        "minimizes a squared error alone: it is for MLPRegressor(loss='squared_error'). For other losses and for "
-        "classifiers use 'lbfgs' or a stochastic solver, such as 'adam'.",
+        "minimizes squared errors only: it is for MLPRegressor(loss='squared_error'). For other losses and "
+        "for classifiers use 'newton-cg', 'lbfgs' or a stochastic solver, such as 'adam'.",
     ),
     Rule(
         ("bayesian_regularization",),

@@ -41,9 +41,9 @@ def check_size(layer_units: Sequence[int]) -> None:
     n = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(layer_units))
     if n > MOST_PARAMETERS:
         raise ValueError(
-            f"solver='lm' factorizes a matrix of {n:,} x {n:,} numbers, which is {8e-6 * n**2:,.0f} MB, for the "
-            f"{n:,} parameters of this network; it takes {MOST_PARAMETERS:,} at most. Use solver='lbfgs', or "
-            "smaller hidden_layer_sizes."
+            f"solver='lm' factorizes a matrix of {n:,} x {n:,} numbers, which is {8e-6 * n**2:,.0f} MB, for "
+            f"the {n:,} parameters of this network; it takes {MOST_PARAMETERS:,} at most. Use "
+            "solver='newton-cg' or 'lbfgs', or smaller hidden_layer_sizes."
         )
 
 
@@ -129,7 +129,7 @@ def _step(problem: _LeastSquares, matrix: Array, mu: float) -> float | None:
 
 
 class _LeastSquares:
-    """Half the mean squared error, summed over the outputs, plus half of ``penalty`` times the squared weights.
+    """Half the mean squared error, summed over the outputs, and half of ``penalty`` times squared weights.
 
     It has a current point, ``x``, where the values of its attributes are taken.
 
@@ -210,14 +210,14 @@ class _LeastSquares:
         return loss * self.n_outputs, slope
 
     def _cost_of(self, x: Array) -> float:
-        return 0.5 * float(np.dot(self.penalty * x, x))
+        return float(0.5 * np.dot(self.penalty * x, x))
 
 
 class _Evidence:
     """MacKay's evidence for the precisions of weights and noise.
 
-    ``alpha`` is the inverse variance of all weights and biases, ``beta`` that of the targets' noise; ``alpha /
-    beta``, divided by the number of samples, is the penalty of `_LeastSquares`.
+    ``alpha`` is the inverse variance of all weights and biases, ``beta`` that of the targets' noise. Their
+    ratio, divided by the number of samples, is the penalty of `_LeastSquares`.
     """
 
     def __init__(self, problem: _LeastSquares, records: Records) -> None:
