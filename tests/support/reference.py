@@ -424,7 +424,7 @@ BENDS: dict[str, Callable[..., Array]] = {
 def curvature_of_loss(loss: Named, y: Array, prediction: Array, sums: Array) -> Array:
     """The Hessian of every row's loss with respect to the sums of the output layer, (n, k, k)."""
     name, parameters = name_and_parameters(loss)
-    n, k = prediction.shape
+    k = prediction.shape[1]
     if name == "cross_entropy":
         return np.eye(k) * prediction[:, None, :] - prediction[:, :, None] * prediction[:, None, :]
     if name == "binary_cross_entropy":
