@@ -35,7 +35,7 @@ def jacobian_of(p: Problem, output: str = "identity", **arguments: Any) -> Array
 
 def check_jacobian(p: Problem, output: str) -> None:
     wide = p.in_float64()
-    expected = reference.jacobian(wide.X, wide.coefs, wide.intercepts, p.activations, output)
+    expected = reference.jacobian_of_outputs(wide.X, wide.coefs, wide.intercepts, p.activations, output)
     actual = jacobian_of(p, output)
     assert actual.dtype == p.X.dtype
     # As for gradients (test_kernels.py): errors of sums forward and back mostly cancel, and their number
@@ -172,7 +172,7 @@ def test_normal_matrix_is_the_sum_of_products(sizes: list[int], n: int, dtype: A
     if p.sample_weight is not None:
         p.sample_weight[0] = -1  # any sign
     wide = p.in_float64()
-    J = reference.jacobian(wide.X, wide.coefs, wide.intercepts, p.activations, "identity")
+    J = reference.jacobian_of_outputs(wide.X, wide.coefs, wide.intercepts, p.activations, "identity")
     weight = np.ones(n) if wide.sample_weight is None else wide.sample_weight
     flat = (np.sqrt(np.abs(weight))[:, None, None] * J).reshape(-1, J.shape[2])
     signs = np.repeat(np.sign(weight), J.shape[1])[:, None]

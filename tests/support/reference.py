@@ -388,7 +388,7 @@ def output_slopes(output: str, sums: Array) -> Array:
     return eye * (value if output == "exp" else value * (1 - value))[:, None, :]
 
 
-def jacobian(
+def jacobian_of_outputs(
     X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activations: Sequence[Named], output: str
 ) -> Array:
     """d outputs / d parameters, (n, k, n_parameters): all coefs, then all intercepts, each row by row."""

@@ -70,6 +70,14 @@ RULES = (
         "for classifiers use 'newton-cg', 'lbfgs' or a stochastic solver, such as 'adam'.",
     ),
     Rule(
+        ("solver",),
+        lambda given: (
+            given.solver != "newton-cg" or getattr(given, "loss", None) not in ("absolute_error", "quantile")
+        ),
+        "has no meaning with loss={loss!r}, which has no second derivative. Use 'lbfgs' or a stochastic "
+        "solver, such as 'adam', or another loss, such as 'huber'.",
+    ),
+    Rule(
         ("bayesian_regularization",),
         lambda given: not given.bayesian_regularization or given.solver == "lm",
         "has no meaning without solver='lm'.",

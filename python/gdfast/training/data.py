@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from gdfast.training.arrays import Array, convert
 from gdfast.training.encoding import EncodedRows
+from gdfast.training.order import RowOrder
 
 
 def is_sparse(X: Any) -> bool:
@@ -64,14 +65,13 @@ class Data(NamedTuple):
             rows = self.X.rows_of(rows)
         return self.y[rows], None if self.weight is None else self.weight[rows]
 
-    def take(self, rows: Array | None) -> Data:
-        """These rows, or sequences, alone; None means all."""
-        if rows is None:
+    def of(self, order: RowOrder | None) -> Data:
+        """The training rows of an order alone, in the order of the data."""
+        if order is None or order.training is None:
             return self
+        rows = np.sort(order.training)
         X = self.X
-        if isinstance(X, Sequences):
-            X = X.take(rows)
-        elif isinstance(X, np.ndarray):
+        if isinstance(X, np.ndarray):
             X = X[rows]
         elif len(X) == 3:
             from scipy.sparse import csr_matrix

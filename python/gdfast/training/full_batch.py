@@ -1,9 +1,9 @@
-"""What solvers over all rows share: the objective as a function of one vector, and iterations as epochs."""
+"""What solvers over all rows share: the loss as a function of one vector, and iterations as epochs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -20,8 +20,34 @@ from gdfast.training.outcome import NotFinite, Outcome
 from gdfast.training.state import TrainingState
 
 
+class Value(NamedTuple):
+    """The value of an objective.
+
+    Attributes
+    ----------
+    loss : float
+        The sum over the outputs, of which ``gradient`` is the gradient.
+    gradient : ndarray of shape (n_parameters,), float64
+    reported : float
+        For several outputs scikit-learn's squared error is the mean over them.
+    """
+
+    loss: float
+    gradient: Array
+    reported: float
+
+    def is_finite(self) -> bool:
+        return bool(np.isfinite(self.loss) and np.isfinite(self.gradient).all())
+
+
 class Objective:
-    """Loss and gradient as one function of one vector: all coefs, then all intercepts."""
+    """The loss as a function of one vector: all coefs, then all intercepts.
+
+    Attributes
+    ----------
+    arguments : dict
+        Those of the core's functions for this loss, at the weights of the last call.
+    """
 
     def __init__(
         self, network: MLP, loss: Loss, data: Data, state: TrainingState, options: TrainingOptions
@@ -33,7 +59,7 @@ class Objective:
         n_layers = len(weights.coefs)
         alpha = options.step.alpha
         self._coefs = at[:n_layers]
-        self._arguments: dict[str, Any] = {
+        self.arguments: dict[str, Any] = {
             "X": data.X,
             "y": data.y,
             "coefs": self._coefs,
@@ -42,25 +68,30 @@ class Objective:
             "loss": loss,
             "alpha": alpha,
             "sample_weight": data.weight,
-            "coef_grads": gradients[:n_layers],
-            "intercept_grads": gradients[n_layers:],
             "n_threads": network.n_threads,
         }
-        # For several outputs scikit-learn's squared error is the mean over them, but its gradient that of the
-        # sum. The line search gives scikit-learn's results only with the same pair.
+        self._gradients: dict[str, Any] = {
+            "coef_grads": gradients[:n_layers],
+            "intercept_grads": gradients[n_layers:],
+        }
         self._averaged_outputs = weights.coefs[-1].shape[1] if loss == "squared_error" else 1
         total_weight = len(data.y) if data.weight is None else float(data.weight.sum(dtype=np.float64))
         self._half_decay = 0.5 * alpha / total_weight
 
-    def __call__(self, x: Array) -> tuple[float, Array]:
-        np.copyto(self._weights, x, casting="same_kind")
-        loss = _core.loss_and_grad(**self._arguments)
+    def __call__(self, x: Array) -> Value:
+        self.move(x)
+        loss = reported = _core.loss_and_grad(**self.arguments, **self._gradients)
         if self._averaged_outputs > 1:
             penalty = 0.0
             if self._half_decay:  # avoids 0 * inf for squares that overflow
                 penalty = self._half_decay * sum(float(np.vdot(coef, coef)) for coef in self._coefs)
-            loss = (loss - penalty) / self._averaged_outputs + penalty
-        return loss, self._gradient.astype(np.float64)
+            reported = (loss - penalty) / self._averaged_outputs + penalty
+        return Value(loss, self._gradient.astype(np.float64), reported)
+
+    def move(self, x: Array) -> None:
+        """Set the weights of ``arguments``."""
+        with np.errstate(over="ignore"):  # in float32
+            np.copyto(self._weights, x, casting="same_kind")
 
 
 class Iterations:
@@ -180,3 +211,57 @@ class Iterations:
     def _stop(self, outcome: Outcome) -> None:
         self.outcome = outcome
         raise StopIteration
+
+
+class Method(Protocol):
+    """The interface of a solver that goes down step by step."""
+
+    @property
+    def x(self) -> Array:
+        """The current weights, as one vector."""
+
+    @property
+    def value(self) -> Value:
+        """The value of the objective there."""
+
+    def has_converged(self) -> bool:
+        """Whether no further step is wanted."""
+
+    def step(self) -> bool:
+        """Take a step that lowers the loss; whether there is one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run that continues takes."""
+
+
+def descend(
+    method: Method,
+    network: MLP,
+    data: Data,
+    state: TrainingState,
+    options: TrainingOptions,
+    monitor: Monitor,
+    listeners: Listeners,
+) -> Outcome:
+    """Train by the steps of a method, each of which is an iteration."""
+    if not state.epoch:
+        state.records.no_improvement_count = 0
+    iterations = Iterations(state, options, monitor, listeners, method.x, state.epoch, keeps_curve=True)
+    result = iterations.accepted
+    result.fun = method.value.reported
+    outcome = Outcome("converged")
+    try:
+        while method.value.is_finite() and not method.has_converged():
+            if result.nit >= options.max_iter:
+                outcome = Outcome("max_iter")
+                break
+            iterations.begin()
+            if not method.step():
+                break
+            state.solver_state = method.state_dict()
+            iterations.accept(method.x, method.value.reported)
+    except KeyboardInterrupt:
+        iterations.interrupt()
+    except StopIteration:
+        pass
+    return iterations.end(network, data.X, result, outcome)

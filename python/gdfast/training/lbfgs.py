@@ -42,7 +42,10 @@ def train_lbfgs(
 
     def evaluate(x: Array) -> tuple[float, Array]:
         iterations.begin()  # an iteration begins with its first evaluation
-        return objective(x)
+        # For several outputs it is not the gradient of the loss that is reported. The line search gives
+        # scikit-learn's results only with the same pair.
+        value = objective(x)
+        return value.reported, value.gradient
 
     def accept(intermediate_result: OptimizeResult) -> None:
         iterations.accept(intermediate_result.x, intermediate_result.fun)
@@ -67,5 +70,5 @@ def train_lbfgs(
     except StopIteration:  # SciPy handles it in a callback, but not in an objective
         result = iterations.accepted
         if not result.nit:
-            result.fun, _ = objective(result.x)
+            result.fun = objective(result.x).reported
     return iterations.end(network, data.X, result, outcome)

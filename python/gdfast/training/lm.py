@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -15,7 +14,7 @@ from scipy.linalg.lapack import dpotri
 from gdfast import _core
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data
-from gdfast.training.full_batch import Iterations, Objective
+from gdfast.training.full_batch import Objective, Value, descend
 from gdfast.training.listeners import Listeners
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
@@ -71,201 +70,151 @@ def train_lm(
     Hagan, "Gauss-Newton approximation to Bayesian learning", ICNN 1997.
     """
     assert loss == "squared_error"
-    if state.order is not None:
-        data = data.take(state.order.training)
-    problem = _LeastSquares(network, data, state, options)
-    if not state.epoch:
-        state.solver_state = {"x": state.weights.as_vector(np.float64), "mu": MU}
-        state.records.no_improvement_count = 0
-    x, mu = state.solver_state["x"], state.solver_state["mu"]
-    iterations = Iterations(state, options, monitor, listeners, x, state.epoch, keeps_curve=True)
-    evidence = _Evidence(problem, state.records) if options.bayesian_regularization else None
-    result = iterations.accepted
-    outcome = Outcome("converged")
-    try:
-        problem.move(x)
-        result.fun = problem.reported_loss
-        if evidence is not None and not state.epoch:
-            evidence.begin()
-        while problem.is_finite:
-            matrix = problem.normal_matrix()
-            settled = evidence is None or evidence.update(matrix)
-            if settled and float(np.abs(problem.gradient).max()) <= options.tol:
-                break
-            if result.nit >= options.max_iter:
-                outcome = Outcome("max_iter")
-                break
-            iterations.begin()
-            found = _step(problem, matrix, mu)
-            if found is None:
-                break
-            mu = found
-            state.solver_state = {"x": problem.x, "mu": mu}
-            iterations.accept(problem.x, problem.reported_loss)
-    except KeyboardInterrupt:
-        iterations.interrupt()
-    except StopIteration:
-        pass
-    return iterations.end(network, data.X, result, outcome)
+    data = data.of(state.order)
+    method = _LevenbergMarquardt(network, data, state, options)
+    return descend(method, network, data, state, options, monitor, listeners)
 
 
-def _step(problem: _LeastSquares, matrix: Array, mu: float) -> float | None:
-    """Take the step of the least damping from ``mu`` on that lowers the loss.
-
-    Returns the damping of the next step, or None if there is no such step.
-    """
-    while mu <= MU_MOST:
-        damped = matrix.copy()
-        damped.flat[:: len(damped) + 1] += problem.penalty + mu
-        try:
-            factor = cho_factor(damped, lower=True, overwrite_a=True, check_finite=False)
-            step = cho_solve(factor, -problem.gradient, check_finite=False)
-            if problem.moves_down(step):
-                return max(mu * DECREASE, MU_LEAST)
-        except LinAlgError:  # singular to working precision
-            pass
-        mu *= INCREASE
-    return None
-
-
-class _LeastSquares:
-    """Half the mean squared error, summed over the outputs, and half of ``penalty`` times squared weights.
-
-    It has a current point, ``x``, where the values of its attributes are taken.
+class _LevenbergMarquardt:
+    """The method for half the mean squared error, summed over the outputs, and a penalty.
 
     Attributes
     ----------
-    x, gradient : ndarray of shape (n_parameters,)
-    error : float
-        The first part.
-    penalty : ndarray of shape (n_parameters,)
-    total_weight : float
-        Sum of the sample weights.
+    x, value
+        See `Method`.
     """
 
     def __init__(self, network: MLP, data: Data, state: TrainingState, options: TrainingOptions) -> None:
         weights = state.weights
-        without = replace(options, step=replace(options.step, alpha=0.0))
-        self._error_and_slope = Objective(network, "squared_error", data, state, without)
-        self._at = np.empty(sum(array.size for array in weights), weights.dtype)
-        arrays, n_layers = weights.split(self._at), len(weights.coefs)
-        self._arguments: dict[str, Any] = {
-            "X": data.X,
-            "coefs": arrays[:n_layers],
-            "intercepts": arrays[n_layers:],
-            "activations": network.activations,
-            "sample_weight": data.weight,
-            "n_threads": network.n_threads,
-        }
-        self.n_outputs = weights.coefs[-1].shape[1]
-        self.total_weight = (
-            float(len(data.y)) if data.weight is None else float(data.weight.sum(dtype=np.float64))
-        )
-        self.penalty = np.zeros(self._at.size)
-        n_coefs = sum(coef.size for coef in weights.coefs)
-        self.penalty[:n_coefs] = options.step.alpha / self.total_weight
-        self._reports_penalty = not options.bayesian_regularization
-        self.x = self._slope = self.penalty
-        self.error = math.nan
+        self._tol = options.tol
+        total = float(len(data.y)) if data.weight is None else float(data.weight.sum(dtype=np.float64))
+        self._evidence: _Evidence | None = None
+        if options.bayesian_regularization:
+            self._evidence = _Evidence(state.records, total, weights.coefs[-1].shape[1])
+            options = replace(options, step=replace(options.step, alpha=0.0))
+        self._objective = Objective(network, "squared_error", data, state, options)
+        self._total_weight = total
+        size = sum(array.size for array in weights)
+        # Half of this times squared weights is the penalty, which the evidence finds or the objective has.
+        self._penalty = np.zeros(size)
+        self._penalty[: sum(coef.size for coef in weights.coefs)] = options.step.alpha / total
+        self.x: Array = weights.as_vector(np.float64)
+        self._mu = MU
+        if state.epoch:
+            self.x, self._mu = state.solver_state["x"], state.solver_state["mu"]
+        self.value: Value = self._objective(self.x)
+        self._matrix = np.empty((size, size))
+        if self._evidence is not None:
+            if not state.epoch:
+                self._evidence.find(self.x, self.value.loss, float(size))
+            self._penalty[:] = self._evidence.penalty
 
-    @property
-    def gradient(self) -> Array:
-        gradient: Array = self._slope + self.penalty * self.x
-        return gradient
+    def has_converged(self) -> bool:
+        settled = self._evidence is None or self._update(self._evidence)
+        return settled and float(np.abs(self._gradient()).max()) <= self._tol
 
-    @property
-    def reported_loss(self) -> float:
-        """The mean over the outputs, as for other solvers; without a penalty that changes."""
-        return self.error / self.n_outputs + (self._cost_of(self.x) if self._reports_penalty else 0.0)
+    def step(self) -> bool:
+        """Take the first step that lowers the loss, with more damping each time."""
+        if self._evidence is None:
+            self._find_matrix()
+        gradient = self._gradient()
+        while self._mu <= MU_MOST:
+            factor = _factor(self._matrix, self._penalty + self._mu)
+            if factor is not None and self._moves_down(-cho_solve(factor, gradient, check_finite=False)):
+                self._mu = max(self._mu * DECREASE, MU_LEAST)
+                return True
+            self._mu *= INCREASE
+        return False
 
-    @property
-    def is_finite(self) -> bool:
-        return math.isfinite(self.error) and bool(np.isfinite(self._slope).all())
+    def state_dict(self) -> dict[str, Any]:
+        return {"x": self.x, "mu": self._mu}
 
-    def move(self, x: Array) -> None:
-        self.x = x
-        self.error, self._slope = self._evaluate(x)
+    def _find_matrix(self) -> None:
+        self._objective.move(self.x)
+        names = ("X", "coefs", "intercepts", "activations", "sample_weight", "n_threads")
+        arguments = {name: self._objective.arguments[name] for name in names}
+        _core.gauss_newton_matrix(out=self._matrix, **arguments)
+        self._matrix /= self._total_weight
 
-    def moves_down(self, step: Array) -> bool:
-        """Move if that lowers the sum of error and penalty; whether it does."""
+    def _moves_down(self, step: Array) -> bool:
+        """Move if that lowers the loss; whether it does."""
         with np.errstate(over="ignore", invalid="ignore"):
             x = self.x + step
-            error, slope = self._evaluate(x)
-            lower = error + self._cost_of(x) < self.error + self._cost_of(self.x)
-        if not lower or not np.isfinite(slope).all():
+            value = self._objective(x)
+            lower = value.loss + self._penalty_of(x) < self.value.loss + self._penalty_of(self.x)
+        if not lower or not value.is_finite():
             return False
-        self.x, self.error, self._slope = x, error, slope
+        self.x, self.value = x, value
         return True
 
-    def normal_matrix(self) -> Array:
-        """The Gauss-Newton matrix of the error."""
-        np.copyto(self._at, self.x, casting="same_kind")
-        matrix = np.empty((self.x.size, self.x.size))
-        _core.gauss_newton_matrix(out=matrix, **self._arguments)
-        matrix /= self.total_weight
-        return matrix
+    # The evidence's penalty, in addition to the objective.
 
-    def _evaluate(self, x: Array) -> tuple[float, Array]:
-        loss, slope = self._error_and_slope(x)
-        return loss * self.n_outputs, slope
+    def _penalty_of(self, x: Array) -> float:
+        return 0.0 if self._evidence is None else 0.5 * self._evidence.penalty * float(np.dot(x, x))
 
-    def _cost_of(self, x: Array) -> float:
-        return float(0.5 * np.dot(self.penalty * x, x))
+    def _gradient(self) -> Array:
+        if self._evidence is None:
+            return self.value.gradient
+        gradient: Array = self.value.gradient + self._evidence.penalty * self.x
+        return gradient
+
+    def _update(self, evidence: _Evidence) -> bool:
+        """Find the penalty for the current weights; whether it has hardly changed."""
+        self._find_matrix()
+        before = evidence.penalty
+        # The parameters whose values the data determine, rather than the penalty.
+        n_effective = self.x.size - before * _trace_of_inverse(self._matrix, before)
+        evidence.find(self.x, self.value.loss, n_effective)
+        self._penalty[:] = evidence.penalty
+        return abs(evidence.penalty - before) <= EVIDENCE_TOL * before
 
 
 class _Evidence:
-    """MacKay's evidence for the precisions of weights and noise.
+    """The precisions of weights and noise that have the largest evidence.
 
-    ``alpha`` is the inverse variance of all weights and biases, ``beta`` that of the targets' noise. Their
-    ratio, divided by the number of samples, is the penalty of `_LeastSquares`.
+    ``alpha`` is the inverse variance of all weights and biases, ``beta`` that of the targets' noise; both are
+    kept in the records.
     """
 
-    def __init__(self, problem: _LeastSquares, records: Records) -> None:
-        self._problem = problem
+    def __init__(self, records: Records, total_weight: float, n_outputs: int) -> None:
         self._records = records
-        self._n_targets = problem.total_weight * problem.n_outputs
+        self._total_weight = total_weight
+        self._n_targets = total_weight * n_outputs
         # Where errors or weights vanish, the precisions stay finite.
-        self._least_squares = np.finfo(np.float64).eps ** 2 * self._n_targets
-        if "beta" in vars(records):
-            self._set_penalty()
+        self._least_squares = float(np.finfo(np.float64).eps) ** 2 * self._n_targets
 
-    def begin(self) -> None:
-        """The first precisions: all parameters count."""
-        self._take(float(self._problem.x.size))
-
-    def update(self, matrix: Array) -> bool:
-        """Find the precisions for the current weights; whether they have settled."""
-        problem = self._problem
-        before = problem.penalty[0]
-        # The number of parameters whose value the data determine, rather than the penalty.
-        self._take(problem.x.size - before * _trace_of_inverse(matrix, before))
-        return bool(abs(problem.penalty[0] - before) <= EVIDENCE_TOL * before)
-
-    def _take(self, n_effective: float) -> None:
-        problem, records = self._problem, self._records
-        squares = float(np.dot(problem.x, problem.x))
-        errors = 2 * problem.error * problem.total_weight
-        # An error needs a degree of freedom.
-        n_effective = min(max(n_effective, 0.0), float(problem.x.size))
+    def find(self, x: Array, loss: float, n_effective: float) -> None:
+        """Find the precisions for weights with this loss, of which so many are determined by the data."""
+        records = self._records
+        errors = 2 * loss * self._total_weight
+        records.n_effective_parameters = n_effective = min(max(n_effective, 0.0), float(x.size))
+        # The noise is estimated from what is left of the targets: from some of them at least.
         free = max(self._n_targets - n_effective, 1e-3 * self._n_targets)
-        records.n_effective_parameters = n_effective
-        records.alpha = n_effective / max(squares, self._least_squares)
+        records.alpha = n_effective / max(float(np.dot(x, x)), self._least_squares)
         records.beta = free / max(errors, self._least_squares)
-        self._set_penalty()
 
-    def _set_penalty(self) -> None:
-        ratio = self._records.alpha / (self._records.beta * self._problem.total_weight)
-        self._problem.penalty = np.full(self._problem.x.size, ratio)
+    @property
+    def penalty(self) -> float:
+        """Half of this times the squared weights belongs to the mean loss."""
+        return self._records.alpha / (self._records.beta * self._total_weight)
+
+
+def _factor(matrix: Array, diagonal: Array | float) -> tuple[Array, bool] | None:
+    """Cholesky's factor of a matrix with more on its diagonal; None if that is singular to rounding."""
+    increased = matrix.copy()
+    increased.flat[:: len(matrix) + 1] += diagonal
+    try:
+        factor: tuple[Array, bool] = cho_factor(increased, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        return None
+    return factor
 
 
 def _trace_of_inverse(matrix: Array, penalty: float) -> float:
     """The trace of the inverse of a matrix with ``penalty`` added to its diagonal."""
-    penalized = matrix.copy()
-    penalized.flat[:: len(matrix) + 1] += penalty
-    try:
-        factor, _ = cho_factor(penalized, lower=True, overwrite_a=True, check_finite=False)
-    except LinAlgError:  # singular to working precision
+    factor = _factor(matrix, penalty)
+    if factor is None:
         eigenvalues = np.maximum(eigvalsh(matrix, check_finite=False), 0) + penalty
         return float((1 / np.maximum(eigenvalues, np.finfo(np.float64).tiny)).sum())
-    inverse, _ = dpotri(factor, lower=True, overwrite_c=True)
+    inverse, _ = dpotri(factor[0], lower=True, overwrite_c=True)
     return float(np.trace(inverse))

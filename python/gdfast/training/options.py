@@ -92,11 +92,11 @@ class TrainingOptions:
 
     Attributes
     ----------
-    solver : {"stochastic", "lbfgs", "lm", "annealing"}
+    solver : {"stochastic", "lbfgs", "newton-cg", "lm", "annealing"}
     max_iter : int
         Epochs, or iterations.
     tol : float
-        Smallest improvement; for lbfgs and lm, tolerance of the gradient.
+        Smallest improvement; for lbfgs, newton-cg and lm, tolerance of the gradient.
     n_iter_no_change : float
         Number of epochs without improvement that are tolerated.
     by_score : bool

@@ -99,7 +99,7 @@ class TrainingState:
         The reason why this run has ended, see `Outcome`; None while it goes on.
     solver_state : dict
         What a solver without an optimizer needs to continue: annealing's walk, the start of
-        lbfgs, weights and damping of lm.
+        lbfgs, weights and damping of lm, weights and radius of newton-cg.
     scored_by : object
         Identifies the score of the recorded validation scores.
     fingerprint : str

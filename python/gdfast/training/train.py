@@ -10,6 +10,7 @@ from gdfast.training.lm import train_lm
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
 from gdfast.training.network import MLP, Network
+from gdfast.training.newton_cg import train_newton_cg
 from gdfast.training.options import TrainingOptions
 from gdfast.training.outcome import Outcome
 from gdfast.training.state import TrainingState
@@ -59,6 +60,9 @@ def train(
     elif outcome is None and options.solver == "lm":
         assert isinstance(network, MLP)
         outcome = train_lm(network, loss, data, state, options, monitor, listeners)
+    elif outcome is None and options.solver == "newton-cg":
+        assert isinstance(network, MLP)
+        outcome = train_newton_cg(network, loss, data, state, options, monitor, listeners)
     elif outcome is None and options.solver == "annealing":
         assert energy is not None
         n_rows = len(data.y) if state.order is None else len(state.order)
