@@ -93,7 +93,7 @@ def test_bad_sample_weight(kinds: Any, weight: Any) -> None:
     assert error_of(lambda: ours.fit(X, LABELS, weight)) == error_of(lambda: theirs.fit(X, LABELS, weight))
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 @pytest.mark.parametrize("kind", [gdfast.MLPClassifier, gdfast.MLPRegressor])
 def test_weights_that_are_all_zero(kind: Any, solver: str) -> None:
     # In scikit-learn's words of today; 1.7 has a ZeroDivisionError, from within the first batch.

@@ -94,7 +94,7 @@ def test_columns_stand_side_by_side(dtype: type[np.floating]) -> None:
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "newton-cg"])
 def test_training_on_encoded_rows_gives_the_bits_of_stored_inputs(
     solver: str, batch_norm: bool, dtype: type[np.floating]
 ) -> None:

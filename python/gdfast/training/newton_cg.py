@@ -23,7 +23,7 @@ MOST_PRODUCTS = 100
 
 # Of the largest curvature: the least by which variables are scaled, so that those which hardly matter do not
 # take up the trust region.
-LEAST_CURVATURE = 1e-4
+LEAST_CURVATURE = 1e-2
 
 
 def train_newton_cg(
