@@ -71,7 +71,7 @@ def test_the_course_of_a_fit(kind: Any, solver: str) -> None:
     assert names == ["train begins", *["begins", "ends"] * 4, "train ends"]
     assert [note[1] for note in diary.notes[1:-1]] == [0, 0, 1, 1, 2, 2, 3, 3]
     ends = [note for note in diary.notes if note[0] == "ends"]
-    rate = {} if solver == "lbfgs" else {"learning_rate": 0.001}
+    rate = {} if solver in ("lbfgs", "newton-cg") else {"learning_rate": 0.001}
     for begin in diary.notes[1:-1:2]:
         assert begin[2] == rate
     for _, epoch, logs, weights in ends:

@@ -102,10 +102,10 @@ def test_training_on_encoded_rows_gives_the_bits_of_stored_inputs(
     stored = rows.toarray()
     y = np.random.default_rng(1).integers(0, 3, len(rows))
     arguments = {"hidden_layer_sizes": (20,), "random_state": 0, "max_iter": 4, "solver": solver, "tol": 0.0}
-    if solver != "lbfgs":
+    if solver not in ("lbfgs", "newton-cg"):
         arguments |= {"batch_norm": batch_norm, "dropout": 0.2, "batch_size": 64, "early_stopping": True}
     elif batch_norm:
-        pytest.skip("lbfgs does not normalise")
+        pytest.skip("only batches are normalised")
     encoded = MLPClassifier(**arguments)
     plain = MLPClassifier(**arguments)
     encoded.fit(rows, y)

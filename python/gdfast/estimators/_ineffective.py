@@ -66,7 +66,7 @@ RULES = (
     Rule(
         ("solver",),
         lambda given: given.solver != "lm" or getattr(given, "loss", None) == "squared_error",
-        "minimizes squared errors only: it is for MLPRegressor(loss='squared_error'). For other losses and "
+        "is for MLPRegressor(loss='squared_error'): it minimizes squared errors only. For other losses and "
         "for classifiers use 'newton-cg', 'lbfgs' or a stochastic solver, such as 'adam'.",
     ),
     Rule(

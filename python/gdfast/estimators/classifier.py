@@ -34,9 +34,9 @@ class MLPClassifier(Classification, FeedForward):
         "lbfgs" (SciPy's L-BFGS-B), "sgd" (with momentum) and "adam" as scikit-learn has them; "adagrad",
         "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion" or "rprop" with the hyper-parameters that
         :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; or an object of that
-        module, with its own values. These are stochastic, but for lbfgs. "newton-cg" uses all samples at once,
-        too, and needs fewer iterations: a truncated Newton method in a trust region (Steihaug, 1983), over
-        exact products with the Hessian, its variables scaled by the diagonal of the Gauss-Newton matrix.
+        module, with its own values. These are stochastic, but for lbfgs. "newton-cg" uses all samples at
+        once, too, and needs fewer iterations: a truncated Newton method in a trust region (Steihaug, 1983),
+        over exact products with the Hessian, its variables scaled by the diagonal of the Gauss-Newton matrix.
         "annealing" is simulated annealing, which needs no gradient.
     alpha : float, default=0.0001
         Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the number of samples

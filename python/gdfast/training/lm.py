@@ -105,7 +105,7 @@ class _LevenbergMarquardt:
         self.value: Value = self._objective(self.x)
         self._matrix = np.empty((size, size))
         if self._evidence is not None:
-            if not state.epoch:
+            if not state.epoch or not self._evidence.is_known:
                 self._evidence.find(self.x, self.value.loss, float(size))
             self._penalty[:] = self._evidence.penalty
 
@@ -192,6 +192,10 @@ class _Evidence:
         free = max(self._n_targets - n_effective, 1e-3 * self._n_targets)
         records.alpha = n_effective / max(float(np.dot(x, x)), self._least_squares)
         records.beta = free / max(errors, self._least_squares)
+
+    @property
+    def is_known(self) -> bool:
+        return {"alpha", "beta"} <= vars(self._records).keys()
 
     @property
     def penalty(self) -> float:
