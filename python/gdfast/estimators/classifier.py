@@ -36,8 +36,13 @@ class MLPClassifier(Classification, FeedForward):
         :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; or an object of that
         module, with its own values. These are stochastic, but for lbfgs. "newton-cg" uses all samples at
         once, too, and needs fewer iterations: a truncated Newton method in a trust region (Steihaug, 1983),
-        over exact products with the Hessian, its variables scaled by the diagonal of the Gauss-Newton matrix.
-        "annealing" is simulated annealing, which needs no gradient.
+        over exact products with the Hessian, its variables scaled by the diagonal of the Gauss-Newton matrix
+        (not for the losses "absolute_error" and "quantile", which have no second derivative). "lm" is
+        Levenberg and Marquardt's method, for regression with ``loss="squared_error"`` only and up to 10,000
+        parameters (Hagan and Menhaj, 1994): Gauss-Newton steps with a damping of 1e-3 at first, which is
+        multiplied by 10 until a step lowers the loss, and by 0.1 after it. Iterations take time and memory by
+        the square of the number of parameters, and more, but on small networks they are few, and the result
+        is precise. "annealing" is simulated annealing, which needs no gradient.
     alpha : float, default=0.0001
         Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the number of samples
         in the batch (the sum of their weights). Intercepts are not penalized.
@@ -272,6 +277,9 @@ class MLPClassifier(Classification, FeedForward):
     ----------
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010.
+
+    M. T. Hagan and M. B. Menhaj, "Training feedforward networks with the Marquardt algorithm", IEEE
+    Transactions on Neural Networks 5, 1994.
 
     D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
 

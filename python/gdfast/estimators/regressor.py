@@ -43,12 +43,12 @@ class MLPRegressor(Regression, FeedForward):
         module, with its own values. These are stochastic, but for lbfgs. "newton-cg" uses all samples at
         once, too, and needs fewer iterations: a truncated Newton method in a trust region (Steihaug, 1983),
         over exact products with the Hessian, its variables scaled by the diagonal of the Gauss-Newton matrix
-        (not for "absolute_error" and "quantile", which have no second derivative). "lm" is Levenberg and
-        Marquardt's method for ``loss="squared_error"`` and up to 10,000 parameters (Hagan and Menhaj, 1994):
-        Gauss-Newton steps with a damping of 1e-3 at first, which is multiplied by 10 until a step lowers the
-        loss, and by 0.1 after it. Iterations take time and memory by the square of the number of parameters,
-        and more, but on small networks it is the fastest by far and the most precise. "annealing" is
-        simulated annealing, which needs no gradient.
+        (not for the losses "absolute_error" and "quantile", which have no second derivative). "lm" is
+        Levenberg and Marquardt's method, for regression with ``loss="squared_error"`` only and up to 10,000
+        parameters (Hagan and Menhaj, 1994): Gauss-Newton steps with a damping of 1e-3 at first, which is
+        multiplied by 10 until a step lowers the loss, and by 0.1 after it. Iterations take time and memory by
+        the square of the number of parameters, and more, but on small networks they are few, and the result
+        is precise. "annealing" is simulated annealing, which needs no gradient.
     alpha : float, default=0.0001
         Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the number of samples
         in the batch (the sum of their weights). Intercepts are not penalized.
