@@ -169,6 +169,13 @@ def test_evidence_finds_as_many_parameters_in_nets_of_any_size() -> None:
     assert max(counts) - min(counts) < 1
 
 
+def test_evidence_takes_weights_with_a_positive_sum() -> None:
+    with pytest.raises(ValueError, match="sample weights with a positive sum"):
+        regressor(bayesian_regularization=True).fit(X, Y, -np.ones(60))
+    est = regressor(bayesian_regularization=True, max_iter=5).fit(X, Y, np.r_[-0.5, np.ones(59)])
+    assert np.isfinite([*as_vector(est), est.alpha_, est.beta_]).all()
+
+
 def test_precisions_belong_to_one_fit() -> None:
     est = regressor(bayesian_regularization=True, warm_start=True, max_iter=3).fit(X, Y)
     assert est.alpha_ > 0

@@ -100,12 +100,13 @@ class _LevenbergMarquardt:
         self._penalty[: sum(coef.size for coef in weights.coefs)] = options.step.alpha / total
         self.x: Array = weights.as_vector(np.float64)
         self._mu = MU
-        if state.epoch:
+        resumes = "mu" in state.solver_state
+        if resumes:
             self.x, self._mu = state.solver_state["x"], state.solver_state["mu"]
         self.value: Value = self._objective(self.x)
         self._matrix = np.empty((size, size))
         if self._evidence is not None:
-            if not state.epoch or not self._evidence.is_known:
+            if not resumes or not self._evidence.is_known:
                 self._evidence.find(self.x, self.value.loss, float(size))
             self._penalty[:] = self._evidence.penalty
 
@@ -177,6 +178,8 @@ class _Evidence:
     """
 
     def __init__(self, records: Records, total_weight: float, n_outputs: int) -> None:
+        if total_weight <= 0:
+            raise ValueError("bayesian_regularization=True takes sample weights with a positive sum.")
         self._records = records
         self._total_weight = total_weight
         self._n_targets = total_weight * n_outputs

@@ -85,7 +85,7 @@ class _TrustRegion:
         }
         self.x: Array = weights.as_vector(np.float64)
         self._radius: float | None = None
-        if state.epoch:
+        if "radius" in state.solver_state:
             self.x, self._radius = state.solver_state["x"], state.solver_state["radius"]
         self.value: Value = self._objective(self.x)
 
