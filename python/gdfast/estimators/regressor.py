@@ -251,8 +251,8 @@ class MLPRegressor(Regression, FeedForward):
         them the inputs of each category. A step trains those of the categories that its batch has.
     alpha_, beta_ : float
         With ``bayesian_regularization``, the precisions (inverse variances) of the weights and of the
-        targets' noise, as found in the last iteration. The penalty is that of an ``alpha`` of ``alpha_ / beta_`` on all parameters; ``loss_``
-        does not include it.
+        targets' noise, as found in the last iteration. The penalty is that of an ``alpha`` of
+        ``alpha_ / beta_`` on all parameters; ``loss_`` does not include it.
     n_effective_parameters_ : float
         With ``bayesian_regularization``, the number of parameters that the data determine, rather than the
         penalty.

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from gdfast.training.arrays import Array
+from gdfast.training.blas import on_one_thread
 from gdfast.training.data import Data
 from gdfast.training.full_batch import Iterations, Objective
 from gdfast.training.listeners import Listeners
@@ -52,14 +53,15 @@ def train_lbfgs(
 
     outcome = Outcome("stopped")
     try:
-        result = minimize(
-            evaluate,
-            iterations.accepted.x,
-            method="L-BFGS-B",
-            jac=True,
-            callback=accept,
-            options={"maxfun": options.max_fun, "maxiter": options.max_iter, "gtol": options.tol},
-        )
+        with on_one_thread(beside_core=True):
+            result = minimize(
+                evaluate,
+                iterations.accepted.x,
+                method="L-BFGS-B",
+                jac=True,
+                callback=accept,
+                options={"maxfun": options.max_fun, "maxiter": options.max_iter, "gtol": options.tol},
+            )
         if result.status == 0:
             outcome = Outcome("converged")
         else:

@@ -13,6 +13,7 @@ from scipy.linalg.lapack import dpotri
 
 from gdfast import _core
 from gdfast.training.arrays import Array
+from gdfast.training.blas import on_one_thread
 from gdfast.training.data import Data
 from gdfast.training.full_batch import Objective, Value, descend
 from gdfast.training.listeners import Listeners
@@ -57,7 +58,8 @@ def train_lm(
 ) -> Outcome:
     """Train by iterations over the rows of the state's order.
 
-    An iteration is a step that lowers the loss. Training has converged where the largest component of the
+    An iteration is a step that lowers the loss. LAPACK works on one thread: so the results do not depend on
+    the number of threads, and the sums take most of the time. Training has converged where the largest component of the
     gradient is at most ``tol``, or where not even the largest damping gives such a step.
 
     With ``bayesian_regularization`` the penalty is that of the largest evidence, found anew in every
@@ -120,8 +122,9 @@ class _LevenbergMarquardt:
             self._find_matrix()
         gradient = self._gradient()
         while self._mu <= MU_MOST:
-            factor = _factor(self._matrix, self._penalty + self._mu)
-            if factor is not None and self._moves_down(-cho_solve(factor, gradient, check_finite=False)):
+            with on_one_thread():
+                step = _solve(self._matrix, self._penalty + self._mu, -gradient)
+            if step is not None and self._moves_down(step):
                 self._mu = max(self._mu * DECREASE, MU_LEAST)
                 return True
             self._mu *= INCREASE
@@ -164,7 +167,8 @@ class _LevenbergMarquardt:
         self._find_matrix()
         before = evidence.penalty
         # The parameters whose values the data determine, rather than the penalty.
-        n_effective = self.x.size - before * _trace_of_inverse(self._matrix, before)
+        with on_one_thread():
+            n_effective = self.x.size - before * _trace_of_inverse(self._matrix, before)
         evidence.find(self.x, self.value.loss, n_effective)
         self._penalty[:] = evidence.penalty
         return abs(evidence.penalty - before) <= EVIDENCE_TOL * before
@@ -215,6 +219,12 @@ def _factor(matrix: Array, diagonal: Array | float) -> tuple[Array, bool] | None
     except LinAlgError:
         return None
     return factor
+
+
+def _solve(matrix: Array, diagonal: Array, right: Array) -> Array | None:
+    """The solution of the system of a matrix with more on its diagonal; None if that is singular."""
+    factor = _factor(matrix, diagonal)
+    return None if factor is None else cho_solve(factor, right, check_finite=False)
 
 
 def _trace_of_inverse(matrix: Array, penalty: float) -> float:
