@@ -21,6 +21,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
+from threadpoolctl import threadpool_info, threadpool_limits
 
 Array = NDArray[Any]
 pytestmark = pytest.mark.filterwarnings("ignore:.*hasn't converged yet")
@@ -287,6 +288,21 @@ def test_threads_change_no_bit(solver: str, evidence: bool, monkeypatch: pytest.
     for threads in (1, 3):
         monkeypatch.setenv("GDFAST_FORCE_THREADS", str(threads))
         fits.append(regressor(solver, max_iter=10, bayesian_regularization=evidence).fit(X, Y2))
+    assert_same_bits(*map(parameters, fits))
+
+
+def blas_threads() -> list[int]:
+    return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("solver", ["lm", "lbfgs"])
+def test_threads_of_blas_change_no_bit_and_are_given_back(solver: str) -> None:
+    fits = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            before = blas_threads()
+            fits.append(regressor(solver, hidden_layer_sizes=(60, 10), max_iter=5).fit(X, Y))
+            assert blas_threads() == before
     assert_same_bits(*map(parameters, fits))
 
 

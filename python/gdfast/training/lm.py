@@ -58,9 +58,9 @@ def train_lm(
 ) -> Outcome:
     """Train by iterations over the rows of the state's order.
 
-    An iteration is a step that lowers the loss. LAPACK works on one thread: so the results do not depend on
-    the number of threads, and the sums take most of the time. Training has converged where the largest component of the
-    gradient is at most ``tol``, or where not even the largest damping gives such a step.
+    An iteration is a step that lowers the loss. Training has converged where the largest component of the
+    gradient is at most ``tol``, or where not even the largest damping gives such a step. LAPACK works on one
+    thread, so that the results do not depend on the number of threads; the sums take most of the time.
 
     With ``bayesian_regularization`` the penalty is that of the largest evidence, found anew in every
     iteration.
