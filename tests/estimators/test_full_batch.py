@@ -295,6 +295,7 @@ def blas_threads() -> list[int]:
     return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
 
 
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 @pytest.mark.parametrize("solver", ["lm", "lbfgs"])
 def test_threads_of_blas_change_no_bit_and_are_given_back(solver: str) -> None:
     fits = []
