@@ -6,11 +6,12 @@ namespace gdfast {
 
 namespace {
 
-// sums += inputs . W. Each panel of sums is handed to finish(j, panel) while it is near.
+// sums += inputs . W. Each panel of sums is handed to finish(j, panel) while it is near. `positive`, or null:
+// then the sums become zero where it is not positive; not in a narrow layer.
 template <class T, class Finish>
 void add_layer_sums(const Spec& spec, const Layer& l, const Parameters<T>& parameters,
-                    const RowPanels<T>& inputs, const RowPanels<T>& sums, const RowPanels<T>& scratch,
-                    Range rows, Finish finish, StopCheck& check) {
+                    const RowPanels<T>& inputs, const RowPanels<T>& sums, const T* positive,
+                    const RowPanels<T>& scratch, Range rows, Finish finish, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     if (l.narrow) {
@@ -44,9 +45,11 @@ void forward_tangents(const Spec& spec, const Parameters<T>& parameters, const P
         const Layer& l = spec.layers[i];
         const bool hidden = i + 1 < spec.layers.size();
         const RowPanels<T>& sums = tangents.pre_activations(i);
+        // Of relu, after the second product.
+        const bool fused = hidden && i > 0 && !l.narrow && l.activation.kind == Activation::relu;
         // R{a} = f'(z) R{z}
         const auto finish = [&](int64_t j, const T* panel) {
-            if (!hidden) return;
+            if (!hidden || fused) return;
             T* tangent = tangents.activations[i + 1].at(rows.first, j);
             if (tangent != panel) std::copy_n(panel, n, tangent);
             table.differentiate[static_cast<int>(l.activation.kind)](
@@ -60,8 +63,9 @@ void forward_tangents(const Spec& spec, const Parameters<T>& parameters, const P
             continue;
         }
         layer_sums<T>(spec, l, direction, work.activations[i], nullptr, sums, rows, false, later, check);
-        add_layer_sums(spec, l, parameters, tangents.activations[i], sums, tangents.narrow_sums, rows, finish,
-                       check);
+        add_layer_sums(spec, l, parameters, tangents.activations[i], sums,
+                       fused ? work.activations[i + 1].at(rows.first) : nullptr, tangents.narrow_sums, rows,
+                       finish, check);
     }
 }
 

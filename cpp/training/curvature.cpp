@@ -7,6 +7,9 @@ namespace gdfast {
 
 namespace {
 
+// Of a batch. A product keeps up to twice the arrays of a gradient: in as much memory as that.
+constexpr int64_t kProductRows = kSumRows / 2;
+
 Range all_layers(const Spec& spec) { return {0, static_cast<int64_t>(spec.layers.size())}; }
 int last_layer(const Spec& spec) { return static_cast<int>(spec.layers.size()) - 1; }
 
@@ -45,7 +48,7 @@ void finish(const CurvatureArguments<T>& c, const RowSum<T>& sum, const Paramete
 template <class T>
 void hessian_product(const CurvatureArguments<T>& c, const ConstPlainArrays<T>& direction,
                      const PlainArrays<T>& product) {
-    RowSum<T> sum(c.spec, c.parameters, c.data, 8, c.thread_limit);
+    RowSum<T> sum(c.spec, c.parameters, c.data, kProductRows, 8, c.thread_limit);
     Parameters<T> along(c.spec, true);
     along.load(direction);
     const Tangents<T> tangents(c.spec, sum.batch_rows, true);
@@ -72,7 +75,7 @@ void hessian_product(const CurvatureArguments<T>& c, const ConstPlainArrays<T>& 
 template <class T>
 void gauss_newton_product(const CurvatureArguments<T>& c, const ConstPlainArrays<T>& direction,
                           const PlainArrays<T>& product) {
-    RowSum<T> sum(c.spec, c.parameters, c.data, 5, c.thread_limit);
+    RowSum<T> sum(c.spec, c.parameters, c.data, kProductRows, 5, c.thread_limit);
     Parameters<T> along(c.spec, false);
     along.load(direction);
     const Tangents<T> tangents(c.spec, sum.batch_rows, false);

@@ -94,7 +94,8 @@ template <class T>
 void gauss_newton_diagonal(const CurvatureArguments<T>& c, const PlainArrays<T>& diagonal) {
     const KernelTable<T>& table = kernels<T>();
     const int top = static_cast<int>(c.spec.layers.size()) - 1;
-    RowSum<T> sum(c.spec, c.parameters, c.data, 2 + static_cast<double>(c.spec.outputs()), c.thread_limit);
+    RowSum<T> sum(c.spec, c.parameters, c.data, kSumRows, 2 + static_cast<double>(c.spec.outputs()),
+                  c.thread_limit);
     const Squares<T> squares(c.spec, sum.batch_rows);
     const RowPanels<T> predictions(sum.batch_rows, c.spec.layers.back().out_panels, c.spec.panel);
     diagonal_of(
@@ -120,7 +121,7 @@ void gauss_newton_diagonal(const CurvatureArguments<T>& c, const PlainArrays<T>&
 template <class T>
 void fisher_diagonal(const CurvatureArguments<T>& c, const PlainArrays<T>& diagonal) {
     const int top = static_cast<int>(c.spec.layers.size()) - 1;
-    RowSum<T> sum(c.spec, c.parameters, c.data, 3, c.thread_limit);
+    RowSum<T> sum(c.spec, c.parameters, c.data, kSumRows, 3, c.thread_limit);
     const Squares<T> squares(c.spec, sum.batch_rows);
     diagonal_of(
         c, sum, squares,

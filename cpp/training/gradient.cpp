@@ -8,7 +8,7 @@ template <class T>
 double loss_and_gradient(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data,
                          const LossFunction<T>& loss, double alpha, const PlainArrays<T>& gradient,
                          int thread_limit) {
-    RowSum<T> sum(spec, arrays, data, 3, thread_limit);
+    RowSum<T> sum(spec, arrays, data, kSumRows, 3, thread_limit);
     sum.run(loss);
 
     double squares = 0;

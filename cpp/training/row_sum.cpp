@@ -8,8 +8,6 @@ namespace gdfast {
 
 namespace {
 
-constexpr int64_t kBatchRows = 1024;
-
 // The second half of a step that adds its products to those of the steps before.
 template <class T>
 class ProductSum final : public SecondHalf<T> {
@@ -75,10 +73,10 @@ private:
 }  // namespace
 
 template <class T>
-RowSum<T>::RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, double passes,
-                  int thread_limit)
+RowSum<T>::RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, int64_t most_rows,
+                  double passes, int thread_limit)
     : weight_sum(data.weight_sum(0, data.count)),
-      batch_rows(std::min(kBatchRows, std::max<int64_t>(data.count, 1))),
+      batch_rows(std::min(most_rows, std::max<int64_t>(data.count, 1))),
       parameters(spec, true),
       work(spec, batch_rows, std::vector<double>{}),
       values(spec.parameters),

@@ -15,14 +15,17 @@ struct FurtherProducts {
     const std::vector<RowPanels<T>>& deltas;
 };
 
+constexpr int64_t kSumRows = 1024;
+
 // Rows are taken in batches, and the sums continue from one to the next: memory does not grow with the number
 // of rows.
 template <class T>
 class RowSum {
 public:
-    // `passes`: how many times a row's work goes through all weights, for the number of threads.
-    RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, double passes,
-           int thread_limit);
+    // `most_rows`: of a batch. `passes`: how many times a row's work goes through all weights, for the number
+    // of threads.
+    RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, int64_t most_rows,
+           double passes, int thread_limit);
 
     // Takes all rows through `pass`, or through the gradient's own. Throws Interrupted.
     void run(const LossFunction<T>& loss, OtherPass pass = nullptr,

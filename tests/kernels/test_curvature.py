@@ -384,6 +384,7 @@ def test_encoded_rows(name: str) -> None:
 # ---------------------------------------------------------------------------------------- against torch
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # of its own import
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "silu", "relu", "softplus"])
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error", "poisson"])
 def test_hessian_is_torchs(loss: str, activation: str) -> None:
