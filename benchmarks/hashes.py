@@ -77,6 +77,8 @@ MLP_OPTIONS: dict[str, dict[str, Any]] = {
     "normalised": {"batch_norm": True, "batch_size": 20},
     "lbfgs": {"solver": "lbfgs"},
     "lbfgs, stopped": {"solver": "lbfgs", "early_stopping": True},
+    "newton-cg": {"solver": "newton-cg"},
+    "newton-cg, stopped": {"solver": "newton-cg", "early_stopping": True},
     "annealing": {"solver": "annealing"},
     "annealing, scored": {"solver": "annealing", "scoring": "loss", "early_stopping": True},
 }
@@ -86,6 +88,8 @@ CLASSIFIER_OPTIONS: dict[str, dict[str, Any]] = {
     "scored": {"scoring": "f1_macro", "early_stopping": True},
 }
 REGRESSOR_OPTIONS: dict[str, dict[str, Any]] = {
+    "lm": {"solver": "lm"},
+    "lm, evidence": {"solver": "lm", "bayesian_regularization": True},
     "absolute": {"loss": "absolute_error"},
     "huber": {"loss": "huber", "huber_delta": 0.5},
     "poisson": {"loss": "poisson"},
@@ -142,7 +146,7 @@ def configurations() -> Iterator[tuple[str, Any, dict[str, Any]]]:
         )
         for kind, own in zip(kinds, (CLASSIFIER_OPTIONS, REGRESSOR_OPTIONS), strict=True):
             for name, options in (shared | own).items():
-                if recurrent and options.get("solver") in ("lbfgs", "annealing"):
+                if recurrent and options.get("solver") in ("lbfgs", "newton-cg", "lm", "annealing"):
                     continue
                 yield f"{kind.__name__}, {name}", kind, options
 

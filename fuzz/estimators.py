@@ -175,7 +175,7 @@ class Run:
                     optim.Adam(amsgrad=True),
                     optim.SGD(0.1),
                 ]
-                + ([] if self.recurrent else ["lbfgs", "annealing"])
+                + ([] if self.recurrent else ["lbfgs", "newton-cg", "lm", "annealing"])
             ),
         }
         options: dict[str, Any] = {

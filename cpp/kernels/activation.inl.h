@@ -1,6 +1,8 @@
 // Activations over contiguous panels. Each has `value`, and `backward`, which multiplies a delta by the
 // derivative. The derivative is computed from what the forward pass stores: the output where it determines
-// the derivative, the pre-activation otherwise (derivative_from_sum, kernels.h).
+// the derivative, the pre-activation otherwise (derivative_from_sum, kernels.h). Those that are not straight
+// on each side of a kink have `bend`: the second derivative times the tangent of the pre-activation, from
+// what is stored and the tangent of that.
 //
 // Large arguments, infinity included, give the limit of the function, and NaN propagates. Where a factor
 // goes to zero as the argument grows, the argument is clamped to where the factor has reached zero:
@@ -27,6 +29,25 @@ void differentiate(int64_t n, const T* stored, T* delta, T parameter) {
         store(delta + i, f.backward(load(stored + i), load(delta + i)));
 }
 
+// delta f'(z) and, of that product, the tangent: in, `delta` and `tangent` are those of the outputs; out,
+// those of the pre-activations.
+template <class T, template <class> class Function>
+void differentiate_tangent(int64_t n, const T* stored, const T* stored_tangent, T* delta, T* tangent,
+                           T parameter) {
+    const Function<T> f(parameter);
+    for (int64_t i = 0; i < n; i += Simd<T>::lanes) {
+        const Vec<T> a = load(stored + i), d = load(delta + i);
+        store(tangent + i, fma(d, f.bend(a, load(stored_tangent + i)), f.backward(a, load(tangent + i))));
+        store(delta + i, f.backward(a, d));
+    }
+}
+// The same for a function without `bend`.
+template <class T, template <class> class Function>
+void differentiate_straight(int64_t n, const T* stored, const T*, T* delta, T* tangent, T parameter) {
+    differentiate<T, Function>(n, stored, delta, parameter);
+    differentiate<T, Function>(n, stored, tangent, parameter);
+}
+
 // In place there is nothing to do.
 template <class T>
 void activate_identity(int64_t n, const T* z, T* a, T) {
@@ -35,12 +56,15 @@ void activate_identity(int64_t n, const T* z, T* a, T) {
 }
 template <class T>
 void differentiate_identity(int64_t, const T*, T*, T) {}
+template <class T>
+void differentiate_tangent_identity(int64_t, const T*, const T*, T*, T*, T) {}
 
 template <class T>
 struct Logistic {
     explicit Logistic(T) {}
     Vec<T> value(Vec<T> z) const { return logistic<T>(z); }
     Vec<T> backward(Vec<T> a, Vec<T> d) const { return d * (a * (broadcast(T(1)) - a)); }
+    Vec<T> bend(Vec<T> a, Vec<T> t) const { return t * (broadcast(T(1)) - (a + a)); }
 };
 
 template <class T>
@@ -48,6 +72,7 @@ struct Tanh {
     explicit Tanh(T) {}
     Vec<T> value(Vec<T> z) const { return tanh<T>(z); }
     Vec<T> backward(Vec<T> a, Vec<T> d) const { return d * fma(-a, a, broadcast(T(1))); }
+    Vec<T> bend(Vec<T> a, Vec<T> t) const { return t * -(a + a); }
 };
 
 template <class T>
@@ -72,6 +97,7 @@ struct Elu {
     explicit Elu(T alpha) : alpha(broadcast(alpha)) {}
     Vec<T> value(Vec<T> z) const { return z > Vec<T>{} ? z : alpha * expm1_negative<T>(min(Vec<T>{}, z)); }
     Vec<T> backward(Vec<T> a, Vec<T> d) const { return a > Vec<T>{} ? d : d * (a + alpha); }
+    Vec<T> bend(Vec<T> a, Vec<T> t) const { return a > Vec<T>{} ? Vec<T>{} : t; }
 };
 
 // Klambauer et al. (2017), equation 2.
@@ -84,6 +110,7 @@ struct Selu {
         return z > Vec<T>{} ? scale * z : scaled_alpha * expm1_negative<T>(min(Vec<T>{}, z));
     }
     Vec<T> backward(Vec<T> a, Vec<T> d) const { return d * (a > Vec<T>{} ? scale : a + scaled_alpha); }
+    Vec<T> bend(Vec<T> a, Vec<T> t) const { return a > Vec<T>{} ? Vec<T>{} : t; }
 };
 
 // Hendrycks and Gimpel (2016).
@@ -99,6 +126,10 @@ struct Gelu {
         const Vec<T> clamped = clamp<T>(-end, z, end);
         const Normal<T> n = normal<T>(clamped);
         return d * fma(clamped, n.density, n.cdf);
+    }
+    Vec<T> bend(Vec<T> z, Vec<T> t) const {
+        const Vec<T> clamped = clamp<T>(-end, z, end);
+        return t * (normal<T>(clamped).density * fma(-clamped, clamped, broadcast(T(2))));
     }
 };
 
@@ -121,6 +152,13 @@ struct GeluTanh {
             broadcast(twice_root) * fma(broadcast(T(3 * 0.044715)), clamped * clamped, broadcast(T(1)));
         return d * fma(clamped * (s * (broadcast(T(1)) - s)), du, s);
     }
+    Vec<T> bend(Vec<T> z, Vec<T> t) const {
+        const Vec<T> clamped = clamp<T>(-end, z, end), s = cdf(clamped), rest = broadcast(T(1)) - s;
+        const Vec<T> du =
+            broadcast(twice_root) * fma(broadcast(T(3 * 0.044715)), clamped * clamped, broadcast(T(1)));
+        const Vec<T> ddu = broadcast(twice_root * T(6 * 0.044715)) * clamped;
+        return t * (s * rest * fma(clamped, fma(du * du, rest - s, ddu), du + du));
+    }
 };
 
 // SiLU, also known as swish.
@@ -135,6 +173,11 @@ struct Silu {
     Vec<T> backward(Vec<T> z, Vec<T> d) const {
         const Vec<T> clamped = clamp<T>(Bounds::low, z, Bounds::high), s = logistic_within<T>(clamped);
         return d * fma(clamped * s, broadcast(T(1)) - s, s);
+    }
+    Vec<T> bend(Vec<T> z, Vec<T> t) const {
+        const Vec<T> clamped = clamp<T>(Bounds::low, z, Bounds::high), s = logistic_within<T>(clamped);
+        const Vec<T> rest = broadcast(T(1)) - s;
+        return t * (s * rest * fma(clamped, rest - s, broadcast(T(2))));
     }
 };
 
@@ -155,6 +198,12 @@ struct Mish {
         const Vec<T> t_derivative = (two / (w + two)) * (one + t) * (e / (e + one));
         return d * fma(clamped, t_derivative, t);
     }
+    Vec<T> bend(Vec<T> z, Vec<T> tangent) const {
+        const Vec<T> one = broadcast(T(1)), two = broadcast(T(2)), clamped = clamp<T>(low, z, high);
+        const Vec<T> e = exp_within<T>(clamped), w = e * (e + two), t = w / (w + two), s = e / (e + one);
+        const Vec<T> t_derivative = (two / (w + two)) * (one + t) * s;
+        return tangent * (t_derivative * fma(clamped, (one - s) - two * t * s, two));
+    }
 };
 
 template <class T>
@@ -162,6 +211,7 @@ struct Softplus {
     explicit Softplus(T) {}
     Vec<T> value(Vec<T> z) const { return softplus<T>(z); }
     Vec<T> backward(Vec<T> a, Vec<T> d) const { return d * -expm1_negative<T>(-a); }
+    Vec<T> bend(Vec<T> a, Vec<T> t) const { return t * exp_negative<T>(-a); }
 };
 
 template <class T>
@@ -175,6 +225,10 @@ struct Softsign {
     Vec<T> backward(Vec<T> a, Vec<T> d) const {
         const Vec<T> rest = broadcast(T(1)) - magnitude<T>(a);
         return d * (rest * rest);
+    }
+    Vec<T> bend(Vec<T> a, Vec<T> t) const {
+        const Vec<T> two = broadcast(T(2));
+        return t * (a > Vec<T>{} ? fma(two, a, -two) : a < Vec<T>{} ? fma(two, a, two) : Vec<T>{});
     }
 };
 

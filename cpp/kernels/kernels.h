@@ -185,6 +185,32 @@ struct LossRows {
     int64_t rows, columns;
 };
 
+// The Hessian of each row's loss with respect to the output layer's pre-activations, times a vector.
+template <class T>
+struct LossCurvature {
+    T* z;            // in: the pre-activations, (rows, columns) in panels; out: the product
+    const T* t;      // the vector, of the same layout
+    const T* delta;  // of the same layout, what `loss` has made of z: for quantile only
+    int64_t z_stride;
+    const T* target;      // as in LossRows, like parameters, weight and scale
+    const T* parameters;  // of huber
+    const T* weight;
+    T scale;
+    int64_t rows, columns;
+};
+
+// One column of a square root of that Hessian, without weight and scale: the sum of the columns' outer
+// products is the Hessian. Of losses that are convex and have one.
+template <class T>
+struct LossRoot {
+    const T* p;  // predictions: the loss's output function of the pre-activations
+    T* root;     // of the same layout
+    int64_t z_stride;
+    const T* target;
+    const T* parameters;
+    int64_t rows, columns, column;
+};
+
 // Recurrent cells. One step covers one panel of units in all their gates. Each gate has its own panels, so
 // that the gates of one unit share a lane:
 //   elman  a                       gru  n, r, z, and the hidden-to-hidden part of n
@@ -265,11 +291,18 @@ struct KernelTable {
     void (*activate[kActivations])(int64_t n, const T* z, T* a, T parameter);
     // delta *= f'(z), computed from the stored f(z), or from z (derivative_from_sum)
     void (*differentiate[kActivations])(int64_t n, const T* stored, T* delta, T parameter);
+    // The same, and tangent = tangent f'(z) + delta f''(z) R{z}, for the derivative R{} along a direction of
+    // the parameters. `stored_tangent` is R{stored}. At a kink, and with it everywhere for a function that is
+    // straight on both sides, f'' is 0.
+    void (*differentiate_tangent[kActivations])(int64_t n, const T* stored, const T* stored_tangent, T* delta,
+                                                T* tangent, T parameter);
     void (*exponential)(int64_t n, T* z);
     void (*softmax)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
     // The first output is the first quantile; each further one adds its softplus to the quantile before.
     void (*quantiles)(int64_t rows, int64_t columns, T* z, int64_t z_stride);
     void (*loss[kLosses])(const LossRows<T>&);
+    void (*loss_curvature[kLosses])(const LossCurvature<T>&);
+    void (*loss_root[kLosses])(const LossRoot<T>&);  // not of absolute_error and quantile
 
     // Updates w and the rule's state arrays in place. Returns the sum of squares of w before the update.
     T (*update[kRules])(int64_t n, T* w, const T* g, T* const* states, const RuleStep<T>&);

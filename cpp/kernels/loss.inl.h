@@ -187,8 +187,9 @@ void cross_entropy(const LossRows<T>& l) {
         for (i = 0; i < l.rows; ++i) l.row_loss[i] *= l.weight[i];
 }
 
-// Losses that are sums over outputs. Piece has predict(z), loss(z, prediction, target) and
-// derivative(prediction, target), the derivative of the loss by z, on vectors.
+// Losses that are sums over outputs. Piece has predict(z), loss(z, prediction, target),
+// derivative(prediction, target) and curvature(prediction, target), the first and the second derivative of
+// the loss by z, on vectors.
 template <class T, class Piece>
 void separable_loss(const LossRows<T>& l) {
     using V = Vec<T>;
@@ -220,6 +221,7 @@ struct SquaredError : Canonical<T> {
     using Canonical<T>::Canonical;
     Vec<T> predict(Vec<T> z) const { return z; }
     Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const { return (broadcast(T(0.5)) * (p - y)) * (p - y); }
+    Vec<T> curvature(Vec<T>, Vec<T>) const { return broadcast(T(1)); }
 };
 
 template <class T>
@@ -230,6 +232,7 @@ struct BinaryCrossEntropy : Canonical<T> {
         const Vec<T> one = broadcast(T(1)), clipped = clip_probability<T>(p);
         return -(y * log<T>(clipped) + (one - y) * log<T>(one - clipped));
     }
+    Vec<T> curvature(Vec<T> p, Vec<T>) const { return p * (broadcast(T(1)) - p); }
 };
 
 // Half the Poisson deviance, y log(y / p) - y + p, where 0 log 0 = 0. log p is z, also where p underflows.
@@ -243,6 +246,7 @@ struct Poisson : Canonical<T> {
         const Vec<T> log_ratio = log<T>(y) - min(broadcast(overflow), z);
         return (y > Vec<T>{} ? y * log_ratio : Vec<T>{}) + (p - y);
     }
+    Vec<T> curvature(Vec<T> p, Vec<T>) const { return p; }
 };
 
 template <class T>
@@ -254,6 +258,7 @@ struct AbsoluteError {
         const Vec<T> one = broadcast(T(1)), d = p - y;
         return d > Vec<T>{} ? one : d < Vec<T>{} ? -one : d;  // 0 at 0; NaN propagates
     }
+    Vec<T> curvature(Vec<T>, Vec<T>) const { return Vec<T>{}; }
 };
 
 // Huber (1964): half the square up to delta, a straight line beyond.
@@ -263,6 +268,9 @@ struct Huber {
     explicit Huber(const T* parameters) : delta(broadcast(parameters[0])) {}
     Vec<T> predict(Vec<T> z) const { return z; }
     Vec<T> derivative(Vec<T> p, Vec<T> y) const { return max(-delta, min(delta, p - y)); }
+    Vec<T> curvature(Vec<T> p, Vec<T> y) const {
+        return magnitude<T>(p - y) <= delta ? broadcast(T(1)) : Vec<T>{};
+    }
     Vec<T> loss(Vec<T>, Vec<T> p, Vec<T> y) const {
         const Vec<T> half = broadcast(T(0.5)), half_d = magnitude<T>(fma(half, p, -half * y));
         const Vec<T> clipped = min(delta, half_d + half_d);

@@ -4,6 +4,7 @@
 
 #include "kernels/activation.inl.h"
 #include "kernels/cell.inl.h"
+#include "kernels/curvature.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/gradient.inl.h"
 #include "kernels/isa.h"
@@ -26,19 +27,33 @@ struct Filled {
     KernelTable<T> t{};
     bool activations[kActivations]{}, losses[kLosses]{}, rules[kRules]{}, cells[kCells]{};
 
-    template <class Forward, class Backward>
-    constexpr void add(Activation activation, Forward forward, Backward backward) {
+    template <class Forward, class Backward, class Tangent>
+    constexpr void add(Activation activation, Forward forward, Backward backward, Tangent tangent) {
         t.activate[static_cast<int>(activation)] = forward;
         t.differentiate[static_cast<int>(activation)] = backward;
+        t.differentiate_tangent[static_cast<int>(activation)] = tangent;
         activations[static_cast<int>(activation)] = true;
     }
     template <template <class> class Function>
     constexpr void add(Activation activation) {
-        add(activation, activate<T, Function>, differentiate<T, Function>);
+        add(activation, activate<T, Function>, differentiate<T, Function>,
+            differentiate_tangent<T, Function>);
     }
-    constexpr void add(Loss loss, void (*kernel)(const LossRows<T>&)) {
+    template <template <class> class Function>
+    constexpr void add_straight(Activation activation) {
+        add(activation, activate<T, Function>, differentiate<T, Function>,
+            differentiate_straight<T, Function>);
+    }
+    constexpr void add(Loss loss, void (*kernel)(const LossRows<T>&),
+                       void (*curvature)(const LossCurvature<T>&), void (*root)(const LossRoot<T>&)) {
         t.loss[static_cast<int>(loss)] = kernel;
+        t.loss_curvature[static_cast<int>(loss)] = curvature;
+        t.loss_root[static_cast<int>(loss)] = root;
         losses[static_cast<int>(loss)] = true;
+    }
+    template <class Piece>
+    constexpr void add(Loss loss) {
+        add(loss, separable_loss<T, Piece>, separable_curvature<T, Piece>, separable_root<T, Piece>);
     }
     template <class Move>
     constexpr void add(Rule rule) {
@@ -69,11 +84,12 @@ constexpr Filled<T> make_table() {
     t.sparse_outer = sparse_outer<T>;
     t.sparse_outer_narrow = sparse_outer_narrow<T>;
     t.column_sums = column_sums<T>;
-    filled.add(Activation::identity, activate_identity<T>, differentiate_identity<T>);
+    filled.add(Activation::identity, activate_identity<T>, differentiate_identity<T>,
+               differentiate_tangent_identity<T>);
     filled.template add<Logistic>(Activation::logistic);
     filled.template add<Tanh>(Activation::tanh);
-    filled.template add<Relu>(Activation::relu);
-    filled.template add<LeakyRelu>(Activation::leaky_relu);
+    filled.template add_straight<Relu>(Activation::relu);
+    filled.template add_straight<LeakyRelu>(Activation::leaky_relu);
     filled.template add<Elu>(Activation::elu);
     filled.template add<Selu>(Activation::selu);
     filled.template add<Gelu>(Activation::gelu);
@@ -82,17 +98,17 @@ constexpr Filled<T> make_table() {
     filled.template add<Mish>(Activation::mish);
     filled.template add<Softplus>(Activation::softplus);
     filled.template add<Softsign>(Activation::softsign);
-    filled.template add<HardTanh>(Activation::hard_tanh);
+    filled.template add_straight<HardTanh>(Activation::hard_tanh);
     t.exponential = exponential<T>;
     t.softmax = softmax<T>;
     t.quantiles = quantiles<T>;
-    filled.add(Loss::cross_entropy, cross_entropy<T>);
-    filled.add(Loss::binary_cross_entropy, separable_loss<T, BinaryCrossEntropy<T>>);
-    filled.add(Loss::squared_error, separable_loss<T, SquaredError<T>>);
-    filled.add(Loss::poisson, separable_loss<T, Poisson<T>>);
-    filled.add(Loss::absolute_error, separable_loss<T, AbsoluteError<T>>);
-    filled.add(Loss::huber, separable_loss<T, Huber<T>>);
-    filled.add(Loss::quantile, quantile_loss<T>);
+    filled.add(Loss::cross_entropy, cross_entropy<T>, cross_entropy_curvature<T>, cross_entropy_root<T>);
+    filled.template add<BinaryCrossEntropy<T>>(Loss::binary_cross_entropy);
+    filled.template add<SquaredError<T>>(Loss::squared_error);
+    filled.template add<Poisson<T>>(Loss::poisson);
+    filled.template add<AbsoluteError<T>>(Loss::absolute_error);
+    filled.template add<Huber<T>>(Loss::huber);
+    filled.add(Loss::quantile, quantile_loss<T>, quantile_curvature<T>, no_root<T>);
 #define GDFAST_ADD_RULE(kernel, Move, ...)                                                                \
     static_assert(Move<T>::states == states_of(Rule::kernel), "its row in rules.h names as many states"); \
     filled.template add<Move<T>>(Rule::kernel);

@@ -1,48 +1,10 @@
 #include "network/passes.h"
 
-#include <algorithm>
+#include "network/layer_sums.h"
 
 namespace gdfast {
 
 namespace {
-
-// The summed dimension is divided into slices of this many bytes of a column, so that a slice of a weight
-// panel stays in the L1 cache while it is multiplied with all rows of the block.
-constexpr int64_t kSliceBytes = 16 * 1024;
-
-// c = a . panels for every panel of outputs. a (rows, depth), c (rows, columns) and activated have panels
-// the same distance apart.
-template <class T, class PanelOf, class Finish>
-void multiply(const KernelTable<T>& table, Product<T> p, int64_t depth, int64_t columns, PanelOf panel_of,
-              Finish finish, StopCheck& check) {
-    const int P = table.panel;
-    const int64_t slice = kSliceBytes / static_cast<int64_t>(sizeof(T)) / P / P * P;
-    const T* a = p.a;
-    T* c = p.c;
-    const int64_t stride = p.a_stride;
-    const Start start = p.start;
-    const Epilogue epilogue = p.epilogue;
-    const T* bias = p.bias;
-    const T* activated = p.activated;
-    p.b_stride = P;
-    for (int64_t first = 0; first < depth; first += slice) {
-        const bool last = first + slice >= depth;
-        p.a = a + first / P * stride;
-        p.depth = last ? depth - first : slice;
-        if (check.after(p.rows * p.depth * columns)) return;
-        p.start = first == 0 ? start : Start::output;
-        p.epilogue = last ? epilogue : Epilogue::none;
-        for (int64_t j = 0; j * P < columns; ++j) {
-            p.b = panel_of(j) + first * P;
-            p.c = c + j * stride;
-            p.bias = bias ? bias + j * P : nullptr;
-            p.activated = activated ? activated + j * stride : nullptr;
-            p.columns = static_cast<int>(std::min<int64_t>(P, columns - j * P));
-            table.product(p);
-            if (last) finish(j, p.c);
-        }
-    }
-}
 
 // Applies dropout to one panel of a layer's inputs.
 template <class T>
@@ -95,8 +57,6 @@ void normalize_backward(const Workspace<T>& work, size_t i, int64_t panels, Rang
 template <class T>
 void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work, Range rows, Range layers,
              StopCheck& check) {
-    const KernelTable<T>& table = kernels<T>();
-    const int P = spec.panel;
     const bool sparse = work.sparse.in_use();  // sparse entries have had dropout in SparseInputs::gather
     if (layers.first == 0 && layers.count() > 0 && work.dropout[0].rate > 0 && !sparse)
         for (int64_t j = 0; j < spec.layers[0].in_panels; ++j) {
@@ -113,52 +73,14 @@ void forward(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& wo
             }
         const bool hidden = i + 1 < spec.layers.size();
         const bool waits = work.raw[i].stride;  // for the batch's moments
-        const bool fused = hidden && !l.normalized && l.activation.kind == Activation::relu;
-        const RowPanels<T>& inputs = work.activations[i];
-        const RowPanels<T>& pre_activations = work.pre_activations(i);
+        const bool fused = hidden && !l.normalized && !l.narrow && l.activation.kind == Activation::relu;
         const auto finish = [&](int64_t j, const T* panel) {
             if (waits || !hidden) return;
             if (l.normalized) normalize(work, i, rows, j, panel);
             activate(l, work, i, rows, j, fused);
         };
-        const Epilogue epilogue = fused ? Epilogue::relu : Epilogue::none;
-        if (l.narrow) {
-            T* c = pre_activations.at(rows.first);
-            const T *w = parameters.transposed_panel(l, 0), *bias = parameters.bias(l);
-            const int64_t stride = l.transposed_panel(P);
-            const int columns = static_cast<int>(l.out);
-            if (i == 0 && sparse)
-                table.sparse_dots({work.sparse.rows(rows), w, stride, P, 1, bias, c, columns});
-            else
-                table.dots(
-                    {inputs.at(rows.first), inputs.stride, w, stride, bias, c, rows.count(), l.in, columns});
-            if (hidden && !waits) {
-                if (l.normalized) normalize(work, i, rows, 0, c);
-                activate(l, work, i, rows, 0);
-            }
-            continue;
-        }
-        if (i == 0 && sparse) {
-            for (int64_t j = 0; j < l.out_panels; ++j) {
-                T* c = pre_activations.at(rows.first, j);
-                const int columns = static_cast<int>(std::min<int64_t>(P, l.out - j * P));
-                table.sparse_product({work.sparse.rows(rows), parameters.weight_panel(l, j), P, c,
-                                      parameters.bias(l) + j * P, columns, epilogue});
-                finish(j, c);
-                if (check.after(rows.count() * P)) return;
-            }
-            continue;
-        }
-        Product<T> p{};
-        p.a = inputs.at(rows.first);
-        p.a_stride = inputs.stride;
-        p.c = pre_activations.at(rows.first);
-        p.bias = parameters.bias(l);
-        p.start = Start::bias;
-        p.rows = rows.count();
-        p.epilogue = epilogue;
-        multiply(
-            table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); }, finish, check);
+        layer_sums(spec, l, parameters, work.activations[i], i == 0 && sparse ? &work.sparse : nullptr,
+                   work.pre_activations(i), rows, fused, finish, check);
     }
 }
 

@@ -67,6 +67,12 @@ void SparseInputs<T>::gather(const Rows<T>& x, const int64_t* order, int64_t fir
     }
 }
 
+template <class T>
+void SparseInputs<T>::square(Range rows) const {
+    for (int64_t e = start_.data()[rows.first]; e < start_.data()[rows.last]; ++e)
+        value_.data()[e] *= value_.data()[e];
+}
+
 // Counting sort. Each part reads all entries and stores those of its panels, so that parts are independent.
 template <class T>
 void SparseInputs<T>::sort(const RowPanels<T>& deltas, int64_t part, int64_t parts) const {

@@ -26,6 +26,8 @@ public:
     // Copies the rows `rows` of the batch and applies dropout to their entries.
     void gather(const Rows<T>& x, const int64_t* order, int64_t first, Range rows,
                 const DropoutRate& dropout) const;
+    // Squares the values of these rows.
+    void square(Range rows) const;
     // Sorts the entries of the whole batch for part `part` of `parts` of the panels of inputs. The row
     // offsets of the entries are those of `deltas`.
     void sort(const RowPanels<T>& deltas, int64_t part, int64_t parts) const;

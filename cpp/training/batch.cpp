@@ -10,8 +10,6 @@ double Data<T>::weight_sum(int64_t first, int64_t n) const {
     return sum.value();
 }
 
-namespace {
-
 template <class T>
 void gather(const Spec& spec, Workspace<T>& work, const Data<T>& data, const Batch& batch, Range block) {
     const int64_t first = batch.first + block.first, count = block.count();
@@ -33,8 +31,6 @@ void gather(const Spec& spec, Workspace<T>& work, const Data<T>& data, const Bat
         for (int64_t i = 0; i < count; ++i) weight[i] = data.weight[data.row(first + i)];
 }
 
-}  // namespace
-
 template <class T>
 void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& work,
                const LossFunction<T>& loss, const Data<T>& data, const Batch& batch, const RowPass& pass,
@@ -44,15 +40,9 @@ void pass_rows(const Spec& spec, const Parameters<T>& parameters, Workspace<T>& 
     in_blocks<T>(rows, [&](Range block) {
         if (pass.forward.count() > 0 && pass.forward.first == 0) gather(spec, work, data, batch, block);
         forward(spec, parameters, work, block, pass.forward, check);
-        if (pass.forward.count() > 0 && pass.forward.last == layers) {
-            const RowPanels<T>& sums = work.deltas.back();
+        if (pass.forward.count() > 0 && pass.forward.last == layers)
             table.loss[static_cast<int>(loss.kind)](
-                {sums.at(block.first), sums.stride, work.target.at(block.first),
-                 work.label.data() + block.first, loss.parameters.empty() ? nullptr : loss.parameters.data(),
-                 data.weight ? work.weight.data() + block.first : nullptr,
-                 static_cast<T>(1 / batch.weight_sum), work.row_loss.data() + block.first, block.count(),
-                 spec.outputs()});
-        }
+                loss_rows(spec, work, loss, data, batch, work.deltas.back(), block));
         if (pass.backward_from >= pass.backward_to)
             backward(spec, parameters, work, block, pass.backward_from, pass.backward_to, check);
     });
@@ -67,6 +57,8 @@ double sum_losses(const Workspace<T>& work, const Batch& batch) {
 
 template struct Data<float>;
 template struct Data<double>;
+template void gather(const Spec&, Workspace<float>&, const Data<float>&, const Batch&, Range);
+template void gather(const Spec&, Workspace<double>&, const Data<double>&, const Batch&, Range);
 template void pass_rows(const Spec&, const Parameters<float>&, Workspace<float>&, const LossFunction<float>&,
                         const Data<float>&, const Batch&, const RowPass&, Range, StopCheck&);
 template void pass_rows(const Spec&, const Parameters<double>&, Workspace<double>&,

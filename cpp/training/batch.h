@@ -84,6 +84,26 @@ struct RowPass {
     int backward_from = -1, backward_to = 0;  // none where the first is smaller
 };
 
+// Copies the inputs, targets and weights of some rows of one block to the workspace.
+template <class T>
+void gather(const Spec& spec, Workspace<T>& work, const Data<T>& data, const Batch& batch, Range block);
+
+// The arguments of a loss's kernel for these rows: `sums` are the pre-activations, which become deltas.
+template <class T>
+LossRows<T> loss_rows(const Spec& spec, const Workspace<T>& work, const LossFunction<T>& loss,
+                      const Data<T>& data, const Batch& batch, const RowPanels<T>& sums, Range block) {
+    return {sums.at(block.first),
+            sums.stride,
+            work.target.at(block.first),
+            work.label.data() + block.first,
+            loss.parameters.empty() ? nullptr : loss.parameters.data(),
+            data.weight ? work.weight.data() + block.first : nullptr,
+            static_cast<T>(1 / batch.weight_sum),
+            work.row_loss.data() + block.first,
+            block.count(),
+            spec.outputs()};
+}
+
 // Leaves in the workspace, for rows `rows` of the batch, what the pass computes: activations, each row's
 // loss, deltas.
 template <class T>

@@ -1,5 +1,7 @@
 #include "training/row_steps.h"
 
+#include <utility>
+
 #include "network/interruption.h"
 
 namespace gdfast {
@@ -13,7 +15,7 @@ constexpr int64_t kNearBytes = 256 * 1024;
 
 template <class T>
 RowSteps<T>::RowSteps(const RowNetwork<T>& network, const Data<T>& data, int64_t batch_size, int first_layer,
-                      std::optional<double> weight_sum)
+                      std::optional<double> weight_sum, OtherPass other_pass)
     : FirstHalf<T>({network.work.activations, network.work.deltas,
                     network.work.sparse.in_use() ? &network.work.sparse : nullptr,
                     std::vector<int64_t>(network.spec.layers.size())}),
@@ -22,6 +24,7 @@ RowSteps<T>::RowSteps(const RowNetwork<T>& network, const Data<T>& data, int64_t
       batch_size_(batch_size),
       first_layer_(first_layer),
       weight_sum_(weight_sum),
+      other_pass_(std::move(other_pass)),
       interruption_(Interruption::current()) {}
 
 // One pass over the rows; a normalised layer's sums and deltas are taken together over the batch before rows
@@ -50,24 +53,31 @@ std::vector<Phase> RowSteps<T>::phases() {
         pass = {{0, 0}, i, first_layer_};
     }
     pass.backward_to = first_layer_;
-    phases.push_back(rows_phase(pass));
+    phases.push_back(other_pass_ ? rows_phase(other_pass_) : rows_phase(pass));
     if (this->factors_.sparse && first_layer_ == 0) phases.push_back(sort_phase());
     if (network_.embeddings && first_layer_ == 0) phases.push_back(embedding_phase());
     return phases;
 }
 
 template <class T>
-Phase RowSteps<T>::rows_phase(const RowPass& pass) {
+Phase RowSteps<T>::rows_phase(OtherPass pass) {
     return {[this](int threads, int64_t* bounds) {
                 units_ = row_units(threads);
                 divide_evenly(units_, threads, bounds);
             },
-            [this, pass](int64_t unit, int thread) {
+            [this, pass = std::move(pass)](int64_t unit, int thread) {
                 StopCheck check(interruption_, thread);
-                pass_rows(network_.spec, network_.parameters, network_.work, network_.loss, data_, batch_,
-                          pass, share(batch_.count, unit, units_), check);
+                pass(batch_, share(batch_.count, unit, units_), check);
             },
             true};
+}
+
+template <class T>
+Phase RowSteps<T>::rows_phase(const RowPass& pass) {
+    return rows_phase([this, pass](const Batch& batch, Range rows, StopCheck& check) {
+        pass_rows(network_.spec, network_.parameters, network_.work, network_.loss, data_, batch, pass, rows,
+                  check);
+    });
 }
 
 // A unit is a panel.

@@ -1,6 +1,7 @@
 // The first half of a dense network's steps: batches of rows, through all layers and back.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -28,12 +29,16 @@ struct RowNetwork {
     Embeddings<T>* embeddings = nullptr;  // or null: there are none
 };
 
+// A pass over some rows of a batch in the place of pass_rows(): whatever else leaves inputs and deltas of
+// every layer in the workspace.
+using OtherPass = std::function<void(const Batch& batch, Range rows, StopCheck& check)>;
+
 template <class T>
 class RowSteps final : public FirstHalf<T> {
 public:
     // Deltas reach back to `first_layer`. `weight_sum` divides the loss in the place of each batch's own.
     RowSteps(const RowNetwork<T>& network, const Data<T>& data, int64_t batch_size, int first_layer,
-             std::optional<double> weight_sum = std::nullopt);
+             std::optional<double> weight_sum = std::nullopt, OtherPass other_pass = nullptr);
 
     std::vector<Phase> phases() override;
     bool next(int threads) override;
@@ -43,6 +48,7 @@ public:
     double loss_divisor() const override { return network_.loss.reported_divisor(network_.spec.outputs()); }
 
 private:
+    Phase rows_phase(OtherPass pass);
     Phase rows_phase(const RowPass& pass);
     Phase moments_phase(size_t layer);
     Phase norm_gradients_phase(size_t layer);
@@ -55,6 +61,7 @@ private:
     const int64_t batch_size_;
     const int first_layer_;
     const std::optional<double> weight_sum_;
+    const OtherPass other_pass_;
     Interruption* const interruption_;
     Batch batch_{0, 0, 0};
     int64_t units_ = 0;  // of the present phase

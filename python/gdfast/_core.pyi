@@ -203,6 +203,80 @@ def loss_and_grad(
     intercept_grads: Sequence[_Floats],
     n_threads: int = 0,
 ) -> float: ...
+def jacobian(
+    X: _Matrix,
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    output: str,
+    out: _Floats | None = None,
+    n_threads: int = 0,
+) -> NDArray[Any]: ...
+def gauss_newton_matrix(
+    X: _Matrix,
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    sample_weight: _Floats | None,
+    out: NDArray[np.float64],
+    n_threads: int = 0,
+) -> None: ...
+def hessian_vector_product(
+    X: _Matrix,
+    y: _Floats | NDArray[np.int32],
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    loss: _Loss,
+    alpha: float,
+    sample_weight: _Floats | None,
+    coef_direction: Sequence[_Floats],
+    intercept_direction: Sequence[_Floats],
+    coef_products: Sequence[_Floats],
+    intercept_products: Sequence[_Floats],
+    n_threads: int = 0,
+) -> None: ...
+def gauss_newton_vector_product(
+    X: _Matrix,
+    y: _Floats | NDArray[np.int32],
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    loss: _Loss,
+    alpha: float,
+    sample_weight: _Floats | None,
+    coef_direction: Sequence[_Floats],
+    intercept_direction: Sequence[_Floats],
+    coef_products: Sequence[_Floats],
+    intercept_products: Sequence[_Floats],
+    n_threads: int = 0,
+) -> None: ...
+def gauss_newton_diagonal(
+    X: _Matrix,
+    y: _Floats | NDArray[np.int32],
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    loss: _Loss,
+    alpha: float,
+    sample_weight: _Floats | None,
+    coef_diagonals: Sequence[_Floats],
+    intercept_diagonals: Sequence[_Floats],
+    n_threads: int = 0,
+) -> None: ...
+def fisher_diagonal(
+    X: _Matrix,
+    y: _Floats | NDArray[np.int32],
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    loss: _Loss,
+    alpha: float,
+    sample_weight: _Floats | None,
+    coef_diagonals: Sequence[_Floats],
+    intercept_diagonals: Sequence[_Floats],
+    n_threads: int = 0,
+) -> None: ...
 
 class Optimizer:
     def __init__(self, rule: str, rule_params: dict[str, Any]) -> None: ...

@@ -14,9 +14,9 @@ A callback is any object with one or more of these methods; an estimator takes a
                                            order.
 =========================================  ==================================================================
 
-``epoch`` counts from 0 in each fit. ``logs`` is a dict with "learning_rate" (not with lbfgs or annealing)
+``epoch`` counts from 0 in each fit. ``logs`` is a dict with "learning_rate" (of stochastic solvers)
 and, at the end of an epoch, "loss", "time" (seconds since the start of the fit) and, with a validation set,
-"val_loss" and "val_score". With lbfgs and annealing an iteration is an epoch. ``partial_fit`` calls no
+"val_loss" and "val_score". With other solvers an iteration is an epoch. ``partial_fit`` calls no
 callbacks.
 
 A callback may have ``state_dict()`` and ``load_state_dict(state)`` as well, of plain values. The state is a
@@ -30,8 +30,8 @@ callbacks leave it. The arrays are valid during the call only; the weights of ``
 of the epoch. A network with embeddings of a table's columns takes no callback with ``on_gradient``.
 
 In all other methods ``est.coefs_`` and ``est.intercepts_`` hold the current weights: a callback may predict
-with ``est``, save it, or edit the weights, and training continues from the edited weights (except with lbfgs
-and annealing, which ignore edits). An exception in a callback ends the fit; the weights are those of the last
+with ``est``, save it, or edit the weights, and stochastic training continues from the edited weights (other
+solvers ignore edits). An exception in a callback ends the fit; the weights are those of the last
 complete epoch or, with a validation set, the best ones. Before the first step the estimator is left
 unchanged.
 

@@ -1,4 +1,4 @@
-"""Forward pass, loss and gradient, and optimizer updates as functions on NumPy arrays.
+"""Forward pass, Jacobian, loss and gradient, and optimizer updates as functions on NumPy arrays.
 
 Every function takes C-contiguous arrays of one dtype, float32 or float64, and reads or writes them directly:
 arrays are never copied or converted. An array of another dtype or layout raises an error that names the
@@ -30,7 +30,12 @@ __all__ = [
     "adamax_update",
     "adamw_update",
     "lion_update",
+    "mlp_fisher_diagonal",
     "mlp_forward",
+    "mlp_gauss_newton_diagonal",
+    "mlp_gauss_newton_vector_product",
+    "mlp_hessian_vector_product",
+    "mlp_jacobian",
     "mlp_loss_and_grad",
     "nadam_update",
     "rmsprop_update",
@@ -40,7 +45,7 @@ __all__ = [
 
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Activation: TypeAlias = str | tuple[str, float]
-Gradients: TypeAlias = tuple[Sequence[FloatArray], Sequence[FloatArray]]
+Layers: TypeAlias = tuple[Sequence[FloatArray], Sequence[FloatArray]]  # of the weights, of the biases
 
 
 def mlp_forward(
@@ -116,6 +121,79 @@ def mlp_forward(
         raise
 
 
+def mlp_jacobian(
+    X: FloatArray,
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
+    output: str = "identity",
+    out: FloatArray | None = None,
+    n_threads: int | None = None,
+) -> NDArray[Any]:
+    """Derivatives of a multilayer perceptron's outputs with respect to every weight and bias.
+
+    One backward pass for each output, over the same blocks of rows as the forward pass; beside the result
+    memory does not grow with the number of rows. Rows are independent of one another: where the result is
+    too large, call the function with some rows of X at a time, and with the same ``out``.
+
+    Parameters
+    ----------
+    X : array of shape (n, n_features), float32 or float64
+        The input data. All arrays have its dtype. ``n`` may be 0.
+    weights : list of arrays of shape (fan_in, fan_out)
+        One per layer, the output layer included.
+    biases : list of arrays of shape (fan_out,)
+        One per layer.
+    activation : str, (str, float), or a list of them, default="relu"
+        Activation of the hidden layers, see `mlp_forward`. The derivative of "relu" and "leaky_relu" at 0 is
+        that for negative inputs, of "hard_tanh" at -1 and 1 it is 0.
+    output : {"identity", "softmax", "logistic", "exp", "quantiles"}, default="identity"
+        Activation of the output layer, see `mlp_forward`.
+    out : array of shape (n, n_outputs, n_parameters), default=None
+        Array for the result. None allocates a new one.
+    n_threads : int, default=None
+        Maximum number of threads; see `mlp_forward`.
+
+    Returns
+    -------
+    array of shape (n, n_outputs, n_parameters)
+        ``out`` itself, if given. The parameters are all weights, layer after layer and each matrix row by
+        row, then all biases.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        If shapes do not match, an array is not C-contiguous, ``out`` is read-only or overlaps an input, or a
+        name is unknown.
+
+    References
+    ----------
+    Hagan and Menhaj, "Training feedforward networks with the Marquardt algorithm", IEEE Transactions on
+    Neural Networks 5 (1994).
+
+    Examples
+    --------
+    The output is ``3 * x + 1``; its derivatives are ``x`` and 1.
+
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_jacobian
+    >>> mlp_jacobian(np.array([[2.0], [5.0]]), [np.array([[3.0]])], [np.array([1.0])])
+    array([[[2., 1.]],
+    <BLANKLINE>
+           [[5., 1.]]])
+    """
+    limit = 0 if n_threads is None else _thread_limit(n_threads)
+    try:
+        each = _for_each_layer(activation, len(weights) - 1)
+        return _core.jacobian(X, weights, biases, each, output, out, limit)
+    except (TypeError, ValueError, RuntimeError):
+        _check_kinds(weights, biases, activation, output=output)
+        raise
+
+
 def mlp_loss_and_grad(
     X: FloatArray,
     y: FloatArray | NDArray[np.int32],
@@ -126,9 +204,9 @@ def mlp_loss_and_grad(
     loss: str | tuple[str, Sequence[float]] = "squared_error",
     alpha: float = 0.0,
     sample_weight: FloatArray | None = None,
-    out: Gradients | None = None,
+    out: Layers | None = None,
     n_threads: int | None = None,
-) -> tuple[float, Gradients]:
+) -> tuple[float, Layers]:
     """Loss of a multilayer perceptron and its gradient for every weight and bias.
 
     The loss is averaged over the rows (weighted by ``sample_weight``, if given) and summed over the outputs,
@@ -213,15 +291,373 @@ def mlp_loss_and_grad(
     limit = 0 if n_threads is None else _thread_limit(n_threads)
     try:
         each = _for_each_layer(activation, len(weights) - 1)
-        if out is None:
-            out = [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
-        elif not isinstance(out, tuple) or len(out) != 2 or not all(isinstance(o, list | tuple) for o in out):
-            raise TypeError("out must be a tuple (list of weight gradients, list of bias gradients)")
+        out = _out_or_new(out, weights, biases, "gradients")
         value = _core.loss_and_grad(X, y, weights, biases, each, loss, alpha, sample_weight, *out, limit)
     except (TypeError, ValueError, RuntimeError):
         _check_kinds(weights, biases, activation)
         raise
     return value, out
+
+
+def mlp_hessian_vector_product(
+    X: FloatArray,
+    y: FloatArray | NDArray[np.int32],
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    direction: Layers,
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
+    loss: str | tuple[str, Sequence[float]] = "squared_error",
+    alpha: float = 0.0,
+    sample_weight: FloatArray | None = None,
+    out: Layers | None = None,
+    n_threads: int | None = None,
+) -> Layers:
+    """Hessian of a multilayer perceptron's loss, times a vector.
+
+    Exact, by Pearlmutter's R-operator: one forward and one backward pass of values and tangents together, at
+    about the cost of two gradients. The matrix is never formed.
+
+    The second derivative is that of the gradient which `mlp_loss_and_grad` computes. At a kink (of relu,
+    leaky_relu, hard_tanh, elu or selu at 0; of absolute_error, huber and quantile) there is none, and that
+    of one of the sides is taken, as automatic differentiation does: what is straight on both sides counts as
+    straight. So absolute_error and quantile have no curvature of their own, and their Hessian is that of the
+    network between their kinks.
+
+    Parameters
+    ----------
+    X, y, weights, biases, activation, loss, alpha, sample_weight
+        As in `mlp_loss_and_grad`: the function is the loss that it returns.
+    direction : (list of arrays, list of arrays)
+        The vector: an array for each of the weights, and one for each of the biases, of their shapes and
+        dtype.
+    out : (list of arrays, list of arrays), default=None
+        Arrays for the products of weights and biases, of the same shapes. None allocates new arrays.
+    n_threads : int, default=None
+        Maximum number of threads; see `mlp_forward`. The bits do not depend on it.
+
+    Returns
+    -------
+    (list of arrays, list of arrays)
+        Of the weights and of the biases; ``out`` itself, if given.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        If shapes do not match, an array is not C-contiguous, an array of ``out`` is read-only or shares
+        memory with what is read, X has no rows, a class index is out of range, the sample weights sum to 0,
+        alpha is negative or not finite, or a name is unknown.
+
+    See Also
+    --------
+    mlp_gauss_newton_vector_product : The same with a matrix without negative curvature.
+    gdfast.inspect.hessian_vector_product : For fitted estimators.
+
+    References
+    ----------
+    Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6 (1994).
+
+    Examples
+    --------
+    One weight, one bias, one row: the loss is ``(2 w + b - 5)**2 / 2``, its Hessian ``[[4, 2], [2, 1]]``.
+
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_hessian_vector_product
+    >>> X, y = np.array([[2.0]]), np.array([[5.0]])
+    >>> weights, biases = [np.array([[3.0]])], [np.zeros(1)]
+    >>> direction = [np.array([[1.0]])], [np.array([10.0])]
+    >>> mlp_hessian_vector_product(X, y, weights, biases, direction=direction)
+    ([array([[24.]])], [array([12.])])
+    """
+    return _product(
+        _core.hessian_vector_product, X, y, weights, biases, direction, activation, loss, alpha,
+        sample_weight, out, n_threads,
+    )  # fmt: skip
+
+
+def mlp_gauss_newton_vector_product(
+    X: FloatArray,
+    y: FloatArray | NDArray[np.int32],
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    direction: Layers,
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
+    loss: str | tuple[str, Sequence[float]] = "squared_error",
+    alpha: float = 0.0,
+    sample_weight: FloatArray | None = None,
+    out: Layers | None = None,
+    n_threads: int | None = None,
+) -> Layers:
+    """Gauss-Newton matrix of a multilayer perceptron's loss, times a vector.
+
+    The matrix is the mean of ``J' H J`` over the rows: J is the Jacobian of the output layer's
+    pre-activations with respect to weights and biases, H the Hessian of the loss with respect to those
+    pre-activations. The Hessian of the loss has one more term, the curvature of the network. Without it the
+    matrix is positive semidefinite. For cross_entropy, binary_cross_entropy, squared_error and poisson it is
+    the Fisher information matrix, whose expectation is over targets drawn from the network's predictions.
+
+    Computed from a forward pass of values and tangents and a backward pass, in less than the time of two
+    gradients. Huber's loss counts as straight beyond its delta. The penalty has ``alpha / n`` on the
+    diagonal, see `mlp_loss_and_grad`.
+
+    Parameters
+    ----------
+    X, y, weights, biases, activation, loss, alpha, sample_weight
+        As in `mlp_loss_and_grad`: the function is the loss that it returns.
+    direction : (list of arrays, list of arrays)
+        The vector: an array for each of the weights, and one for each of the biases, of their shapes and
+        dtype.
+    out : (list of arrays, list of arrays), default=None
+        Arrays for the products of weights and biases, of the same shapes. None allocates new arrays.
+    n_threads : int, default=None
+        Maximum number of threads; see `mlp_forward`. The bits do not depend on it.
+
+    Returns
+    -------
+    (list of arrays, list of arrays)
+        Of the weights and of the biases; ``out`` itself, if given.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        For absolute_error and quantile, which are straight lines in the outputs: their matrix would be zero.
+        If shapes do not match, an array is not C-contiguous, an array of ``out`` is read-only or shares
+        memory with what is read, X has no rows, a class index is out of range, the sample weights sum to 0,
+        alpha is negative or not finite, or a name is unknown.
+
+    See Also
+    --------
+    mlp_hessian_vector_product : The same with the Hessian.
+    gdfast.inspect.gauss_newton_vector_product : For fitted estimators.
+
+    References
+    ----------
+    Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent", Neural Computation
+    14 (2002).
+
+    Examples
+    --------
+    Without hidden layers it is the Hessian.
+
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_gauss_newton_vector_product
+    >>> X, y = np.array([[2.0]]), np.array([[5.0]])
+    >>> weights, biases = [np.array([[3.0]])], [np.zeros(1)]
+    >>> direction = [np.array([[1.0]])], [np.array([10.0])]
+    >>> mlp_gauss_newton_vector_product(X, y, weights, biases, direction=direction)
+    ([array([[24.]])], [array([12.])])
+    """
+    return _product(
+        _core.gauss_newton_vector_product, X, y, weights, biases, direction, activation, loss, alpha,
+        sample_weight, out, n_threads,
+    )  # fmt: skip
+
+
+def mlp_gauss_newton_diagonal(
+    X: FloatArray,
+    y: FloatArray | NDArray[np.int32],
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
+    loss: str | tuple[str, Sequence[float]] = "squared_error",
+    alpha: float = 0.0,
+    sample_weight: FloatArray | None = None,
+    out: Layers | None = None,
+    n_threads: int | None = None,
+) -> Layers:
+    """Diagonal of the Gauss-Newton matrix of a multilayer perceptron's loss.
+
+    The matrix is that of `mlp_gauss_newton_vector_product`. Exact, by one backward pass for each output: the
+    time grows with the number of outputs. For cross_entropy, binary_cross_entropy, squared_error and poisson
+    it is the diagonal of the Fisher information matrix.
+
+    Parameters
+    ----------
+    X, y, weights, biases, activation, loss, alpha, sample_weight
+        As in `mlp_loss_and_grad`: the function is the loss that it returns.
+    out : (list of arrays, list of arrays), default=None
+        Arrays for the diagonal of weights and biases, of the same shapes. None allocates new arrays.
+    n_threads : int, default=None
+        Maximum number of threads; see `mlp_forward`. The bits do not depend on it.
+
+    Returns
+    -------
+    (list of arrays, list of arrays)
+        Of the weights and of the biases; ``out`` itself, if given.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        For absolute_error and quantile, which are straight lines in the outputs: their matrix would be zero.
+        If shapes do not match, an array is not C-contiguous, an array of ``out`` is read-only or shares
+        memory with what is read, X has no rows, a class index is out of range, the sample weights sum to 0,
+        alpha is negative or not finite, or a name is unknown.
+
+    See Also
+    --------
+    mlp_fisher_diagonal : Of the empirical Fisher matrix, in one backward pass.
+
+    References
+    ----------
+    Dangel, Kunstner and Hennig, "BackPACK: Packing more into backprop", ICLR (2020).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_gauss_newton_diagonal
+    >>> X, y = np.array([[2.0], [3.0]]), np.array([[5.0], [5.0]])
+    >>> mlp_gauss_newton_diagonal(X, y, [np.array([[3.0]])], [np.zeros(1)])
+    ([array([[6.5]])], [array([1.])])
+    """
+    return _diagonal(
+        _core.gauss_newton_diagonal, X, y, weights, biases, activation, loss, alpha, sample_weight, out,
+        n_threads,
+    )  # fmt: skip
+
+
+def mlp_fisher_diagonal(
+    X: FloatArray,
+    y: FloatArray | NDArray[np.int32],
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
+    loss: str | tuple[str, Sequence[float]] = "squared_error",
+    alpha: float = 0.0,
+    sample_weight: FloatArray | None = None,
+    out: Layers | None = None,
+    n_threads: int | None = None,
+) -> Layers:
+    """Diagonal of the empirical Fisher matrix of a multilayer perceptron's loss.
+
+    The mean of the squared gradients of each row's own loss (weighted by ``sample_weight``, if given), plus
+    ``alpha / n`` for the weights, the penalty's curvature. It is computed in about the time of one gradient,
+    and for every loss. Its targets are the given ones, where the Fisher information matrix has an expectation
+    over the network's predictions: for that, see `mlp_gauss_newton_diagonal`.
+
+    Parameters
+    ----------
+    X, y, weights, biases, activation, loss, alpha, sample_weight
+        As in `mlp_loss_and_grad`: the function is the loss that it returns.
+    out : (list of arrays, list of arrays), default=None
+        Arrays for the diagonal of weights and biases, of the same shapes. None allocates new arrays.
+    n_threads : int, default=None
+        Maximum number of threads; see `mlp_forward`. The bits do not depend on it.
+
+    Returns
+    -------
+    (list of arrays, list of arrays)
+        Of the weights and of the biases; ``out`` itself, if given.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or an array has another dtype.
+    ValueError
+        If shapes do not match, an array is not C-contiguous, an array of ``out`` is read-only or shares
+        memory with what is read, X has no rows, a class index is out of range, the sample weights sum to 0,
+        alpha is negative or not finite, or a name is unknown.
+
+    See Also
+    --------
+    mlp_gauss_newton_diagonal : Exact curvature, in one backward pass for each output.
+
+    References
+    ----------
+    Kunstner, Balles and Hennig, "Limitations of the empirical Fisher approximation for natural gradient
+    descent", NeurIPS (2019).
+
+    Examples
+    --------
+    The gradients of the two rows' losses by the weight are ``(6 - 5) * 2`` and ``(9 - 5) * 3``.
+
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_fisher_diagonal
+    >>> X, y = np.array([[2.0], [3.0]]), np.array([[5.0], [5.0]])
+    >>> mlp_fisher_diagonal(X, y, [np.array([[3.0]])], [np.zeros(1)])
+    ([array([[74.]])], [array([8.5])])
+    """
+    return _diagonal(
+        _core.fisher_diagonal, X, y, weights, biases, activation, loss, alpha, sample_weight, out, n_threads
+    )
+
+
+def _product(
+    function: Any,
+    X: FloatArray,
+    y: FloatArray | NDArray[np.int32],
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    direction: Layers,
+    activation: Activation | list[Activation] | tuple[Activation, ...],
+    loss: str | tuple[str, Sequence[float]],
+    alpha: float,
+    sample_weight: FloatArray | None,
+    out: Layers | None,
+    n_threads: int | None,
+) -> Layers:
+    check_not_negative("alpha", alpha)
+    limit = 0 if n_threads is None else _thread_limit(n_threads)
+    try:
+        each = _for_each_layer(activation, len(weights) - 1)
+        _check_layers("direction", direction, "directions")
+        out = _out_or_new(out, weights, biases, "products")
+        function(X, y, weights, biases, each, loss, alpha, sample_weight, *direction, *out, limit)
+    except (TypeError, ValueError, RuntimeError):
+        _check_kinds(weights, biases, activation)
+        raise
+    return out
+
+
+def _diagonal(
+    function: Any,
+    X: FloatArray,
+    y: FloatArray | NDArray[np.int32],
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    activation: Activation | list[Activation] | tuple[Activation, ...],
+    loss: str | tuple[str, Sequence[float]],
+    alpha: float,
+    sample_weight: FloatArray | None,
+    out: Layers | None,
+    n_threads: int | None,
+) -> Layers:
+    check_not_negative("alpha", alpha)
+    limit = 0 if n_threads is None else _thread_limit(n_threads)
+    try:
+        each = _for_each_layer(activation, len(weights) - 1)
+        out = _out_or_new(out, weights, biases, "diagonals")
+        function(X, y, weights, biases, each, loss, alpha, sample_weight, *out, limit)
+    except (TypeError, ValueError, RuntimeError):
+        _check_kinds(weights, biases, activation)
+        raise
+    return out
+
+
+def _out_or_new(
+    out: Layers | None, weights: Sequence[FloatArray], biases: Sequence[FloatArray], what: str
+) -> Layers:
+    if out is None:
+        return [np.empty_like(w) for w in weights], [np.empty_like(b) for b in biases]
+    _check_layers("out", out, what)
+    return out
+
+
+def _check_layers(name: str, layers: object, what: str) -> None:
+    if (
+        not isinstance(layers, tuple)
+        or len(layers) != 2
+        or not all(isinstance(part, list | tuple) for part in layers)
+    ):
+        raise TypeError(f"{name} must be a tuple (list of weight {what}, list of bias {what})")
 
 
 def _for_each_layer(activation: Any, hidden: int) -> Any:

@@ -63,7 +63,7 @@ class Do:
 # The protocol.
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "newton-cg"])
 def test_the_course_of_a_fit(kind: Any, solver: str) -> None:
     diary = Diary()
     est = kind(solver=solver, callbacks=[diary], **FIT).fit(X, Y)
@@ -71,7 +71,7 @@ def test_the_course_of_a_fit(kind: Any, solver: str) -> None:
     assert names == ["train begins", *["begins", "ends"] * 4, "train ends"]
     assert [note[1] for note in diary.notes[1:-1]] == [0, 0, 1, 1, 2, 2, 3, 3]
     ends = [note for note in diary.notes if note[0] == "ends"]
-    rate = {} if solver == "lbfgs" else {"learning_rate": 0.001}
+    rate = {} if solver in ("lbfgs", "newton-cg") else {"learning_rate": 0.001}
     for begin in diary.notes[1:-1:2]:
         assert begin[2] == rate
     for _, epoch, logs, weights in ends:
@@ -87,7 +87,7 @@ def test_the_course_of_a_fit(kind: Any, solver: str) -> None:
     assert_same_bits(parameters(watched), parameters(kind(solver=solver, **FIT).fit(X, Y)))
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 def test_logs_of_a_validation_set(kind: Any, solver: str) -> None:
     diary = Diary()
     est = kind(solver=solver, callbacks=[diary], **FIT).fit(X, Y, X_val=X[:50], y_val=Y[:50])
@@ -107,7 +107,7 @@ def test_the_learning_rate_of_the_epoch() -> None:
     assert est._training.optimizer.learning_rate < rates[-1]
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 @pytest.mark.parametrize("true", [True, np.True_, 1])
 def test_true_stops(kind: Any, solver: str, true: Any) -> None:
     after = Do("on_epoch_end", lambda est, epoch, logs: true if epoch == 1 else None)
@@ -156,7 +156,7 @@ def test_training_continues_from_edited_weights(edit: str, dtype: type[np.floati
     assert max(np.abs(coef).max() for coef in watched.coefs_) <= 0.1 + 1e-8
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end"])
 def test_an_exception_leaves_a_sane_estimator(kind: Any, hook: str, solver: str) -> None:
     def fail(est: Any, epoch: int = 2, logs: Any = None) -> None:
@@ -346,7 +346,7 @@ def test_checkpoints(kind: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("val", ["{val_loss}", "{val_score:.3f}"])
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 def test_a_path_that_takes_a_validation_set(tmp_path: Path, val: str, solver: str) -> None:
     keep = ModelCheckpoint(tmp_path / f"{{epoch}}-{val}.safetensors")
     diary = Diary()
@@ -644,7 +644,7 @@ class Monitor:
         self.told.append(("teardown", context.task_name, context.task_id))
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 def test_scikit_learns_callbacks(kind: Any, solver: str) -> None:
     pytest.importorskip("sklearn.callback")
     monitor = Monitor()

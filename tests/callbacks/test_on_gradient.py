@@ -147,7 +147,7 @@ def test_arrays_that_are_kept_are_harmless(kind: Any) -> None:
             array[...] = 0
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "annealing"])
 def test_it_is_for_steps(solver: str) -> None:
     est = gdfast.MLPRegressor(solver=solver, callbacks=[OnGradient()])
     with pytest.raises(ValueError, match="on_gradient"):

@@ -91,7 +91,7 @@ def test_a_scorer_that_never_works_raises_its_reason() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("solver", ["annealing", "lbfgs"])
+@pytest.mark.parametrize("solver", ["annealing", "lbfgs", "newton-cg"])
 def test_without_a_penalty_no_weight_is_too_large_for_the_loss(solver: str) -> None:
     """The squares of float32 end at weights of 1.8e19."""
     X, Y = np.linspace(-1e-20, 1e-20, 20, dtype=np.float32)[:, None], np.zeros((20, 2), np.float32)

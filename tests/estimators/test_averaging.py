@@ -115,7 +115,7 @@ def test_what_no_decay_is(decay: Any) -> None:
         gdfast.MLPRegressor(ema_decay=decay).fit(*make())
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "annealing"])
 def test_it_is_for_epochs(solver: str) -> None:
     with pytest.raises(ValueError, match=r"ema_decay=0\.5 has no meaning with solver"):
         gdfast.MLPRegressor(solver=solver, ema_decay=0.5).fit(*make())

@@ -122,7 +122,7 @@ def test_weights_of_a_table_that_leave_nothing_to_learn(weight: Any) -> None:
         gdfast.TabularRegressor().fit(X, VALUES, weight)
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 @pytest.mark.parametrize("kind", [gdfast.MLPClassifier, gdfast.MLPRegressor])
 def test_weights_that_are_all_zero(kind: Any, solver: str) -> None:
     # In scikit-learn's words of today, and with the argument's name where scikit-learn finds them. 1.7 has a

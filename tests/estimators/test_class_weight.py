@@ -34,7 +34,7 @@ def test_a_class_weight_that_is_not_finite_is_refused(weight: float) -> None:
 
 
 @pytest.mark.parametrize("sample_weight", [None, WEIGHT], ids=["unweighted", "weighted"])
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 @pytest.mark.parametrize(
     ("y", "class_weight"),
     [
@@ -159,7 +159,7 @@ def test_sparse_labels_with_class_weights() -> None:
 
 
 @pytest.mark.parametrize("y", [Y, Y == 1, LABELS], ids=["multiclass", "binary", "labels"])
-@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs", "newton-cg"])
 def test_smoothed_labels(y: Any, solver: str) -> None:
     """The loss reported is the reference's for targets smoothed by hand (Szegedy et al., 2016)."""
     e = 0.2
@@ -213,7 +213,7 @@ def test_bad_label_smoothing(share: Any) -> None:
         gdfast.MLPClassifier(label_smoothing=share).fit(X, Y)
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 def test_no_weight_at_all_is_an_error(solver: str) -> None:
     X, y = np.random.default_rng(0).standard_normal((20, 3)), np.arange(20) % 2
     clf = gdfast.MLPClassifier(hidden_layer_sizes=4, class_weight={0: 0, 1: 0}, solver=solver)

@@ -183,7 +183,7 @@ def test_partial_fit_with_several_labels(classes: Any, to_labels: Any) -> None:
 
 
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "newton-cg"])
 def test_time_that_is_up(kind: Any, solver: str) -> None:
     """Any epoch takes longer than 1e-9 s; it is the one that is finished."""
     with pytest.warns(ConvergenceWarning) as caught:

@@ -79,6 +79,18 @@ CALLS = {
         "call = lambda: net.fit(X, X[:, 0])",
         (0.5, 3.0),
     ),
+    "fit, newton-cg": (
+        "X = rows(60_000, 100)\n"
+        "net = MLPRegressor(hidden_layer_sizes=(256, 256), solver='newton-cg', **endless)\n"
+        "call = lambda: net.fit(X, X[:, 0])",
+        (0.5, 3.0),
+    ),
+    "fit, lm": (
+        "X = rows(60_000, 100)\n"
+        "net = MLPRegressor(hidden_layer_sizes=(20,), activation='tanh', solver='lm', **endless)\n"
+        "call = lambda: net.fit(X, X[:, 0] * X[:, 1])",
+        (0.5, 3.0),
+    ),
     "fit, annealing": (
         "X = rows(60_000, 100)\n"
         "net = MLPRegressor(hidden_layer_sizes=(256, 256), solver='annealing', **endless)\n"

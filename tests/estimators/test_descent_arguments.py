@@ -414,7 +414,7 @@ def test_depths_that_there_are_not(depth: Any) -> None:
         regressor(backprop_depth=depth).fit(X, Y)
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "annealing"])
 @pytest.mark.parametrize(
     "argument",
     [

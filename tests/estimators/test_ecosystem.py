@@ -245,7 +245,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("way", COPIES)
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "newton-cg"])
 def test_a_copy_predicts_and_continues(kind: Any, solver: str, way: str, tmp_path: Path) -> None:
     X, y = make()
     original = kind(solver=solver, warm_start=True, **QUICK).fit(X, y)

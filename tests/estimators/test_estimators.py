@@ -29,7 +29,7 @@ def kind(request: pytest.FixtureRequest) -> Any:
 # The dtype of X decides.
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "newton-cg"])
 def test_the_dtype_of_X_is_that_of_the_model(kind: Any, solver: str, dtype: type[np.floating]) -> None:
     X, y = make(dtype)
     estimator = kind(solver=solver, max_iter=3).fit(X, y)
@@ -63,7 +63,7 @@ def test_edited_weights_are_those_that_predict(dtype: type[np.floating]) -> None
     np.testing.assert_array_equal(regressor.predict(X[:1]), np.full(1, 7, dtype))
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 @pytest.mark.parametrize("edit", ["in place", "replaced", "transposed", "read-only", "other dtype"])
 def test_training_continues_from_edited_weights(edit: str, solver: str) -> None:
     X, y = make()

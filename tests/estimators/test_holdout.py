@@ -46,7 +46,7 @@ class Keep:
 # One's own validation set (scikit-learn#24411), and its loss (#18507).
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_ones_own_validation_set(kind: Any, early_stopping: bool, solver: str) -> None:
     weight = np.linspace(0.1, 1, len(VAL))

@@ -45,7 +45,7 @@ def test_one_for_all_is_one_for_each(kind: Any) -> None:
         )
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 def test_each_layer_has_its_own(kind: Any, solver: str) -> None:
     est = kind(activation=("tanh", "elu"), activation_params={"elu": 0.5}, solver=solver, **FIT).fit(X, Y)
     hidden = np.tanh(X @ est.coefs_[0] + est.intercepts_[0])
@@ -92,7 +92,7 @@ def test_bad_activations(kind: Any, arguments: Any, message: str) -> None:
 # Weights to begin with (scikit-learn#9232).
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "newton-cg"])
 def test_weights_that_would_be_drawn_make_no_difference(
     kind: Any, solver: str, dtype: type[np.floating]
 ) -> None:

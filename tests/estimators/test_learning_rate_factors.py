@@ -176,7 +176,7 @@ def test_no_dictionary_in_a_later_partial_fit(kind: Any) -> None:
     assert_same_bits(trained_arrays(est), trained_arrays(before))
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "annealing"])
 def test_there_are_no_learning_rates_without_steps(solver: str, kind: Any) -> None:
     with pytest.raises(ValueError, match=f"learning_rate_factors=.* has no meaning with solver='{solver}'"):
         fit(kind, solver=solver, learning_rate_factors={"coefs_": 0.5})

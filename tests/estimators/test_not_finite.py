@@ -116,7 +116,7 @@ def test_the_warning_with_a_validation_set_says_it_too() -> None:
 # An infinite loss or infinite moments beside finite weights.
 
 
-@pytest.mark.parametrize("solver", ["adam", "rprop", "lion", "lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["adam", "rprop", "lion", "lbfgs", "newton-cg", "annealing"])
 @pytest.mark.parametrize("n_iter", [1, 3])
 def test_an_infinite_loss_at_once_is_warned_of(solver: str, n_iter: int) -> None:
     est = gdfast.MLPRegressor(solver=solver, max_iter=n_iter, random_state=0)
@@ -198,7 +198,7 @@ class Writes:
 
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("where", ["on_epoch_begin", "on_epoch_end", "on_train_end"])
-@pytest.mark.parametrize("solver", ["adam", "lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg", "annealing"])
 def test_nan_of_a_callback_is_not_fitted(kind: Any, solver: str, where: str, in_place: bool) -> None:
     X, y = problem(kind)
     callback = Writes(where, in_place=in_place)

@@ -143,7 +143,7 @@ def test_an_epoch_without_a_step_leaves_schedule_and_order(call: str, depth: Any
     assert_same_bits(parameters(est), parameters(twin))
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg", "annealing"])
 def test_a_scorer_that_does_not_suit_the_task_is_refused_first(solver: str) -> None:
     est = gdfast.MLPRegressor(solver=solver, **ARGUMENTS).fit(X, NUMBERS)
     before = parameters(est)
@@ -294,7 +294,7 @@ def test_a_child_that_is_forked_during_a_fit_can_fit() -> None:
 # What a mean is.
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg", "annealing"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_without_a_mean_in_the_dtype_of_training(solver: str, dtype: type) -> None:
     limits = np.finfo(dtype)

@@ -143,7 +143,7 @@ class At:
             self.edit(est)
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg", "annealing"])
 @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_weights_are_named_within_a_fit(wrong: str, hook: str, solver: str) -> None:
@@ -158,7 +158,7 @@ def test_wrong_weights_are_named_within_a_fit(wrong: str, hook: str, solver: str
         assert_same_bits(parameters(est.fit(X, Y)), parameters(plain))
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "annealing"])
 @pytest.mark.parametrize("change", ["shape", "read-only"])
 def test_arrays_that_a_callback_changes_themselves(change: str, solver: str) -> None:
     def edit(est: Any) -> None:
@@ -176,7 +176,7 @@ def test_arrays_that_a_callback_changes_themselves(change: str, solver: str) -> 
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
-@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "annealing"])
 def test_weights_between_fits_may_be_matrices(solver: str) -> None:
     est, twin = (gdfast.MLPClassifier(solver=solver, warm_start=True, **ARGUMENTS).fit(X, Y) for _ in "ab")
     est.coefs_ = [np.matrix(coef) for coef in est.coefs_]

@@ -292,7 +292,7 @@ def test_a_value_that_fails_leaves_the_schedules_as_they_were(kind: Any) -> None
     assert_same(est, partial_fit(make_estimator(kind, **BASES, dropout_schedule=Fading()), 3))
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "annealing"])
 @pytest.mark.parametrize("option", BASES)
 def test_no_schedule_without_steps(option: str, solver: str, kind: Any) -> None:
     with pytest.raises(ValueError, match="has no meaning with"):

@@ -178,7 +178,7 @@ def test_lbfgs_that_diverges_is_warned_of_with_a_validation_set(
 # Weights that stay finite while there is nothing to tell how good they are.
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg", "annealing"])
 def test_scores_that_are_never_finite_are_warned_of(
     kind: Any, solver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,7 +224,7 @@ def test_a_loss_that_is_no_number_is_warned_of(kind: Any, monkeypatch: pytest.Mo
     assert estimator.n_iter_ == 4
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "newton-cg"])
 def test_weights_that_are_not_finite_do_not_pass(solver: str, kind: Any) -> None:
     X, y = make()
     estimator = kind(solver=solver, warm_start=True, max_iter=3).fit(X, y)

@@ -494,7 +494,7 @@ def test_time_stamps_and_prices_in_cents_have_a_slope(name: str, dtype: type) ->
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("solver", ["sgd", "lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs", "newton-cg", "annealing"])
 def test_without_a_penalty_large_weights_have_a_loss(solver: str) -> None:
     X, y = np.full((50, 1), 1e-30, np.float32), np.full(50, 1e15, np.float32)
     start = [np.full((1, 1), 1e20, np.float32)]  # whose square is infinite in float32

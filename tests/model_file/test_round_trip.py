@@ -38,7 +38,9 @@ def test_the_same_model_makes_the_same_bytes(case: str, tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-GO_ON = [case for case in CASES if "table" not in case and case not in ("lbfgs", "annealing")]
+GO_ON = [
+    case for case in CASES if "table" not in case and case not in ("lbfgs", "newton-cg", "lm", "annealing")
+]
 
 
 @pytest.mark.parametrize("case", GO_ON)

@@ -73,6 +73,9 @@ CASES: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     ),
     "poisson": lambda: (gdfast.MLPRegressor("poisson", **_NET), rows(), np.abs(rows()[:, 0])),
     "lbfgs": lambda: (gdfast.MLPClassifier(**_NET, solver="lbfgs"), rows(), classes()),
+    "newton-cg": lambda: (gdfast.MLPRegressor("poisson", **_NET, solver="newton-cg"), rows(), numbers() ** 2),
+    "lm": lambda: (
+        gdfast.MLPRegressor(**_NET, solver="lm", bayesian_regularization=True), rows(), numbers()),
     "annealing": lambda: (
         gdfast.MLPClassifier(**_NET, solver="annealing", annealing_params={"cooling": "linear"}),
         rows(), classes(),

@@ -374,6 +374,246 @@ def loss_and_grad(
     return mean + penalty(coefs, alpha, total), coef_grads, intercept_grads
 
 
+def output_slopes(output: str, sums: Array) -> Array:
+    """d outputs / d sums of the output layer, (n, k, k): the first k are the outputs."""
+    n, k = sums.shape
+    value, eye = FUNCTIONS[output](sums), np.eye(k, dtype=sums.dtype)
+    if output == "identity":
+        return np.broadcast_to(eye, (n, k, k)).copy()
+    if output == "softmax":
+        return value[:, :, None] * (eye - value[:, None, :])
+    if output == "quantiles":
+        steps = np.concatenate([np.ones_like(sums[:, :1]), logistic(sums[:, 1:])], axis=1)
+        return np.tril(np.ones((k, k), sums.dtype)) * steps[:, None, :]
+    return eye * (value if output == "exp" else value * (1 - value))[:, None, :]
+
+
+def jacobian_of_outputs(
+    X: Array, coefs: Sequence[Array], intercepts: Sequence[Array], activations: Sequence[Named], output: str
+) -> Array:
+    """d outputs / d parameters, (n, k, n_parameters): all coefs, then all intercepts, each row by row."""
+    values, sums = forward_pass(X, coefs, intercepts, activations, output)
+    delta = output_slopes(output, sums[-1])
+    deltas = [delta]
+    for layer in range(len(coefs) - 1, 0, -1):
+        slope = apply(SLOPES, activations[layer - 1], sums[layer - 1])
+        delta = (delta @ coefs[layer].T) * slope[:, None, :]
+        deltas.insert(0, delta)
+    n, k = sums[-1].shape
+    of_coefs = [
+        (a[:, None, :, None] * d[:, :, None, :]).reshape(n, k, a.shape[1] * d.shape[2])
+        for a, d in zip(values, deltas, strict=False)
+    ]
+    return np.concatenate([*of_coefs, *deltas], axis=2)
+
+
+# --------------------------------------------------------------------------------------------- curvature
+
+
+def elu_bend(z: Array, alpha: float = 1.0) -> Array:
+    return np.where(z > 0, 0, alpha * np.exp(np.minimum(z, 0)))
+
+
+def gelu_tanh_bend(z: Array) -> Array:
+    t, c = np.tanh(gelu_tanh_inner(z)), math.sqrt(2 / math.pi)
+    z = near(z)
+    inner_slope, inner_bend = c * (1 + 3 * 0.044715 * z**2), c * 6 * 0.044715 * z
+    return (1 - t**2) * (inner_slope + z / 2 * (inner_bend - 2 * t * inner_slope**2))
+
+
+def silu_bend(z: Array) -> Array:
+    s = logistic(z)
+    return s * (1 - s) * (2 + near(z) * (1 - 2 * s))
+
+
+def mish_bend(z: Array) -> Array:
+    t, s = np.tanh(softplus(z)), logistic(z)
+    return (1 - t**2) * s * (2 + near(z) * (1 - s - 2 * t * s))
+
+
+def no_bend(z: Array, parameter: float = 0.0) -> Array:
+    return np.zeros_like(z)
+
+
+# The second derivative of each hidden activation; where there is none, at a kink, that of one of the sides.
+BENDS: dict[str, Callable[..., Array]] = {
+    "identity": no_bend,
+    "logistic": lambda z: logistic(z) * (1 - logistic(z)) * (1 - 2 * logistic(z)),
+    "tanh": lambda z: -2 * np.tanh(z) * (1 - np.tanh(z) ** 2),
+    "relu": no_bend,
+    "leaky_relu": no_bend,
+    "elu": elu_bend,
+    "selu": lambda z: SELU_SCALE * elu_bend(z, SELU_ALPHA),
+    "gelu": lambda z: normal(z)[1] * (2 - near(z) ** 2),
+    "gelu_tanh": gelu_tanh_bend,
+    "silu": silu_bend,
+    "mish": mish_bend,
+    "softplus": lambda z: logistic(z) * (1 - logistic(z)),
+    "softsign": lambda z: -2 * np.sign(z) / (1 + np.abs(z)) ** 3,
+    "hard_tanh": no_bend,
+}
+
+
+def curvature_of_loss(loss: Named, y: Array, prediction: Array, sums: Array) -> Array:
+    """The Hessian of every row's loss with respect to the sums of the output layer, (n, k, k)."""
+    name, parameters = name_and_parameters(loss)
+    k = prediction.shape[1]
+    if name == "cross_entropy":
+        return np.eye(k) * prediction[:, None, :] - prediction[:, :, None] * prediction[:, None, :]
+    if name == "binary_cross_entropy":
+        diagonal = prediction * (1 - prediction)
+    elif name == "poisson":
+        diagonal = prediction
+    elif name == "huber":
+        diagonal = (np.abs(prediction - y) <= parameters[0]).astype(prediction.dtype)
+    elif name == "absolute_error":
+        diagonal = np.zeros_like(prediction)
+    elif name == "quantile":
+        # Straight in the quantiles; these are softplus of the sums, but for the first.
+        diagonal = slope_of_loss(loss, y, prediction, sums) * (1 - logistic(sums))
+        diagonal[:, 0] = 0
+    else:
+        assert name == "squared_error"
+        diagonal = np.ones_like(prediction)
+    return np.eye(k) * diagonal[:, None, :]
+
+
+def forward_tangents(
+    values: Sequence[Array],
+    sums: Sequence[Array],
+    coefs: Sequence[Array],
+    activations: Sequence[Named],
+    direction: tuple[Sequence[Array], Sequence[Array]],
+) -> tuple[list[Array], list[Array]]:
+    """R{values} of every layer but the last and R{sums}: the derivatives along a direction of the parameters.
+
+    Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6 (1994).
+    """
+    value_tangents, sum_tangents = [np.zeros_like(values[0])], []
+    for layer, (coef, v, c) in enumerate(zip(coefs, *direction, strict=True)):
+        sum_tangents.append(value_tangents[-1] @ coef + values[layer] @ v + c)
+        if layer < len(activations):
+            value_tangents.append(apply(SLOPES, activations[layer], sums[layer]) * sum_tangents[-1])
+    return value_tangents, sum_tangents
+
+
+def hessian_vector_product(
+    X: Array,
+    y: Array,
+    coefs: Sequence[Array],
+    intercepts: Sequence[Array],
+    activations: Sequence[Named],
+    loss: Named,
+    direction: tuple[Sequence[Array], Sequence[Array]],
+    alpha: float = 0.0,
+    sample_weight: Array | None = None,
+) -> tuple[list[Array], list[Array]]:
+    """The derivative of ``loss_and_grad``'s gradient along a direction of the weights and biases."""
+    values, sums = forward_pass(X, coefs, intercepts, activations, output_of(loss))
+    total = total_weight(len(X), sample_weight)
+    deltas = backward(values, sums, y, coefs, activations, loss, sample_weight)
+    value_tangents, sum_tangents = forward_tangents(values, sums, coefs, activations, direction)
+    curvature = curvature_of_loss(loss, y, values[-1], sums[-1])
+    tangent = np.einsum("nij,nj->ni", curvature, sum_tangents[-1])
+    if sample_weight is not None:
+        tangent = tangent * sample_weight[:, None]
+    delta_tangents = [tangent]
+    for layer in range(len(coefs) - 1, 0, -1):
+        entry, z = activations[layer - 1], sums[layer - 1]
+        back = delta_tangents[0] @ coefs[layer].T + deltas[layer] @ direction[0][layer].T
+        bend = (deltas[layer] @ coefs[layer].T) * apply(BENDS, entry, z) * sum_tangents[layer - 1]
+        delta_tangents.insert(0, back * apply(SLOPES, entry, z) + bend)
+    by_values, by_biases = gradients(values, delta_tangents, direction[0], alpha, total)
+    by_tangents, _ = gradients(value_tangents, deltas, coefs, 0.0, total)
+    return [a + b for a, b in zip(by_values, by_tangents, strict=True)], by_biases
+
+
+def jacobian(
+    values: Sequence[Array], sums: Sequence[Array], coefs: Sequence[Array], activations: Sequence[Named]
+) -> tuple[list[Array], list[Array]]:
+    """d sums of the output layer / d weights and biases: (n, k, fan_in, fan_out) and (n, k, fan_out)."""
+    n, k = sums[-1].shape
+    delta = np.broadcast_to(np.eye(k), (n, k, k))
+    deltas = [delta]
+    for layer in range(len(coefs) - 1, 0, -1):
+        delta = (delta @ coefs[layer].T) * apply(SLOPES, activations[layer - 1], sums[layer - 1])[:, None]
+        deltas.insert(0, delta)
+    return [np.einsum("ni,nkj->nkij", a, d) for a, d in zip(values, deltas, strict=False)], deltas
+
+
+def gauss_newton_vector_product(
+    X: Array,
+    y: Array,
+    coefs: Sequence[Array],
+    intercepts: Sequence[Array],
+    activations: Sequence[Named],
+    loss: Named,
+    direction: tuple[Sequence[Array], Sequence[Array]],
+    alpha: float = 0.0,
+    sample_weight: Array | None = None,
+) -> tuple[list[Array], list[Array]]:
+    """J' H J v, of the Jacobian J of the output layer's sums and the loss's Hessian H with respect to them.
+
+    Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent", Neural Computation
+    14 (2002).
+    """
+    values, sums = forward_pass(X, coefs, intercepts, activations, output_of(loss))
+    total = total_weight(len(X), sample_weight)
+    weights, biases = jacobian(values, sums, coefs, activations)
+    tangent = sum(np.einsum("nkij,ij->nk", J, v) for J, v in zip(weights, direction[0], strict=True))
+    tangent = tangent + sum(np.einsum("nkj,j->nk", J, c) for J, c in zip(biases, direction[1], strict=True))
+    curved = np.einsum("nij,nj->ni", curvature_of_loss(loss, y, values[-1], sums[-1]), tangent)
+    if sample_weight is not None:
+        curved = curved * sample_weight[:, None]
+    by_weights = [np.einsum("nkij,nk->ij", J, curved) for J in weights]
+    return (
+        [(p + alpha * v) / total for p, v in zip(by_weights, direction[0], strict=True)],
+        [np.einsum("nkj,nk->j", J, curved) / total for J in biases],
+    )
+
+
+def gauss_newton_diagonal(
+    X: Array,
+    y: Array,
+    coefs: Sequence[Array],
+    intercepts: Sequence[Array],
+    activations: Sequence[Named],
+    loss: Named,
+    alpha: float = 0.0,
+    sample_weight: Array | None = None,
+) -> tuple[list[Array], list[Array]]:
+    """The diagonal of the matrix of ``gauss_newton_vector_product``."""
+    values, sums = forward_pass(X, coefs, intercepts, activations, output_of(loss))
+    total = total_weight(len(X), sample_weight)
+    weights, biases = jacobian(values, sums, coefs, activations)
+    curvature = curvature_of_loss(loss, y, values[-1], sums[-1])
+    if sample_weight is not None:
+        curvature = curvature * sample_weight[:, None, None]
+    by_weights = [np.einsum("nkij,nkl,nlij->ij", J, curvature, J) for J in weights]
+    by_biases = [np.einsum("nkj,nkl,nlj->j", J, curvature, J) for J in biases]
+    return [(d + alpha) / total for d in by_weights], [d / total for d in by_biases]
+
+
+def fisher_diagonal(
+    X: Array,
+    y: Array,
+    coefs: Sequence[Array],
+    intercepts: Sequence[Array],
+    activations: Sequence[Named],
+    loss: Named,
+    alpha: float = 0.0,
+    sample_weight: Array | None = None,
+) -> tuple[list[Array], list[Array]]:
+    """The (weighted) mean of the squares of the rows' gradients, and the penalty's curvature."""
+    values, sums = forward_pass(X, coefs, intercepts, activations, output_of(loss))
+    total = total_weight(len(X), sample_weight)
+    squares = [d**2 for d in backward(values, sums, y, coefs, activations, loss)]
+    if sample_weight is not None:
+        squares = [s * sample_weight[:, None] for s in squares]
+    by_weights, by_biases = gradients([a**2 for a in values], squares, coefs, 0.0, total)
+    return [d + alpha / total for d in by_weights], by_biases
+
+
 # --------------------------------------------------------------------------------------------- updates
 
 

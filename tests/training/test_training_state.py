@@ -159,7 +159,7 @@ def test_a_run_continues_from_a_state_taken_in_its_course(
 
 
 @pytest.mark.parametrize("after", [1, 7, 20])
-@pytest.mark.parametrize("solver", ["lbfgs", "annealing"])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "annealing"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_solvers_without_an_optimizer_continue_from_a_state(dtype: Any, solver: Any, after: int) -> None:
     whole, taken = Run(dtype, optim.Adam(), "constant"), Taken(after)

@@ -58,6 +58,10 @@ def is_number_or_none(value: Any) -> bool:
     return value is None or is_number(value)
 
 
+def is_positive(value: Any) -> bool:
+    return is_number(value) and 0 < value < np.inf
+
+
 def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -218,6 +222,8 @@ def _is_binarizer(value: Any) -> bool:
 _WEIGHTS = Attribute("a list of arrays of finite numbers", is_list_of(is_finite), list, predicts=True)
 _COUNT = Attribute("an integer of at least 0", is_count)
 _NUMBER = Attribute("a number", is_number)
+_FINITE = Attribute("a number of at least 0", lambda value: is_number(value) and 0 <= value < np.inf)
+_POSITIVE = Attribute("a positive number", is_positive)
 _NUMBER_OR_NONE = Attribute("a number or None", is_number_or_none)
 _NUMBERS = Attribute("a list of numbers", is_numbers)
 _NUMBERS_OR_NONE = Attribute("a list of numbers or None", is_numbers_or_none)
@@ -239,6 +245,8 @@ _NETWORK = {
     "out_activation_": Attribute("a string", is_text, predicts=True),
     **dict.fromkeys(("n_layers_", "n_iter_", "t_", "_no_improvement_count"), _COUNT),
     "loss_": _NUMBER,
+    **dict.fromkeys(("alpha_", "n_effective_parameters_"), _FINITE),
+    "beta_": _POSITIVE,
     "best_loss_": _NUMBER_OR_NONE,
     "best_validation_score_": _NUMBER_OR_NONE,
     **dict.fromkeys(("loss_curve_", "learning_rate_curve_", "validation_loss_curve_"), _NUMBERS),
@@ -305,9 +313,7 @@ _FITTED: dict[str, dict[str, Attribute]] = {
         **_TABULAR,
         **_CLASSES,
         **_members("gdfast.MLPClassifier"),
-        "temperature_": Attribute(
-            "a positive number", lambda value: is_number(value) and 0 < value < np.inf, predicts=True
-        ),
+        "temperature_": Attribute("a positive number", is_positive, predicts=True),
     },
     "gdfast.TabularRegressor": {
         **_TABULAR,

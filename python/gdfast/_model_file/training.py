@@ -16,6 +16,7 @@ from gdfast._model_file.attributes import (
     is_list_of,
     is_number,
     is_numbers,
+    is_positive,
     is_text,
 )
 from gdfast._model_file.errors import ModelFormatError
@@ -190,6 +191,14 @@ _is_walk = has(
 )
 
 
+_SOLVER_STATES = (
+    has({}),
+    has({"start": _is_vector}),
+    has({"x": _is_vector, "mu": is_positive}),
+    has({"x": _is_vector, "radius": is_positive}),
+    _is_walk,
+)
+
 _is_run = has(
     {
         "epoch": is_count,
@@ -197,7 +206,7 @@ _is_run = has(
         "average": _is_weights,
         "n_averaged": is_count,
         "best_weights": _is_weights,
-        "solver_state": lambda value: value == {} or has({"start": _is_vector})(value) or _is_walk(value),
+        "solver_state": lambda value: any(holds(value) for holds in _SOLVER_STATES),
         "fingerprint": is_text,
         "callbacks": is_list_of(has({"kind": is_text, "state": is_dict_of(lambda value: True)})),
         "dropped": is_list_of(is_text),

@@ -20,6 +20,9 @@ RECORDS = {
     "validation_loss_curve": "validation_loss_curve_",
     "best_validation_score": "best_validation_score_",
     "no_improvement_count": "_no_improvement_count",
+    "alpha": "alpha_",
+    "beta": "beta_",
+    "n_effective_parameters": "n_effective_parameters_",
 }
 
 

@@ -63,6 +63,7 @@ class FeedForward(NetworkEstimator):
     bn_epsilon: float
     backprop_depth: Any
     annealing_params: dict[str, Any] | None
+    bayesian_regularization: bool = False  # an argument of regressors
 
     bn_gamma_: list[Array]
     bn_beta_: list[Array]
@@ -201,6 +202,7 @@ class FeedForward(NetworkEstimator):
         return {
             "backprop_depth": self.backprop_depth,
             "max_fun": int(self.max_fun),
+            "bayesian_regularization": bool(self.bayesian_regularization),
             "annealing": _annealing.as_floats(self.annealing_params),
         }
 

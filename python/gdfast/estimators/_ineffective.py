@@ -64,6 +64,30 @@ RULES = (
         "has no meaning without solver='annealing'.",
     ),
     Rule(
+        ("solver",),
+        lambda given: given.solver != "lm" or getattr(given, "loss", None) == "squared_error",
+        "is for MLPRegressor(loss='squared_error'): it minimizes squared errors only. For other losses and "
+        "for classifiers use 'newton-cg', 'lbfgs' or a stochastic solver, such as 'adam'.",
+    ),
+    Rule(
+        ("solver",),
+        lambda given: (
+            given.solver != "newton-cg" or getattr(given, "loss", None) not in ("absolute_error", "quantile")
+        ),
+        "has no meaning with loss={loss!r}, which has no second derivative. Use 'lbfgs' or a stochastic "
+        "solver, such as 'adam', or another loss, such as 'huber'.",
+    ),
+    Rule(
+        ("bayesian_regularization",),
+        lambda given: not given.bayesian_regularization or given.solver == "lm",
+        "has no meaning without solver='lm'.",
+    ),
+    Rule(
+        ("alpha",),
+        lambda given: not getattr(given, "bayesian_regularization", False),
+        "has no meaning with bayesian_regularization=True, which finds the penalty.",
+    ),
+    Rule(
         ("bn_momentum", "bn_epsilon"),
         lambda given: given.batch_norm,
         "has no meaning without batch_norm=True.",

@@ -37,6 +37,7 @@ from gdfast.training.annealing import Energy
 from gdfast.training.arrays import Array, check_mean_weight, convert
 from gdfast.training.data import Data
 from gdfast.training.fingerprint import fingerprint
+from gdfast.training.lm import check_size
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor, Validation
 from gdfast.training.network import Network
@@ -254,6 +255,8 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         if holdout is not None and _validation.embedding_shapes(holdout[0]) != embedded:
             raise ValueError("X_val must have the same embedded columns as X.")
         layer_units = [X.shape[1], *sizes, self.n_outputs_]
+        if self.solver == "lm":
+            check_size(layer_units)
         if begins:
             self._begin(layer_units, embedded, task, X.dtype, random_state)
         # The weights determine the dtype: training that continues from float32 stays in float32.
@@ -295,6 +298,8 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
             check_mean_weight(trained, "sample_weight")
         targets, loss = task.for_training(data.y)
         data = data._replace(y=targets)
+        if not options.bayesian_regularization:
+            state.records.forget_evidence()
         if options.solver != "lbfgs":
             state.records.begin(by_score=self.early_stopping, validates=validation is not None)
         if options.solver == "stochastic":

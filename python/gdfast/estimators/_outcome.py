@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from gdfast.estimators._solvers import is_stochastic
 from gdfast.estimators._warnings import warn
 from gdfast.training.outcome import Outcome
 from gdfast.training.state import TrainingState
@@ -52,9 +53,9 @@ def warn_of(
         case "failed":
             _warn_of_failure(outcome, n_iter, max_iter)
         case "max_iter" if solver != "annealing":
+            name = "Stochastic Optimizer" if is_stochastic(solver) else solver
             warn(
-                f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization "
-                "hasn't converged yet.",
+                f"{name}: Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
             )
     is_flat = outcome.reason == "flat" and not incremental

@@ -18,7 +18,7 @@ RULES: dict[str, type[optim.Optimizer]] = {
     "rprop": optim.Rprop,
 }
 STOCHASTIC = frozenset({"sgd", "adam", *RULES})
-NAMES = frozenset({"lbfgs", "annealing", *STOCHASTIC})
+NAMES = frozenset({"lbfgs", "newton-cg", "lm", "annealing", *STOCHASTIC})
 
 
 def is_stochastic(solver: Any) -> bool:

@@ -33,29 +33,38 @@ class MLPClassifier(Classification, FeedForward):
     solver : str or optimizer, default="adam"
         "lbfgs" (SciPy's L-BFGS-B), "sgd" (with momentum) and "adam" as scikit-learn has them; "adagrad",
         "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion" or "rprop" with the hyper-parameters that
-        :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; an object of that
-        module, with its own values; or "annealing", simulated annealing, which needs no gradient.
+        :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; or an object of that
+        module, with its own values. These are stochastic, but for lbfgs. "newton-cg" uses all samples at
+        once, too, and needs fewer iterations: a truncated Newton method in a trust region (Steihaug, 1983),
+        over exact products with the Hessian, its variables scaled by the diagonal of the Gauss-Newton matrix
+        (not for the losses "absolute_error" and "quantile", which have no second derivative). "lm" is
+        Levenberg and Marquardt's method, for regression with ``loss="squared_error"`` only and up to 10,000
+        parameters (Hagan and Menhaj, 1994): Gauss-Newton steps with a damping of 1e-3 at first, which is
+        multiplied by 10 until a step lowers the loss, and by 0.1 after it. Iterations take time and memory by
+        the square of the number of parameters, and more, but on small networks they are few, and the result
+        is precise. "annealing" is simulated annealing, which needs no gradient.
     alpha : float, default=0.0001
         Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the number of samples
         in the batch (the sum of their weights). Intercepts are not penalized.
     batch_size : int or "auto", default="auto"
-        Number of samples in a batch; "auto" is ``min(200, n_samples)``. Not used by lbfgs and annealing.
+        Number of samples in a batch; "auto" is ``min(200, n_samples)``. Used by stochastic solvers only.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         Schedule of the learning rate, used by sgd only: ``learning_rate_init`` unchanged; divided by
         ``(t_ + 1) ** power_t``; or divided by 5 whenever training stops improving.
     learning_rate_init : float, default=0.001
-        Initial learning rate. Not used by lbfgs and annealing.
+        Initial learning rate. Used by stochastic solvers only.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Maximum number of epochs (iterations, for lbfgs and annealing) of a fit.
+        Maximum number of epochs (iterations, for solvers that are not stochastic) of a fit.
     shuffle : bool, default=True
-        Whether to shuffle the samples in each epoch. Not used by lbfgs and annealing.
+        Whether to shuffle the samples in each epoch. Used by stochastic solvers only.
     random_state : int, RandomState instance or None, default=None
         Random numbers of the initial weights, the validation split and the order of samples.
     tol : float, default=1e-4
-        Smallest change of the loss, or of the validation score, that counts as an improvement. lbfgs also
-        stops when no component of the gradient exceeds ``tol``.
+        Smallest change of the loss, or of the validation score, that counts as an improvement. Solvers that
+        use all samples at once stop when no component of the gradient exceeds ``tol``; for a fit to the last
+        digits set it to some 1e-8.
     verbose : bool, default=False
         Whether to print the loss of each epoch; lbfgs prints nothing but validation scores.
     warm_start : bool, default=False
@@ -78,7 +87,7 @@ class MLPClassifier(Classification, FeedForward):
         Added to the square root of Adam's second moment.
     n_iter_no_change : int, default=10
         Number of epochs without improvement that are tolerated: after one more, training stops (or "adaptive"
-        reduces the learning rate). lbfgs and annealing apply it with ``early_stopping`` only.
+        reduces the learning rate). Solvers that are not stochastic apply it with ``early_stopping`` only.
     max_fun : int, default=15000
         Maximum number of evaluations of the loss by lbfgs.
     n_jobs : int, default=None
@@ -111,11 +120,11 @@ class MLPClassifier(Classification, FeedForward):
         optimizer's moments, step count and learning rate and, for the same number of samples, the order of
         samples and the validation split. Two fits of 50 epochs then equal one of 100, bit for bit, unless a
         validation set has restored earlier weights in between or a schedule spans the whole training (such a
-        schedule restarts with each fit). Not used by lbfgs; annealing keeps the validation split and begins a
-        new walk.
+        schedule restarts with each fit). lbfgs does not use it; newton-cg, lm and annealing keep the
+        validation split, and begin anew.
     max_time : float, default=None
-        Time limit of a fit in seconds. The fit ends, with a ConvergenceWarning, after the epoch (iteration,
-        for lbfgs and annealing) in which the limit is reached. None sets no limit.
+        Time limit of a fit in seconds. The fit ends, with a ConvergenceWarning, after the epoch (or
+        iteration) in which the limit is reached. None sets no limit.
     callbacks : list of objects, default=None
         Objects that the fit calls, with any of the methods ``on_train_begin(est)``, ``on_train_end(est)``,
         ``on_gradient(est, gradients)``, ``on_epoch_begin(est, epoch, logs)`` and
@@ -208,11 +217,11 @@ class MLPClassifier(Classification, FeedForward):
         Biases of each layer.
     loss_ : float
         Loss of the last epoch: the mean over its batches, each with the weights before its step. With lbfgs,
-        the loss of the last iterate; with annealing, the lowest loss of the walk.
+        newton-cg and lm, the loss after the last iteration; with annealing, the lowest loss of the walk.
     best_loss_ : float or None
-        Lowest loss of an epoch; None with ``early_stopping``, absent with lbfgs.
+        Lowest loss of an epoch or iteration; None with ``early_stopping``, absent with lbfgs.
     loss_curve_ : list of float
-        Loss of each epoch, with annealing the lowest loss so far; absent with lbfgs.
+        Loss of each epoch or iteration, with annealing the lowest loss so far; absent with lbfgs.
     validation_scores_ : list of float or None
         Score (see ``scoring``) on the validation set after each epoch; None without a validation set, absent
         with lbfgs unless there is ``X_val``.
@@ -223,7 +232,8 @@ class MLPClassifier(Classification, FeedForward):
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
     learning_rate_curve_ : list of float
-        Learning rate of each epoch, the mean over its steps; empty with annealing, absent with lbfgs.
+        Learning rate of each epoch, the mean over its steps; empty with other solvers than stochastic ones,
+        absent with lbfgs.
     gradient_records_ : dict of str to list of lists of float
         With ``record_gradients``, for each epoch and layer: "gradient_norm" (before any clipping),
         "weight_norm" and "update_ratio" (the norm of a step over that of the weights), means over the epoch's
@@ -235,7 +245,7 @@ class MLPClassifier(Classification, FeedForward):
         Where X was a table with embedded columns, see :class:`gdfast.preprocessing.TableEncoder`: for each of
         them the inputs of each category. A step trains those of the categories that its batch has.
     n_iter_ : int
-        Number of epochs (iterations, for lbfgs and annealing) of the last fit.
+        Number of epochs (iterations, for solvers that are not stochastic) of the last fit.
     t_ : int
         Number of samples seen by the optimizer.
     n_features_in_ : int
@@ -268,7 +278,13 @@ class MLPClassifier(Classification, FeedForward):
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010.
 
+    M. T. Hagan and M. B. Menhaj, "Training feedforward networks with the Marquardt algorithm", IEEE
+    Transactions on Neural Networks 5, 1994.
+
     D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
+
+    T. Steihaug, "The conjugate gradient method and trust regions in large scale optimization", SIAM Journal
+    on Numerical Analysis 20, 1983.
 
     Examples
     --------
@@ -373,7 +389,7 @@ class MLPClassifier(Classification, FeedForward):
         Raises
         ------
         AttributeError
-            If the solver is lbfgs, which has no epochs.
+            If the solver is not stochastic: it has no epochs.
         ValueError
             If the first call has no ``classes``, y holds another class, ``early_stopping`` is True,
             ``class_weight`` is "balanced", or ``fit`` would refuse the data.

@@ -39,29 +39,38 @@ class MLPRegressor(Regression, FeedForward):
     solver : str or optimizer, default="adam"
         "lbfgs" (SciPy's L-BFGS-B), "sgd" (with momentum) and "adam" as scikit-learn has them; "adagrad",
         "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion" or "rprop" with the hyper-parameters that
-        :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; an object of that
-        module, with its own values; or "annealing", simulated annealing, which needs no gradient.
+        :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; or an object of that
+        module, with its own values. These are stochastic, but for lbfgs. "newton-cg" uses all samples at
+        once, too, and needs fewer iterations: a truncated Newton method in a trust region (Steihaug, 1983),
+        over exact products with the Hessian, its variables scaled by the diagonal of the Gauss-Newton matrix
+        (not for the losses "absolute_error" and "quantile", which have no second derivative). "lm" is
+        Levenberg and Marquardt's method, for regression with ``loss="squared_error"`` only and up to 10,000
+        parameters (Hagan and Menhaj, 1994): Gauss-Newton steps with a damping of 1e-3 at first, which is
+        multiplied by 10 until a step lowers the loss, and by 0.1 after it. Iterations take time and memory by
+        the square of the number of parameters, and more, but on small networks they are few, and the result
+        is precise. "annealing" is simulated annealing, which needs no gradient.
     alpha : float, default=0.0001
         Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the number of samples
         in the batch (the sum of their weights). Intercepts are not penalized.
     batch_size : int or "auto", default="auto"
-        Number of samples in a batch; "auto" is ``min(200, n_samples)``. Not used by lbfgs and annealing.
+        Number of samples in a batch; "auto" is ``min(200, n_samples)``. Used by stochastic solvers only.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         Schedule of the learning rate, used by sgd only: ``learning_rate_init`` unchanged; divided by
         ``(t_ + 1) ** power_t``; or divided by 5 whenever training stops improving.
     learning_rate_init : float, default=0.001
-        Initial learning rate. Not used by lbfgs and annealing.
+        Initial learning rate. Used by stochastic solvers only.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Maximum number of epochs (iterations, for lbfgs and annealing) of a fit.
+        Maximum number of epochs (iterations, for solvers that are not stochastic) of a fit.
     shuffle : bool, default=True
-        Whether to shuffle the samples in each epoch. Not used by lbfgs and annealing.
+        Whether to shuffle the samples in each epoch. Used by stochastic solvers only.
     random_state : int, RandomState instance or None, default=None
         Random numbers of the initial weights, the validation split and the order of samples.
     tol : float, default=1e-4
-        Smallest change of the loss, or of the validation score, that counts as an improvement. lbfgs also
-        stops when no component of the gradient exceeds ``tol``.
+        Smallest change of the loss, or of the validation score, that counts as an improvement. Solvers that
+        use all samples at once stop when no component of the gradient exceeds ``tol``; for a fit to the last
+        digits set it to some 1e-8.
     verbose : bool, default=False
         Whether to print the loss of each epoch; lbfgs prints nothing but validation scores.
     warm_start : bool, default=False
@@ -84,7 +93,7 @@ class MLPRegressor(Regression, FeedForward):
         Added to the square root of Adam's second moment.
     n_iter_no_change : int, default=10
         Number of epochs without improvement that are tolerated: after one more, training stops (or "adaptive"
-        reduces the learning rate). lbfgs and annealing apply it with ``early_stopping`` only.
+        reduces the learning rate). Solvers that are not stochastic apply it with ``early_stopping`` only.
     max_fun : int, default=15000
         Maximum number of evaluations of the loss by lbfgs.
     n_jobs : int, default=None
@@ -114,11 +123,11 @@ class MLPRegressor(Regression, FeedForward):
         optimizer's moments, step count and learning rate and, for the same number of samples, the order of
         samples and the validation split. Two fits of 50 epochs then equal one of 100, bit for bit, unless a
         validation set has restored earlier weights in between or a schedule spans the whole training (such a
-        schedule restarts with each fit). Not used by lbfgs; annealing keeps the validation split and begins a
-        new walk.
+        schedule restarts with each fit). lbfgs does not use it; newton-cg, lm and annealing keep the
+        validation split, and begin anew.
     max_time : float, default=None
-        Time limit of a fit in seconds. The fit ends, with a ConvergenceWarning, after the epoch (iteration,
-        for lbfgs and annealing) in which the limit is reached. None sets no limit.
+        Time limit of a fit in seconds. The fit ends, with a ConvergenceWarning, after the epoch (or
+        iteration) in which the limit is reached. None sets no limit.
     callbacks : list of objects, default=None
         Objects that the fit calls, with any of the methods ``on_train_begin(est)``, ``on_train_end(est)``,
         ``on_gradient(est, gradients)``, ``on_epoch_begin(est, epoch, logs)`` and
@@ -199,6 +208,10 @@ class MLPRegressor(Regression, FeedForward):
         "final_temp" and "step_size", the scale of the first proposals (0.1). An iteration makes 100
         proposals. It minimizes the training loss or, if ``scoring`` is given, minus that score on the
         training data.
+    bayesian_regularization : bool, default=False
+        For ``solver="lm"``: whether to find the strength of the penalty by MacKay's evidence (1992), anew in
+        every iteration, in place of ``alpha`` (Foresee and Hagan, 1997). It then applies to intercepts, too,
+        and there is no need for a validation set. Scale X and y to about 1.
 
     Attributes
     ----------
@@ -209,11 +222,11 @@ class MLPRegressor(Regression, FeedForward):
         Biases of each layer.
     loss_ : float
         Loss of the last epoch: the mean over its batches, each with the weights before its step. With lbfgs,
-        the loss of the last iterate; with annealing, the lowest loss of the walk.
+        newton-cg and lm, the loss after the last iteration; with annealing, the lowest loss of the walk.
     best_loss_ : float or None
-        Lowest loss of an epoch; None with ``early_stopping``, absent with lbfgs.
+        Lowest loss of an epoch or iteration; None with ``early_stopping``, absent with lbfgs.
     loss_curve_ : list of float
-        Loss of each epoch, with annealing the lowest loss so far; absent with lbfgs.
+        Loss of each epoch or iteration, with annealing the lowest loss so far; absent with lbfgs.
     validation_scores_ : list of float or None
         Score (see ``scoring``) on the validation set after each epoch; None without a validation set, absent
         with lbfgs unless there is ``X_val``.
@@ -224,7 +237,8 @@ class MLPRegressor(Regression, FeedForward):
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
     learning_rate_curve_ : list of float
-        Learning rate of each epoch, the mean over its steps; empty with annealing, absent with lbfgs.
+        Learning rate of each epoch, the mean over its steps; empty with other solvers than stochastic ones,
+        absent with lbfgs.
     gradient_records_ : dict of str to list of lists of float
         With ``record_gradients``, for each epoch and layer: "gradient_norm" (before any clipping),
         "weight_norm" and "update_ratio" (the norm of a step over that of the weights), means over the epoch's
@@ -235,8 +249,15 @@ class MLPRegressor(Regression, FeedForward):
     embeddings_ : list of ndarrays of shape (n_categories, n_inputs)
         Where X was a table with embedded columns, see :class:`gdfast.preprocessing.TableEncoder`: for each of
         them the inputs of each category. A step trains those of the categories that its batch has.
+    alpha_, beta_ : float
+        With ``bayesian_regularization``, the precisions (inverse variances) of the weights and of the
+        targets' noise, as found in the last iteration. The penalty is that of an ``alpha`` of
+        ``alpha_ / beta_`` on all parameters; ``loss_`` does not include it.
+    n_effective_parameters_ : float
+        With ``bayesian_regularization``, the number of parameters that the data determine, rather than the
+        penalty.
     n_iter_ : int
-        Number of epochs (iterations, for lbfgs and annealing) of the last fit.
+        Number of epochs (iterations, for solvers that are not stochastic) of the last fit.
     t_ : int
         Number of samples seen by the optimizer.
     n_features_in_ : int
@@ -269,14 +290,24 @@ class MLPRegressor(Regression, FeedForward):
 
     References
     ----------
+    F. D. Foresee and M. T. Hagan, "Gauss-Newton approximation to Bayesian learning", ICNN 1997.
+
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010.
+
+    M. T. Hagan and M. B. Menhaj, "Training feedforward networks with the Marquardt algorithm", IEEE
+    Transactions on Neural Networks 5, 1994.
 
     P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
 
     R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46, 1978.
 
     D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
+
+    D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4, 1992.
+
+    T. Steihaug, "The conjugate gradient method and trust regions in large scale optimization", SIAM Journal
+    on Numerical Analysis 20, 1983.
 
     Examples
     --------
@@ -287,11 +318,21 @@ class MLPRegressor(Regression, FeedForward):
     >>> reg = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=0).fit(X, y)
     >>> reg.predict([[0.0], [1.0]]).round(3).tolist()
     [1.0, 4.0]
+
+    A noisy sine: of 31 parameters the data determine about 8, and the noise has a variance of 0.01.
+
+    >>> X = np.linspace(-1, 1, 100).reshape(-1, 1)
+    >>> y = np.sin(np.pi * X[:, 0]) + 0.1 * np.random.RandomState(0).normal(size=100)
+    >>> reg = MLPRegressor(hidden_layer_sizes=10, activation="tanh", solver="lm", tol=1e-6,
+    ...                    bayesian_regularization=True, max_iter=500, random_state=0).fit(X, y)
+    >>> bool(6 < reg.n_effective_parameters_ < 10), bool(0.007 < 1 / reg.beta_ < 0.014)
+    (True, True)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **FeedForward._parameter_constraints,
         **Regression._parameter_constraints,
+        "bayesian_regularization": ["boolean"],
     }
 
     def __init__(
@@ -351,6 +392,7 @@ class MLPRegressor(Regression, FeedForward):
         record_gradients: bool = False,
         ema_decay: float = 0.0,
         annealing_params: dict[str, Any] | None = None,
+        bayesian_regularization: bool = False,
     ) -> None:
         self._store(locals())
 
@@ -376,7 +418,7 @@ class MLPRegressor(Regression, FeedForward):
         Raises
         ------
         AttributeError
-            If the solver is lbfgs, which has no epochs.
+            If the solver is not stochastic: it has no epochs.
         ValueError
             If ``early_stopping`` is True, or ``fit`` would refuse the data.
         """

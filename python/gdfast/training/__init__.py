@@ -11,6 +11,7 @@ checks and translates, this package trains, the extension computes.
 `state`         the state of training: weights, optimizer, order of rows, records; plain arrays and numbers
 `monitor`       detects improvement, and keeps the best weights
 `listeners`     are called at epochs, may edit the weights, and may end training
-`train`         trains from a state, by a stochastic solver, L-BFGS or annealing
+`train`         trains from a state, by a stochastic solver, L-BFGS, Levenberg-Marquardt
+              or annealing
 ==============  =============================================================================================
 """

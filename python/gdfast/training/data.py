@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from gdfast.training.arrays import Array, convert
 from gdfast.training.encoding import EncodedRows
+from gdfast.training.order import RowOrder
 
 
 def is_sparse(X: Any) -> bool:
@@ -63,6 +64,23 @@ class Data(NamedTuple):
         if self.per_step:
             rows = self.X.rows_of(rows)
         return self.y[rows], None if self.weight is None else self.weight[rows]
+
+    def of(self, order: RowOrder | None) -> Data:
+        """The training rows of an order alone, in the order of the data."""
+        if order is None or order.training is None:
+            return self
+        rows = np.sort(order.training)
+        X = self.X
+        if isinstance(X, np.ndarray):
+            X = X[rows]
+        elif len(X) == 3:
+            from scipy.sparse import csr_matrix
+
+            X = as_matrix(csr_matrix(X)[rows], self.dtype)
+        else:
+            table, encoding = X
+            X = table[rows], encoding
+        return Data(X, *self.targets_of(rows))
 
 
 @dataclass

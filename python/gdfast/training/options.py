@@ -92,11 +92,11 @@ class TrainingOptions:
 
     Attributes
     ----------
-    solver : {"stochastic", "lbfgs", "annealing"}
+    solver : {"stochastic", "lbfgs", "newton-cg", "lm", "annealing"}
     max_iter : int
         Epochs, or iterations.
     tol : float
-        Smallest improvement; for lbfgs, tolerance of the gradient.
+        Smallest improvement; for lbfgs, newton-cg and lm, tolerance of the gradient.
     n_iter_no_change : float
         Number of epochs without improvement that are tolerated.
     by_score : bool
@@ -109,6 +109,8 @@ class TrainingOptions:
         Number of weight layers, from the output, that are backpropagated through, or a function of the epoch.
     max_fun : int
         Maximum number of evaluations of lbfgs.
+    bayesian_regularization : bool
+        Whether lm finds its penalty by the evidence.
     annealing : mapping
         Arguments of `anneal`.
     verbose : bool
@@ -129,6 +131,7 @@ class TrainingOptions:
     single_epoch: bool = False
     backprop_depth: int | Callable[[int], int] | None = None
     max_fun: int = 15_000
+    bayesian_regularization: bool = False
     annealing: Mapping[str, Any] = field(default_factory=dict)
     verbose: Any = False
     latest_of_equal: bool = False

@@ -36,9 +36,9 @@ class Outcome:
     Attributes
     ----------
     reason : str
-        "stopped" by a listener or the schedule; "flat": no improvement for too long; "converged" (lbfgs);
-        "max_iter"; "out_of_time"; "interrupted" by Ctrl-C; "diverged": the weights are not finite; "failed":
-        SciPy's solver gave up.
+        "stopped" by a listener or the schedule; "flat": no improvement for too long; "converged"
+        (solvers over all rows); "max_iter"; "out_of_time"; "interrupted" by Ctrl-C; "diverged": the weights
+        are not finite; "failed": SciPy's solver gave up.
     message, status
         Message and status of SciPy.
     not_finite : NotFinite or None

@@ -29,6 +29,8 @@ class Records:
     validation_scores, validation_loss_curve : list of float or None
     best_validation_score : float or None
     no_improvement_count : int
+    alpha, beta, n_effective_parameters : float
+        Of Bayesian regularization, see `lm`.
     """
 
     n_iter: int
@@ -42,6 +44,9 @@ class Records:
     validation_loss_curve: list[float]
     best_validation_score: Any
     no_improvement_count: int
+    alpha: float
+    beta: float
+    n_effective_parameters: float
 
     def __init__(self, **known: Any) -> None:
         vars(self).update(known)
@@ -60,6 +65,11 @@ class Records:
         if not validates:
             self.validation_scores = self.best_validation_score = None
             vars(self).pop("validation_loss_curve", None)
+
+    def forget_evidence(self) -> None:
+        """Delete what an earlier fit with Bayesian regularization has recorded."""
+        for name in ("alpha", "beta", "n_effective_parameters"):
+            vars(self).pop(name, None)
 
 
 @dataclass
@@ -88,7 +98,8 @@ class TrainingState:
     ended_by : str or None
         The reason why this run has ended, see `Outcome`; None while it goes on.
     solver_state : dict
-        What a solver without an optimizer needs to continue: annealing's walk, the start of lbfgs.
+        What a solver without an optimizer needs to continue: annealing's walk, the start of
+        lbfgs, weights and damping of lm, weights and radius of newton-cg.
     scored_by : object
         Identifies the score of the recorded validation scores.
     fingerprint : str

@@ -6,9 +6,11 @@ from gdfast.training.annealing import Energy, train_annealing
 from gdfast.training.data import Data
 from gdfast.training.lbfgs import train_lbfgs
 from gdfast.training.listeners import Listeners
+from gdfast.training.lm import train_lm
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
 from gdfast.training.network import MLP, Network
+from gdfast.training.newton_cg import train_newton_cg
 from gdfast.training.options import TrainingOptions
 from gdfast.training.outcome import Outcome
 from gdfast.training.state import TrainingState
@@ -36,7 +38,7 @@ def train(
     loss : str or tuple
         The core's name of the loss.
     data : Data
-        Stochastic solvers train on the rows of the state's order, lbfgs on all rows.
+        Solvers train on the rows of the state's order, lbfgs on all rows.
     state : TrainingState
     options : TrainingOptions
     monitor : Monitor
@@ -55,6 +57,12 @@ def train(
     if outcome is None and options.solver == "lbfgs":
         assert isinstance(network, MLP)
         outcome = train_lbfgs(network, loss, data, state, options, monitor, listeners)
+    elif outcome is None and options.solver == "lm":
+        assert isinstance(network, MLP)
+        outcome = train_lm(network, loss, data, state, options, monitor, listeners)
+    elif outcome is None and options.solver == "newton-cg":
+        assert isinstance(network, MLP)
+        outcome = train_newton_cg(network, loss, data, state, options, monitor, listeners)
     elif outcome is None and options.solver == "annealing":
         assert energy is not None
         n_rows = len(data.y) if state.order is None else len(state.order)
