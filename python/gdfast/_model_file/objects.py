@@ -31,6 +31,7 @@ RULES = frozenset(
         "Adamax",
         "Lion",
         "Rprop",
+        "Muon",
     )
 )
 SCHEDULES = frozenset(

@@ -16,6 +16,7 @@ RULES: dict[str, type[optim.Optimizer]] = {
     "adamax": optim.Adamax,
     "lion": optim.Lion,
     "rprop": optim.Rprop,
+    "muon": optim.Muon,
 }
 STOCHASTIC = frozenset({"sgd", "adam", *RULES})
 NAMES = frozenset({"lbfgs", "annealing", *STOCHASTIC})

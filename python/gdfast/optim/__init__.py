@@ -24,6 +24,7 @@ from __future__ import annotations
 from gdfast.optim._adam import Adam, Adamax, AdamW, NAdam
 from gdfast.optim._adaptive import Adadelta, Adagrad, RMSprop
 from gdfast.optim._base import Optimizer
+from gdfast.optim._muon import Muon
 from gdfast.optim._sgd import SGD
 from gdfast.optim._sign import Lion, Rprop
 
@@ -35,6 +36,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Lion",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RMSprop",

@@ -33,7 +33,7 @@ class Optimizer(Record):
 
     _rule_name: ClassVar[str]
     _checks: ClassVar[dict[str, Check]]
-    _core: _core.Optimizer
+    _core: Any
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -52,7 +52,11 @@ class Optimizer(Record):
         params["lr"] = one_rate(params["lr"])
         self._check(params)
         self.__dict__.update(params)
-        self.__dict__["_core"] = _core.Optimizer(self._rule_name, _without_lr(params))
+        self.__dict__["_core"] = self._make_core(_without_lr(params))
+
+    def _make_core(self, params: dict[str, Any]) -> Any:
+        """What keeps the rule and its state, for hyper-parameters without lr."""
+        return _core.Optimizer(self._rule_name, params)
 
     def step(
         self, params: FloatArray | Sequence[FloatArray], grads: FloatArray | Sequence[FloatArray]

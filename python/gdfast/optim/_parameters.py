@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeAlias, get_type_hints
 
 from gdfast._checks import (
+    check_count,
     check_flag,
     check_not_negative,
     check_number,
@@ -52,6 +53,33 @@ def check_eps_mode(name: str, mode: str) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, EPS_MODES))}; got {mode!r}")
 
 
+def check_few_steps(name: str, steps: int) -> None:
+    check_count(name, steps)
+    if steps >= 100:
+        raise ValueError(f"{name} must be below 100, got {steps}")
+
+
+def check_coefficients(name: str, coefficients: tuple[float, float, float]) -> None:
+    if not isinstance(coefficients, (tuple, list)) or len(coefficients) != 3:
+        raise TypeError(f"{name} must be three numbers, got {coefficients!r}")
+    for i, coefficient in enumerate(coefficients):
+        check_number(f"{name}[{i}]", coefficient)
+
+
+def check_adjust_lr(name: str, choice: str | None) -> None:
+    if choice is not None and choice not in ("original", "match_rms_adamw"):
+        raise ValueError(f"{name} must be one of 'original', 'match_rms_adamw', or None; got {choice!r}")
+
+
+def check_flags(name: str, flags: Sequence[bool] | None) -> None:
+    if flags is None:
+        return
+    if not isinstance(flags, (tuple, list)):
+        raise TypeError(f"{name} must be a sequence of True and False or None, got {flags!r}")
+    for i, flag in enumerate(flags):
+        check_flag(f"{name}[{i}]", flag)
+
+
 Number: TypeAlias = Annotated[float, check_number]
 NotNegative: TypeAlias = Annotated[float, check_not_negative]
 Share: TypeAlias = Annotated[float, check_share]
@@ -60,6 +88,10 @@ Betas: TypeAlias = Annotated[tuple[float, float], check_betas]
 Etas: TypeAlias = Annotated[tuple[float, float], check_etas]
 StepSizes: TypeAlias = Annotated[tuple[float, float], check_step_sizes]
 EpsMode: TypeAlias = Annotated[str, check_eps_mode]
+FewSteps: TypeAlias = Annotated[int, check_few_steps]
+Coefficients: TypeAlias = Annotated[tuple[float, float, float], check_coefficients]
+AdjustLr: TypeAlias = Annotated[str | None, check_adjust_lr]
+Flags: TypeAlias = Annotated[Sequence[bool] | None, check_flags]
 
 
 def checks_of(constructor: Callable[..., None]) -> dict[str, Check]:

@@ -47,6 +47,7 @@ class Trainer(Protocol):
         learning_rate: Any,
         backprop_depth: int,
         on_gradient: Callable[[list[Array]], None] | None = None,
+        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
         dropout: Sequence[float] | None = None,
         weight_decay: float | None = None,
     ) -> tuple[float, bool]: ...
@@ -62,6 +63,10 @@ class Network(ABC):
     @abstractmethod
     def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
         """A trainer of these arrays, in place; ``arguments`` are its batch size, rule and seed."""
+
+    def kronecker_factors(self, weights: Weights, loss: Loss) -> Callable[..., Any]:
+        """The function of a batch that computes its Kronecker factors, for KFAC."""
+        raise NotImplementedError
 
     @abstractmethod
     def shapes(self, layer_units: Sequence[int]) -> list[tuple[int, int]]:
@@ -316,6 +321,7 @@ class SequenceTrainer:
         learning_rate: Any,
         backprop_depth: int,
         on_gradient: Callable[[list[Array]], None] | None = None,
+        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
         dropout: Sequence[float] | None = None,
         weight_decay: float | None = None,
     ) -> tuple[float, bool]:
@@ -335,6 +341,7 @@ class SequenceTrainer:
             learning_rate=learning_rate,
             states=states,
             on_gradient=on_gradient,
+            on_step=on_step,
             weight_decay=weight_decay,
         )
         if X.carried is not None and finite:
