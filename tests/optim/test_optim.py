@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from problems import same_bits
 from rule_variants import VARIANTS
 from sklearn.base import clone
+from whole_variants import WHOLE
 
 Array = NDArray[Any]
 
+# (hidden has a flag for each array.)
+ALL = {**VARIANTS, **WHOLE, "muon hidden": optim.Muon(0.02, hidden=(True, False, False, False))}
 RULES = [getattr(optim, name) for name in optim.__all__ if name != "Optimizer"]
 
 
@@ -115,7 +118,7 @@ def strided(a: Array) -> Array:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.Muon, optim.ScheduleFree, optim.Prodigy])
 def test_wrong_arrays(kind: type[optim.Optimizer], begun: bool) -> None:
     rule = kind()
     if begun:
@@ -235,6 +238,22 @@ WRONG: list[tuple[type[optim.Optimizer], str, Any]] = [
     (optim.Rprop, "etas", (0.5, 0.9)),
     (optim.Rprop, "step_sizes", (0.0, 1.0)),
     (optim.Rprop, "step_sizes", (2.0, 1.0)),
+    (optim.Muon, "momentum", 1.0),
+    (optim.Muon, "ns_coefficients", (1.0, 2.0)),
+    (optim.Muon, "ns_coefficients", (1.0, 2.0, np.inf)),
+    (optim.Muon, "ns_steps", 0),
+    (optim.Muon, "ns_steps", 100),
+    (optim.Muon, "adjust_lr_fn", "match"),
+    (optim.Muon, "hidden", True),
+    (optim.Muon, "hidden", (True, 1)),
+    (optim.ScheduleFree, "warmup_steps", -1),
+    (optim.ScheduleFree, "weight_lr_power", -1.0),
+    (optim.ScheduleFree, "base", "adam"),
+    (optim.Prodigy, "beta3", 1.0),
+    (optim.Prodigy, "d0", 0.0),
+    (optim.Prodigy, "d_coef", -1.0),
+    (optim.Prodigy, "growth_rate", 0.5),
+    (optim.Prodigy, "growth_rate", np.nan),
 ]
 
 
@@ -341,12 +360,12 @@ def test_unknown_names() -> None:
 # ---------------------------------------------------------------------------------------- state
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_resumed_run_is_one_that_never_stopped(name: str, dtype: type) -> None:
     whole, parts = arrays(dtype), arrays(dtype)
-    run(clone(VARIANTS[name]), whole, 6)
+    run(clone(ALL[name]), whole, 6)
 
-    first = clone(VARIANTS[name])
+    first = clone(ALL[name])
     run(first, parts, 3)
     for second in (copied(first), copy.copy(first), copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
         assert second.steps == 3

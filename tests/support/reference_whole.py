@@ -97,7 +97,7 @@ class Prodigy:
         self, lr: float = 1.0, betas: tuple[float, float] = (0.9, 0.999), beta3: float | None = None,
         eps: float = 1e-8, weight_decay: float = 0.0, decouple: bool = True,
         use_bias_correction: bool = False, safeguard_warmup: bool = False, d0: float = 1e-6,
-        d_coef: float = 1.0, growth_rate: float = np.inf,
+        d_coef: float = 1.0, growth_rate: float | None = None,
     ) -> None:  # fmt: skip
         vars(self).update({k: v for k, v in locals().items() if k != "self"})
         self.t, self.d, self.d_max, self.numerator = 0, d0, d0, 0.0
@@ -126,7 +126,7 @@ class Prodigy:
         if d == p.d0:
             d = max(d, estimate)
         self.d_max = max(self.d_max, estimate)
-        self.d = min(self.d_max, d * p.growth_rate)
+        self.d = self.d_max if p.growth_rate is None else min(self.d_max, d * p.growth_rate)
         for i, w in enumerate(params):
             decay = rate * p.weight_decay if p.decouple else 0.0
             w[...] = w - decay * w - rate * self.m[i] / (np.sqrt(self.v[i]) + self.d * p.eps)

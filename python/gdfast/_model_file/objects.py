@@ -32,6 +32,8 @@ RULES = frozenset(
         "Lion",
         "Rprop",
         "Muon",
+        "Prodigy",
+        "ScheduleFree",
     )
 )
 SCHEDULES = frozenset(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gdfast import optim
+from gdfast.optim._whole import WholeRule
 
 # The rules of gdfast.optim; "sgd" and "adam" are scikit-learn's variants instead.
 RULES: dict[str, type[optim.Optimizer]] = {
@@ -17,6 +18,8 @@ RULES: dict[str, type[optim.Optimizer]] = {
     "lion": optim.Lion,
     "rprop": optim.Rprop,
     "muon": optim.Muon,
+    "prodigy": optim.Prodigy,
+    "schedulefree": optim.ScheduleFree,
 }
 STOCHASTIC = frozenset({"sgd", "adam", *RULES})
 NAMES = frozenset({"lbfgs", "annealing", *STOCHASTIC})
@@ -25,6 +28,12 @@ NAMES = frozenset({"lbfgs", "annealing", *STOCHASTIC})
 def is_stochastic(solver: Any) -> bool:
     """Whether the solver trains by epochs and batches."""
     return isinstance(solver, optim.Optimizer) or solver in STOCHASTIC
+
+
+def trains_embeddings(solver: Any) -> bool:
+    """Whether the solver trains the arrays of embedded columns: a rule that sees whole gradients does not."""
+    kind = RULES.get(solver) if isinstance(solver, str) else type(solver)
+    return is_stochastic(solver) and not (kind is not None and issubclass(kind, WholeRule))
 
 
 def rule_of(
@@ -51,4 +60,5 @@ def rule_of(
         rule, params = RULES[solver]()._rule()
         if weight_decay:
             params["weight_decay"] = 0.0  # replaces AdamW's default, instead of adding to it
-    return rule, params, float(learning_rate_init)
+    # Prodigy finds the learning rate, and has only a factor of it.
+    return rule, params, 1.0 if solver == "prodigy" else float(learning_rate_init)

@@ -25,6 +25,8 @@ from gdfast.optim._adam import Adam, Adamax, AdamW, NAdam
 from gdfast.optim._adaptive import Adadelta, Adagrad, RMSprop
 from gdfast.optim._base import Optimizer
 from gdfast.optim._muon import Muon
+from gdfast.optim._prodigy import Prodigy
+from gdfast.optim._schedule_free import ScheduleFree
 from gdfast.optim._sgd import SGD
 from gdfast.optim._sign import Lion, Rprop
 
@@ -39,6 +41,8 @@ __all__ = [
     "Muon",
     "NAdam",
     "Optimizer",
+    "Prodigy",
     "RMSprop",
     "Rprop",
+    "ScheduleFree",
 ]

@@ -32,6 +32,10 @@ class Optimizer(Record):
     lr: float
 
     _rule_name: ClassVar[str]
+    # Whether gradients are taken at other points than the weights to use, as `ScheduleFree` does, and whether
+    # a step needs the Kronecker factors of a network.
+    _has_modes: ClassVar[bool] = False
+    _needs_factors: ClassVar[bool] = False
     _checks: ClassVar[dict[str, Check]]
     _core: Any
 
@@ -169,7 +173,7 @@ class Optimizer(Record):
     @property
     def steps(self) -> int:
         """Number of steps taken."""
-        return self._core.steps
+        return int(self._core.steps)
 
     def set_params(self, **params: Any) -> Self:
         """Change hyper-parameters, with effect from the next step.

@@ -13,9 +13,9 @@ from gdfast.optim._parameters import (
     AdjustLr,
     Betas,
     Coefficients,
+    FewSteps,
     Flag,
     Flags,
-    FewSteps,
     NotNegative,
     Share,
 )
@@ -35,16 +35,16 @@ class Muon(WholeRule):
         param = (1 - lr * weight_decay) * param - lr * factor * u
 
     ``newton_schulz`` divides by the Frobenius norm (at least ``eps``), then takes ``ns_steps`` times
-    ``u = a u + (b u u' + c (u u')**2) u`` with ``(a, b, c) = ns_coefficients``: the singular values come near 1,
-    the singular vectors stay. ``factor`` is ``sqrt(max(1, rows / columns))`` by default, and
+    ``u = a u + (b u u' + c (u u')**2) u`` with ``(a, b, c) = ns_coefficients``: the singular values come near
+    1, the singular vectors stay. ``factor`` is ``sqrt(max(1, rows / columns))`` by default, and
     ``0.2 * sqrt(max(rows, columns))`` with ``adjust_lr_fn="match_rms_adamw"``, where Muon and AdamW have
     updates of the same size.
 
     Muon is for the matrices of hidden layers; its author recommends AdamW for biases and other vectors, for
     embeddings and for the output layer. In an estimator all ``coefs_`` but the output layer's are hidden
     matrices, the recurrent ones too, and a matrix has ``outputs / inputs`` for ``rows / columns``, as
-    PyTorch stores it. ``step`` in a loop of one's own takes every array with two dimensions as a hidden matrix,
-    as ``torch.optim.Muon``, unless ``hidden`` says otherwise.
+    PyTorch stores it. ``step`` in a loop of one's own takes every array with two dimensions as a hidden
+    matrix, as ``torch.optim.Muon`` does, unless ``hidden`` says otherwise.
 
     Arithmetic is that of the arrays' dtype, where PyTorch orthogonalises in bfloat16. Products of matrices
     are NumPy's: their bits depend on its BLAS and that library's number of threads.
@@ -157,12 +157,12 @@ class Muon(WholeRule):
             update = newton_schulz(update, p.ns_coefficients, p.ns_steps, p.eps)
             shape = param.shape[::-1] if layout.inputs_first else param.shape
             new[i] = (1 - lr * decay) * param
-            new[i] -= lr * _factor(getattr(p, "adjust_lr_fn", None), *shape) * update
+            new[i] -= lr * _factor(p.adjust_lr_fn, *shape) * update
         return new, slots
 
 
 def _hidden(p: SimpleNamespace, params: Sequence[Array], layout: Layout) -> Sequence[bool]:
-    given = getattr(p, "hidden", None)
+    given = p.hidden
     if given is None:
         return layout.hidden
     if len(given) != len(params):

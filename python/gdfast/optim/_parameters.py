@@ -80,6 +80,28 @@ def check_flags(name: str, flags: Sequence[bool] | None) -> None:
         check_flag(f"{name}[{i}]", flag)
 
 
+def check_whole(name: str, number: int) -> None:
+    check_count(name, number, 0)
+
+
+def check_share_or_none(name: str, share: float | None) -> None:
+    if share is not None:
+        check_share(name, share)
+
+
+def check_growth_rate(name: str, rate: float | None) -> None:
+    if rate is None:
+        return
+    check_number(name, rate)
+    if rate < 1:
+        raise ValueError(f"{name} must be at least 1, got {rate}")
+
+
+def check_base_rule(name: str, base: str) -> None:
+    if base not in ("adamw", "sgd"):
+        raise ValueError(f"{name} must be 'adamw' or 'sgd', got {base!r}")
+
+
 Number: TypeAlias = Annotated[float, check_number]
 NotNegative: TypeAlias = Annotated[float, check_not_negative]
 Share: TypeAlias = Annotated[float, check_share]
@@ -88,6 +110,11 @@ Betas: TypeAlias = Annotated[tuple[float, float], check_betas]
 Etas: TypeAlias = Annotated[tuple[float, float], check_etas]
 StepSizes: TypeAlias = Annotated[tuple[float, float], check_step_sizes]
 EpsMode: TypeAlias = Annotated[str, check_eps_mode]
+Positive: TypeAlias = Annotated[float, check_positive]
+WholeNumber: TypeAlias = Annotated[int, check_whole]
+ShareOrNone: TypeAlias = Annotated[float | None, check_share_or_none]
+GrowthRate: TypeAlias = Annotated[float | None, check_growth_rate]
+BaseRule: TypeAlias = Annotated[str, check_base_rule]
 FewSteps: TypeAlias = Annotated[int, check_few_steps]
 Coefficients: TypeAlias = Annotated[tuple[float, float, float], check_coefficients]
 AdjustLr: TypeAlias = Annotated[str | None, check_adjust_lr]

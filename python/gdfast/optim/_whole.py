@@ -63,10 +63,6 @@ class WholeRule(Optimizer):
 
     # The rules by their names.
     kinds: ClassVar[dict[str, type[WholeRule]]] = {}
-    # Whether the points of the gradients are others than the weights to use, see `ScheduleFree`.
-    _has_modes: ClassVar[bool] = False
-    # Whether a step needs the Kronecker factors of a network.
-    _needs_factors: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -95,13 +91,26 @@ class WholeRule(Optimizer):
     ) -> tuple[list[Array], Slots]:
         """New parameters and state; ``p`` has the hyper-parameters, ``step`` is 1 in the first step."""
 
+    @classmethod
+    def _check_ready(cls, slots: Slots) -> None:
+        """ValueError if the parameters are not those of the next step."""
+
+    # With _has_modes.
+
+    @classmethod
+    def _to_points(
+        cls, params: Mapping[str, Any], averages: Sequence[Array], slots: Slots, steps: int
+    ) -> tuple[Slots, list[Array]]:
+        """The state with these averages, and the points of the next gradients."""
+        raise NotImplementedError
+
+    @classmethod
+    def _averages(cls, slots: Slots) -> list[Array]:
+        """The weights to use."""
+        raise NotImplementedError
+
     def _make_core(self, params: dict[str, Any]) -> Any:
         return Whole(type(self), params)
-
-    def _rule(self) -> tuple[str, dict[str, Any]]:
-        name, params = super()._rule()
-        # A model file has no None among hyper-parameters.
-        return name, {key: value for key, value in params.items() if value is not None}
 
 
 class Whole:
@@ -112,7 +121,6 @@ class Whole:
         self.params = dict(params)
         self.steps = 0
         self.slots_now: Slots = {}
-        self.averages = False  # see ScheduleFree
 
     def next(
         self,
@@ -144,17 +152,15 @@ class Whole:
     def step(self, params: Any, grads: Any, lr: float, factors: Any = None) -> None:
         check_not_negative("lr", lr)
         params, grads = checked_lists(params, grads)
-        self._check_bound(params)
-        if self.averages:
-            raise ValueError(
-                "params hold the average since eval(params): call train(params) before the next step"
-            )
+        self.check_bound(params)
+        self.kind._check_ready(self.slots_now)
         new, slots = self.next(params, grads, lr, Layout.of(params, factors))
         for param, values in zip(params, new, strict=True):
             param[...] = values
         self.commit(slots)
 
-    def _check_bound(self, params: Sequence[Array]) -> None:
+    def check_bound(self, params: Sequence[Array]) -> None:
+        """TypeError or ValueError if these are not arrays like those of the first step."""
         if not self.slots_now:
             return
         bound = next(iter(self.slots_now.values()))
@@ -162,7 +168,7 @@ class Whole:
             raise ValueError(f"params must hold {len(bound)} arrays as in the first step, got {len(params)}")
         for i, (param, before) in enumerate(zip(params, bound, strict=True)):
             if param.dtype != before.dtype:
-                raise TypeError(f"params[{i}] must have dtype {before.dtype} as in the first step")
+                raise TypeError(f"params must have dtype {before.dtype} as in the first step")
             if param.shape != before.shape:
                 raise ValueError(
                     f"params[{i}] must have shape {before.shape} as in the first step, got {param.shape}"
@@ -252,7 +258,7 @@ def _shaped(arrays: Sequence[Array], like: Sequence[Array]) -> list[Array]:
 
 
 def checked_lists(
-    params: Any, grads: Any, names: tuple[str, str] = ("params", "grads")
+    params: Any, grads: Any, names: tuple[str, str] = ("params", "grads"), *, reads: bool = True
 ) -> tuple[list[Array], list[Array]]:
     """The arrays of both arguments, with the checks and errors of the core's rules."""
     if isinstance(params, np.ndarray):
@@ -278,7 +284,7 @@ def checked_lists(
         _check_array(grad, labels[1], dtype, param.shape, writes=False)
         labelled[0].append((labels[0], param))
         labelled[1].append((labels[1], grad))
-    _check_apart(*labelled)
+    _check_apart(labelled[0], labelled[1] if reads else ())
     return list(params), list(grads)
 
 
@@ -289,12 +295,12 @@ def _check_array(array: Any, name: str, dtype: Any, shape: Any, *, writes: bool)
         raise TypeError(f"{name} must have dtype float32 or float64, got {array.dtype}")
     if dtype is not None and array.dtype != dtype:
         raise TypeError(f"{name} must have dtype {dtype}, got {array.dtype}")
-    if shape is not None and array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
     if not array.flags.c_contiguous:
         raise ValueError(f"{name} must be C-contiguous")
     if writes and not array.flags.writeable:
         raise ValueError(f"{name} is read-only")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
 
 
 def _check_apart(written: Sequence[tuple[str, Array]], read: Sequence[tuple[str, Array]]) -> None:

@@ -47,9 +47,27 @@ class Trainer(Protocol):
         learning_rate: Any,
         backprop_depth: int,
         on_gradient: Callable[[list[Array]], None] | None = None,
-        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
         dropout: Sequence[float] | None = None,
         weight_decay: float | None = None,
+    ) -> tuple[float, bool]: ...
+
+
+class CoreTrainer(Trainer, Protocol):
+    """A trainer with a place for the rule."""
+
+    def run_epoch(
+        self,
+        X: Any,
+        y: Array,
+        order: Array | None = None,
+        sample_weight: Array | None = None,
+        *,
+        learning_rate: Any,
+        backprop_depth: int,
+        on_gradient: Callable[[list[Array]], None] | None = None,
+        dropout: Sequence[float] | None = None,
+        weight_decay: float | None = None,
+        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
     ) -> tuple[float, bool]: ...
 
 
@@ -61,7 +79,7 @@ class Network(ABC):
         """Write the outputs for these rows (None: all) to ``out``, of shape (n_rows, n_outputs)."""
 
     @abstractmethod
-    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> CoreTrainer:
         """A trainer of these arrays, in place; ``arguments`` are its batch size, rule and seed."""
 
     def kronecker_factors(self, weights: Weights, loss: Loss) -> Callable[..., Any]:
@@ -180,7 +198,7 @@ class MLP(Network):
                 return layer
         return None
 
-    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> CoreTrainer:
         if self.dropout is not None:
             arguments["dropout"] = list(self.dropout)
         if (norms := weights.norms()) is not None:
@@ -265,7 +283,7 @@ class RNN(Network):
         dtype = np.dtype(np.float32 if np.result_type(X.dtype, weights.dtype) == np.float32 else np.float64)
         out[...] = self.run(weights, X, [np.zeros((len(X), n), dtype) for n in self.state_widths(weights)])
 
-    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> CoreTrainer:
         core = _core.SequenceTrainer(
             weights.coefs,
             weights.intercepts,

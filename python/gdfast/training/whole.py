@@ -9,7 +9,7 @@ import numpy as np
 
 from gdfast.optim._whole import Layout, Slots, Whole, WholeRule, copied
 from gdfast.training.arrays import Array
-from gdfast.training.network import Network, Trainer
+from gdfast.training.network import CoreTrainer, Network, Trainer
 from gdfast.training.options import StepOptions
 from gdfast.training.weights import NORMS, Weights
 
@@ -42,7 +42,7 @@ class WholeTrainer:
         rule: str,
         rule_params: dict[str, Any],
         weights: Weights,
-        core: Trainer,
+        core: CoreTrainer,
         step: StepOptions,
         *,
         batch_factors: Callable[..., Any] | None,
@@ -186,7 +186,7 @@ class WholeTrainer:
 
 
 def _in_order(weights: Weights) -> list[Array]:
-    """The trained arrays in the core's order: weights, biases, then each normalised layer's gamma and beta."""
+    """The trained arrays in the core's order: weights, biases, each normalised layer's gamma and beta."""
     norms = zip(*(weights.lists.get(name, ()) for name in NORMS[:2]), strict=True)
     return [*weights.coefs, *weights.intercepts, *(array for pair in norms for array in pair)]
 
@@ -217,7 +217,7 @@ def core_rule(rule: str, rule_params: dict[str, Any]) -> tuple[str, dict[str, An
 
 
 def with_rule(
-    core: Trainer,
+    core: CoreTrainer,
     rule: str,
     rule_params: dict[str, Any],
     network: Network,
