@@ -247,7 +247,7 @@ def test_a_step_that_fails_leaves_the_rule_as_it_was(name: str) -> None:
 
 @pytest.mark.parametrize("solver", [optim.Muon(1e200), optim.ScheduleFree(1e200)], ids=str)
 def test_numbers_that_are_not_finite_end_it(solver: Any) -> None:
-    with pytest.raises(ValueError, match="non-finite parameter weights.*learning rate 1e"):
+    with pytest.raises(ValueError, match=r"non-finite parameter weights.*learning rate 1e"):
         regressor(solver, activation="relu").fit(X, Y)
     with pytest.warns(ConvergenceWarning, match="learning rate 1e"):
         est = regressor(solver, activation="relu").fit(X, Y, X_val=X, y_val=Y)

@@ -181,7 +181,7 @@ class ScheduleFree(WholeRule):
         weight_sum, largest, mode = map(float, slots["numbers"][0])
         lr = p.lr * (step / p.warmup_steps if step < p.warmup_steps else 1.0)
         largest = max(largest, lr)
-        weight = step**p.r * largest**p.weight_lr_power
+        weight = float(step**p.r * np.float64(largest) ** p.weight_lr_power)
         weight_sum += weight
         share = weight / weight_sum if weight_sum > 0 else 0.0
         beta, beta_2 = p.betas
