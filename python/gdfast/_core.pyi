@@ -207,6 +207,17 @@ def loss_and_grad(
     intercept_grads: Sequence[_Floats],
     n_threads: int = 0,
 ) -> float: ...
+def kronecker_factors(
+    X: _Matrix,
+    y: _Floats | NDArray[np.int32],
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    loss: _Loss,
+    rows: _Rows | None = None,
+    sample_weight: _Floats | None = None,
+    n_threads: int = 0,
+) -> list[tuple[NDArray[Any], NDArray[Any]]]: ...
 
 class Optimizer:
     def __init__(self, rule: str, rule_params: dict[str, Any]) -> None: ...

@@ -32,6 +32,7 @@ RULES = frozenset(
         "Lion",
         "Rprop",
         "Muon",
+        "KFAC",
         "Prodigy",
         "ScheduleFree",
     )

@@ -6,6 +6,9 @@ from typing import Any
 
 from gdfast import optim
 from gdfast.optim._whole import WholeRule
+from gdfast.training.losses import Loss
+from gdfast.training.network import MLP, Network, has_likelihood
+from gdfast.training.weights import Weights
 
 # The rules of gdfast.optim; "sgd" and "adam" are scikit-learn's variants instead.
 RULES: dict[str, type[optim.Optimizer]] = {
@@ -18,6 +21,7 @@ RULES: dict[str, type[optim.Optimizer]] = {
     "lion": optim.Lion,
     "rprop": optim.Rprop,
     "muon": optim.Muon,
+    "kfac": optim.KFAC,
     "prodigy": optim.Prodigy,
     "schedulefree": optim.ScheduleFree,
 }
@@ -32,8 +36,42 @@ def is_stochastic(solver: Any) -> bool:
 
 def trains_embeddings(solver: Any) -> bool:
     """Whether the solver trains the arrays of embedded columns: a rule that sees whole gradients does not."""
-    kind = RULES.get(solver) if isinstance(solver, str) else type(solver)
-    return is_stochastic(solver) and not (kind is not None and issubclass(kind, WholeRule))
+    return is_stochastic(solver) and not issubclass(_kind(solver), WholeRule)
+
+
+def _kind(solver: Any) -> type:
+    """The class of its rule; that of any other rule for a name that is not in the list."""
+    return RULES.get(solver, optim.Optimizer) if isinstance(solver, str) else type(solver)
+
+
+def is_random(solver: Any) -> bool:
+    """Whether the solver draws random numbers in steps."""
+    return needs_factors(solver) and (isinstance(solver, str) or solver.fisher == "true")
+
+
+def needs_factors(solver: Any) -> bool:
+    """Whether the solver needs Kronecker factors."""
+    return getattr(_kind(solver), "_needs_factors", False)
+
+
+def check_factors(solver: Any, network: Network, weights: Weights, loss: Loss, X: Any) -> None:
+    """ValueError if there are no Kronecker factors for a solver that needs them."""
+    if not needs_factors(solver):
+        return
+    why = None
+    if not isinstance(network, MLP):
+        why = "is for multilayer perceptrons: recurrent layers have no Kronecker factors"
+    elif weights.norms() is not None:
+        why = "is not supported with batch_norm=True"
+    elif isinstance(X, tuple):
+        why = "needs dense rows, for its factors are dense, but X is sparse"
+    elif is_random(solver) and not has_likelihood(loss):
+        name = loss if isinstance(loss, str) else loss[0]
+        why = (
+            f"has no true Fisher matrix for loss={name!r}, which is no likelihood: choose fisher='empirical'"
+        )
+    if why is not None:
+        raise ValueError(f"solver={solver!r} {why}.")
 
 
 def rule_of(

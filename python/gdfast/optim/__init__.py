@@ -24,6 +24,7 @@ from __future__ import annotations
 from gdfast.optim._adam import Adam, Adamax, AdamW, NAdam
 from gdfast.optim._adaptive import Adadelta, Adagrad, RMSprop
 from gdfast.optim._base import Optimizer
+from gdfast.optim._kfac import KFAC
 from gdfast.optim._muon import Muon
 from gdfast.optim._prodigy import Prodigy
 from gdfast.optim._schedule_free import ScheduleFree
@@ -31,6 +32,7 @@ from gdfast.optim._sgd import SGD
 from gdfast.optim._sign import Lion, Rprop
 
 __all__ = [
+    "KFAC",
     "SGD",
     "Adadelta",
     "Adagrad",

@@ -97,6 +97,16 @@ def check_growth_rate(name: str, rate: float | None) -> None:
         raise ValueError(f"{name} must be at least 1, got {rate}")
 
 
+def check_positive_or_none(name: str, number: float | None) -> None:
+    if number is not None:
+        check_positive(name, number)
+
+
+def check_fisher(name: str, fisher: str) -> None:
+    if fisher not in ("true", "empirical"):
+        raise ValueError(f"{name} must be 'true' or 'empirical', got {fisher!r}")
+
+
 def check_base_rule(name: str, base: str) -> None:
     if base not in ("adamw", "sgd"):
         raise ValueError(f"{name} must be 'adamw' or 'sgd', got {base!r}")
@@ -110,6 +120,9 @@ Betas: TypeAlias = Annotated[tuple[float, float], check_betas]
 Etas: TypeAlias = Annotated[tuple[float, float], check_etas]
 StepSizes: TypeAlias = Annotated[tuple[float, float], check_step_sizes]
 EpsMode: TypeAlias = Annotated[str, check_eps_mode]
+Count: TypeAlias = Annotated[int, check_count]
+Fisher: TypeAlias = Annotated[str, check_fisher]
+PositiveOrNone: TypeAlias = Annotated[float | None, check_positive_or_none]
 Positive: TypeAlias = Annotated[float, check_positive]
 WholeNumber: TypeAlias = Annotated[int, check_whole]
 ShareOrNone: TypeAlias = Annotated[float | None, check_share_or_none]

@@ -82,10 +82,6 @@ class Network(ABC):
     def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> CoreTrainer:
         """A trainer of these arrays, in place; ``arguments`` are its batch size, rule and seed."""
 
-    def kronecker_factors(self, weights: Weights, loss: Loss) -> Callable[..., Any]:
-        """The function of a batch that computes its Kronecker factors, for KFAC."""
-        raise NotImplementedError
-
     @abstractmethod
     def shapes(self, layer_units: Sequence[int]) -> list[tuple[int, int]]:
         """The shapes of the weight matrices, for the sizes of all layers, inputs and outputs included."""
@@ -197,6 +193,30 @@ class MLP(Network):
             if not np.isfinite(_core.forward(X, **{**arguments, **part})).all():
                 return layer
         return None
+
+    def kronecker_factors(
+        self,
+        coefs: list[Array],
+        intercepts: list[Array],
+        loss: Loss,
+        X: Any,
+        y: Array,
+        rows: Array,
+        sample_weight: Array | None,
+        seed: Sequence[int] | None,
+    ) -> list[tuple[Array, Array]]:
+        """For each layer the second moments of inputs and deltas over these rows.
+
+        With a seed, the targets of the rows are drawn from the network's distribution, and written to ``y``.
+        """
+        arguments = coefs, intercepts, self.activations
+        if seed is not None:
+            outputs = _core.forward(X, *arguments, self.output, rows=rows, n_threads=self.n_threads)
+            y[rows] = _drawn(loss, outputs, np.random.default_rng(seed))
+            loss = loss if isinstance(loss, str) else loss[0]  # without label smoothing
+        return _core.kronecker_factors(
+            X, y, *arguments, loss, rows=rows, sample_weight=sample_weight, n_threads=self.n_threads
+        )
 
     def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> CoreTrainer:
         if self.dropout is not None:
@@ -365,3 +385,23 @@ class SequenceTrainer:
         if X.carried is not None and finite:
             X.carried.arrays = states
         return loss, finite
+
+
+def has_likelihood(loss: Loss) -> bool:
+    """Whether the loss is minus a log-likelihood, so that targets can be drawn from the outputs."""
+    return loss in ("squared_error", "binary_cross_entropy", "poisson") or (
+        (loss if isinstance(loss, str) else loss[0]) == "cross_entropy"
+    )
+
+
+def _drawn(loss: Loss, outputs: Array, rng: np.random.Generator) -> Array:
+    """Targets from the distributions that the outputs describe, in the core's form."""
+    if loss == "squared_error":
+        return outputs + rng.standard_normal(outputs.shape)
+    if loss == "poisson":
+        return rng.poisson(np.clip(outputs, 0, 1e9))  # (NumPy draws up to about 9e18)
+    if loss == "binary_cross_entropy":
+        return rng.random(outputs.shape) < outputs
+    total = np.cumsum(outputs, axis=1)
+    below = total < rng.random((len(outputs), 1)) * total[:, -1:]
+    return np.minimum(below.sum(axis=1), outputs.shape[1] - 1)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from gdfast.optim._whole import Layout, Slots, Whole, WholeRule, copied
 from gdfast.training.arrays import Array
-from gdfast.training.network import CoreTrainer, Network, Trainer
+from gdfast.training.losses import Loss
+from gdfast.training.network import MLP, CoreTrainer, Network, Trainer
 from gdfast.training.options import StepOptions
 from gdfast.training.weights import NORMS, Weights
 
@@ -31,9 +33,8 @@ class WholeTrainer:
     core : Trainer
         It sums gradients, limits them, and takes over what the rule makes of the weights.
     step : StepOptions
-    batch_factors : callable or None
-        For a rule that needs them, ``batch_factors(X, y, rows, sample_weight, sampled, seed)`` computes
-        Kronecker factors.
+    network, loss
+        What is trained, for a rule that needs its Kronecker factors.
     batch_size, seed : int
     """
 
@@ -45,7 +46,8 @@ class WholeTrainer:
         core: CoreTrainer,
         step: StepOptions,
         *,
-        batch_factors: Callable[..., Any] | None,
+        network: Network,
+        loss: Loss,
         batch_size: int,
         seed: int,
     ) -> None:
@@ -58,7 +60,8 @@ class WholeTrainer:
         self._layers = _layers(weights)
         self._rates = _rates(weights, step.learning_rate_factors)
         self._weight_decay = step.weight_decay
-        self._batch_factors, self._batch_size, self._seed = batch_factors, batch_size, seed
+        self._network, self._loss = network, loss
+        self._batch_size, self._seed = batch_size, seed
         self._rule.slots_now = self._rule.begin(self._arrays)
         self.load = core.load
         self._pending: Slots | None = None
@@ -116,18 +119,12 @@ class WholeTrainer:
         is_matrix = [array.ndim == 2 for array in self._arrays]
         hidden = [i < self._n_layers - 1 for i in range(len(self._arrays))]
 
+        needs_factors = self._rule.kind._needs_factors
+        batches = _Batches(X, y, order, sample_weight, self._batch_size) if needs_factors else None
+
         def take_step(params: list[Array], grads: list[Array], rate: float, number: int) -> None:
             self._settle()
-            factors = None
-            if self._batch_factors is not None:
-                batch = slice(number * self._batch_size, (number + 1) * self._batch_size)
-                rows = np.arange(len(y))[batch] if order is None else order[batch]
-
-                def factors(sampled: bool) -> Any:
-                    assert self._batch_factors is not None
-                    seed = (self._seed, self._rule.steps) if sampled else None
-                    return self._batch_factors(X, y, rows, sample_weight, seed)
-
+            factors = partial(self._factors, params, batches, number) if needs_factors else None
             layout = Layout(self._rates, is_matrix, hidden, trained, inputs_first=True, factors=factors)
             new, slots = self._rule.next(params, grads, rate, layout, decay)
             for param, values in zip(params, new, strict=True):
@@ -162,6 +159,20 @@ class WholeTrainer:
                 self._end_mode(outside, keeps=self._core.step > steps_before)
         return loss, finite
 
+    def _factors(self, params: list[Array], batches: _Batches, number: int, sampled: bool) -> Any:
+        """The Kronecker factors of a batch; ``sampled`` is whether for targets that the network draws."""
+        assert isinstance(self._network, MLP)
+        return self._network.kronecker_factors(
+            params[: self._n_layers],
+            params[self._n_layers :],
+            self._loss,
+            batches.X,
+            batches.drawn if sampled else batches.y,
+            batches.rows(number),
+            batches.weight,
+            (self._seed, self._rule.steps) if sampled else None,
+        )
+
     def _settle(self) -> None:
         """Take over the rule's state after a step that has been taken."""
         if self._pending is not None:
@@ -183,6 +194,27 @@ class WholeTrainer:
             averages = self._rule.kind._averages(before)
         for array, values in zip(self._arrays, averages, strict=True):
             array[...] = values
+
+
+class _Batches:
+    """The rows of an epoch, for Kronecker factors."""
+
+    def __init__(
+        self, X: Any, y: Array, order: Array | None, sample_weight: Array | None, batch_size: int
+    ) -> None:
+        self.X, self.y = X, y
+        self.weight = None if sample_weight is None else np.abs(sample_weight)
+        self._order = np.arange(len(y)) if order is None else order
+        self._batch_size = batch_size
+
+    def rows(self, number: int) -> Array:
+        """The rows of a batch, for its number in the epoch."""
+        return self._order[number * self._batch_size : (number + 1) * self._batch_size]
+
+    @cached_property
+    def drawn(self) -> Array:
+        """A place for targets that are drawn."""
+        return self.y.copy()
 
 
 def _in_order(weights: Weights) -> list[Array]:
@@ -222,7 +254,7 @@ def with_rule(
     rule_params: dict[str, Any],
     network: Network,
     weights: Weights,
-    loss: Any,
+    loss: Loss,
     step: StepOptions,
     *,
     batch_size: int,
@@ -231,9 +263,6 @@ def with_rule(
     """The core's trainer, with the rule in its place if it sees whole gradients."""
     if not is_whole(rule):
         return core
-    batch_factors = None
-    if WholeRule.kinds[rule]._needs_factors:
-        batch_factors = network.kronecker_factors(weights, loss)
     return WholeTrainer(
-        rule, rule_params, weights, core, step, batch_factors=batch_factors, batch_size=batch_size, seed=seed
+        rule, rule_params, weights, core, step, network=network, loss=loss, batch_size=batch_size, seed=seed
     )
