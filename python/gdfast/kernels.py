@@ -238,10 +238,10 @@ def mlp_kronecker_factors(
 ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Kronecker factors of the (empirical) Fisher matrix of a multilayer perceptron.
 
-    A layer's gradient for one row is the product of its inputs ``a``, a 1 for the biases behind them, and its
-    deltas ``d``, the derivatives of the row's loss with respect to the pre-activations. K-FAC takes the mean of
-    ``a a'`` and that of ``d d'`` apart. For targets drawn from the distribution that the outputs describe,
-    their product approximates a block of the Fisher matrix, otherwise of the empirical one.
+    A layer's gradient for one row is the product of its inputs ``a``, a 1 for the biases behind them, and
+    its deltas ``d``, the derivatives of the row's loss with respect to the pre-activations. K-FAC takes the
+    mean of ``a a'`` and that of ``d d'`` apart. For targets drawn from the distribution that the outputs
+    describe, their product approximates a block of the Fisher matrix, otherwise of the empirical one.
 
     Parameters
     ----------

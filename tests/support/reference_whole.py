@@ -130,3 +130,99 @@ class Prodigy:
         for i, w in enumerate(params):
             decay = rate * p.weight_decay if p.decouple else 0.0
             w[...] = w - decay * w - rate * self.m[i] / (np.sqrt(self.v[i]) + self.d * p.eps)
+
+
+class SOAP:
+    """Algorithm 3 of the paper, the first step without a move as in the authors' code."""
+
+    def __init__(
+        self, lr: float = 3e-3, betas: tuple[float, float] = (0.95, 0.95), shampoo_beta: float | None = None,
+        eps: float = 1e-8, weight_decay: float = 0.01, precondition_frequency: int = 10,
+        max_precond_dim: int = 10_000,
+    ) -> None:  # fmt: skip
+        vars(self).update({k: v for k, v in locals().items() if k != "self"})
+        self.t = 0
+        self.state: list[Any] = []
+
+    def step(self, params: list[Array], grads: list[Array]) -> None:
+        p: Any = self
+        b1, b2 = p.betas
+        beta = b2 if p.shampoo_beta is None else p.shampoo_beta
+        self.t += 1
+        if self.t == 1:
+            self.state = [{"m": np.zeros_like(w), "v": np.zeros_like(w)} for w in params]
+        for w, g, s in zip(params, grads, self.state, strict=True):
+            if w.ndim != 2:
+                s["m"], s["v"] = b1 * s["m"] + (1 - b1) * g, b2 * s["v"] + (1 - b2) * g**2
+                root = np.sqrt(s["v"] / (1 - b2**self.t)) + p.eps
+                w[...] = w - p.lr * p.weight_decay * w - p.lr * s["m"] / (1 - b1**self.t) / root
+                continue
+            squares = [g @ g.T, g.T @ g]
+            if self.t == 1:
+                s["S"] = [(1 - beta) * square for square in squares]
+                s["Q"] = [
+                    np.linalg.eigh(S)[1][:, ::-1] if len(S) <= p.max_precond_dim else np.eye(len(S))
+                    for S in s["S"]
+                ]
+                continue
+            left, right = s["Q"]
+            s["m"] = b1 * s["m"] + (1 - b1) * g
+            s["v"] = b2 * s["v"] + (1 - b2) * (left.T @ g @ right) ** 2
+            m_hat, v_hat = s["m"] / (1 - b1 ** (self.t - 1)), s["v"] / (1 - b2 ** (self.t - 1))
+            update = left @ (left.T @ m_hat @ right / (np.sqrt(v_hat) + p.eps)) @ right.T
+            w[...] = w - p.lr * p.weight_decay * w - p.lr * update
+            s["S"] = [beta * S + (1 - beta) * square for S, square in zip(s["S"], squares, strict=True)]
+            if (self.t - 1) % p.precondition_frequency == 0:
+                for axis in range(2):
+                    S, Q = s["S"][axis], s["Q"][axis]
+                    if len(S) > p.max_precond_dim:
+                        continue
+                    order = np.argsort(-np.diag(Q.T @ S @ Q), kind="stable")
+                    s["v"] = np.take(s["v"], order, axis)
+                    s["Q"][axis] = np.linalg.qr(S @ Q[:, order])[0]
+
+
+class KFAC:
+    """The rule for the weights of all layers, then all biases, by the inverse of each layer's matrix."""
+
+    def __init__(
+        self, lr: float = 0.1, momentum: float = 0.9, damping: float = 3e-2, decay: float = 0.95,
+        weight_decay: float = 0.0, fisher: str = "true", factor_steps: int = 5, inverse_steps: int = 10,
+        kl_clip: float | None = 1e-2,
+    ) -> None:  # fmt: skip
+        vars(self).update({k: v for k, v in locals().items() if k != "self"})
+        self.t, self.averages = 0, 0
+        self.factors: list[list[Array]] = []
+
+    def step(self, params: list[Array], grads: list[Array], factors: Any) -> None:
+        p: Any = self
+        n = len(params) // 2
+        if self.t % p.factor_steps == 0:
+            self.averages += 1
+            decay = min(p.decay, 1 - 1 / self.averages)
+            if self.averages == 1:
+                self.factors = [[np.zeros_like(factor) for factor in pair] for pair in factors]
+                self.velocity = [np.zeros_like(w) for w in params]
+            for kept, pair in zip(self.factors, factors, strict=True):
+                for j in range(2):
+                    kept[j] = decay * kept[j] + (1 - decay) * pair[j]
+        if self.t % p.inverse_steps == 0:
+            self.fisher_inverse = []
+            for a, g in self.factors:
+                pi = np.sqrt((np.trace(a) / len(a)) / (np.trace(g) / len(g)))
+                damped = [
+                    a + pi * np.sqrt(p.damping) * np.eye(len(a)),
+                    g + np.sqrt(p.damping) / pi * np.eye(len(g)),
+                ]
+                self.fisher_inverse.append(np.linalg.inv(np.kron(*damped)))
+        self.t += 1
+        gradients = [np.vstack([grads[i], grads[n + i]]) for i in range(n)]
+        updates = [
+            (F @ g.ravel()).reshape(g.shape) for F, g in zip(self.fisher_inverse, gradients, strict=True)
+        ]
+        product = sum(np.sum(u * g) for u, g in zip(updates, gradients, strict=True))
+        scale = 1.0 if p.kl_clip is None else min(1.0, np.sqrt(p.kl_clip / (p.lr**2 * product)))
+        for i in range(n):
+            for j, update, decay in ((i, updates[i][:-1], p.weight_decay), (n + i, updates[i][-1], 0.0)):
+                self.velocity[j] = p.momentum * self.velocity[j] + scale * update
+                params[j][...] = params[j] - p.lr * decay * params[j] - p.lr * self.velocity[j]

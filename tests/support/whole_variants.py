@@ -14,6 +14,16 @@ WHOLE: dict[str, optim.Optimizer] = {
         0.05, betas=(0.8, 0.95), eps=1e-3, warmup_steps=20, r=0.5, weight_lr_power=1.0
     ),
     "schedulefree sgd": optim.ScheduleFree(0.3, base="sgd", weight_decay=0.1, warmup_steps=5),
+    "soap": optim.SOAP(0.02),
+    "soap often": optim.SOAP(
+        0.02,
+        betas=(0.8, 0.9),
+        shampoo_beta=0.7,
+        eps=1e-3,
+        precondition_frequency=2,
+        max_precond_dim=6,
+        weight_decay=0.1,
+    ),
     "prodigy": optim.Prodigy(weight_decay=0.1),
     "prodigy coupled": optim.Prodigy(
         0.5,

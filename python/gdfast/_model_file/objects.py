@@ -33,6 +33,7 @@ RULES = frozenset(
         "Rprop",
         "Muon",
         "KFAC",
+        "SOAP",
         "Prodigy",
         "ScheduleFree",
     )

@@ -22,6 +22,7 @@ RULES: dict[str, type[optim.Optimizer]] = {
     "rprop": optim.Rprop,
     "muon": optim.Muon,
     "kfac": optim.KFAC,
+    "soap": optim.SOAP,
     "prodigy": optim.Prodigy,
     "schedulefree": optim.ScheduleFree,
 }

@@ -30,10 +30,12 @@ from gdfast.optim._prodigy import Prodigy
 from gdfast.optim._schedule_free import ScheduleFree
 from gdfast.optim._sgd import SGD
 from gdfast.optim._sign import Lion, Rprop
+from gdfast.optim._soap import SOAP
 
 __all__ = [
     "KFAC",
     "SGD",
+    "SOAP",
     "Adadelta",
     "Adagrad",
     "Adam",

@@ -17,9 +17,9 @@ from gdfast.optim._whole import Array, Factors, Layout, Slots, WholeRule, averag
 class KFAC(WholeRule):
     """K-FAC for multilayer perceptrons: the natural gradient, each layer's Fisher matrix a Kronecker product.
 
-    A layer has the weights ``W``, its biases the last row, and the gradient ``g`` of both. Of its inputs ``a``,
-    a 1 behind them, and the derivatives ``d`` of each row's loss with respect to its pre-activations, the rule
-    keeps moving averages of the second moments ``A = mean(a a')`` and ``G = mean(d d')``:
+    A layer has the weights ``W``, its biases the last row, and the gradient ``g`` of both. Of its inputs
+    ``a``, a 1 behind them, and the derivatives ``d`` of each row's loss with respect to its pre-activations,
+    the rule keeps moving averages of the second moments ``A = mean(a a')`` and ``G = mean(d d')``:
 
     ::
 
@@ -45,7 +45,7 @@ class KFAC(WholeRule):
         Learning rate, not negative.
     momentum : float, default=0.9
         Decay rate of the sum of steps, in [0, 1).
-    damping : float, default=1e-2
+    damping : float, default=3e-2
         Added to the Fisher matrix, as the square of what is added to its factors; positive.
     decay : float, default=0.95
         Decay rate of the factors' averages, in [0, 1).
@@ -53,7 +53,7 @@ class KFAC(WholeRule):
         Decoupled weight decay coefficient of the weights, not of the biases; not negative.
     fisher : {"true", "empirical"}, default="true"
         Whether ``d`` is that of targets drawn from the network's own distribution, or of the batch's targets.
-    factor_steps : int, default=1
+    factor_steps : int, default=5
         Number of steps from one average of the factors to the next.
     inverse_steps : int, default=10
         Number of steps from one inverse to the next.
@@ -97,11 +97,11 @@ class KFAC(WholeRule):
         lr: NotNegative = 0.1,
         *,
         momentum: Share = 0.9,
-        damping: Positive = 1e-2,
+        damping: Positive = 3e-2,
         decay: Share = 0.95,
         weight_decay: NotNegative = 0.0,
         fisher: Fisher = "true",
-        factor_steps: Count = 1,
+        factor_steps: Count = 5,
         inverse_steps: Count = 10,
         kl_clip: PositiveOrNone = 1e-2,
     ) -> None:

@@ -72,7 +72,15 @@ class CoreTrainer(Trainer, Protocol):
 
 
 class Network(ABC):
-    """A network without its weights."""
+    """A network without its weights.
+
+    Attributes
+    ----------
+    n_threads : int
+        Maximum number of threads; 0 lets the core choose.
+    """
+
+    n_threads: int
 
     @abstractmethod
     def forward(self, weights: Weights, X: Any, rows: Array | None, out: Array) -> None:
@@ -394,7 +402,7 @@ def has_likelihood(loss: Loss) -> bool:
     )
 
 
-def _drawn(loss: Loss, outputs: Array, rng: np.random.Generator) -> Array:
+def _drawn(loss: Loss, outputs: Array, rng: np.random.Generator) -> Any:
     """Targets from the distributions that the outputs describe, in the core's form."""
     if loss == "squared_error":
         return outputs + rng.standard_normal(outputs.shape)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from contextlib import nullcontext
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from gdfast.optim._whole import Layout, Slots, Whole, WholeRule, copied
 from gdfast.training.arrays import Array
@@ -120,7 +122,7 @@ class WholeTrainer:
         hidden = [i < self._n_layers - 1 for i in range(len(self._arrays))]
 
         needs_factors = self._rule.kind._needs_factors
-        batches = _Batches(X, y, order, sample_weight, self._batch_size) if needs_factors else None
+        batches = _Batches(X, y, order, sample_weight, self._batch_size)
 
         def take_step(params: list[Array], grads: list[Array], rate: float, number: int) -> None:
             self._settle()
@@ -139,17 +141,18 @@ class WholeTrainer:
             outside = self._rule.slots_now
         finite = False
         try:
-            loss, finite = self._core.run_epoch(
-                X,
-                y,
-                order,
-                sample_weight,
-                learning_rate=learning_rate,
-                backprop_depth=backprop_depth,
-                on_gradient=on_gradient,
-                on_step=take_step,
-                **arguments,
-            )
+            with _blas_threads(self._arrays, self._network.n_threads):
+                loss, finite = self._core.run_epoch(
+                    X,
+                    y,
+                    order,
+                    sample_weight,
+                    learning_rate=learning_rate,
+                    backprop_depth=backprop_depth,
+                    on_gradient=on_gradient,
+                    on_step=take_step,
+                    **arguments,
+                )
         finally:
             # A step that has been given up leaves the rule as it was.
             if self._rule.steps < self._core.step:
@@ -196,6 +199,27 @@ class WholeTrainer:
             array[...] = values
 
 
+# Multiply-adds of a product of matrices that pay for several threads of BLAS. Those wait for one another by
+# spinning, as the core's do: with a core too few, a product of small matrices takes milliseconds.
+_LARGE_PRODUCT = 1e8
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  (so that its BLAS is found, beside NumPy's)
+
+    return ThreadpoolController()
+
+
+def _blas_threads(arrays: Sequence[Array], n_threads: int) -> Any:
+    """A context in which BLAS has the number of threads for products of these matrices."""
+    shapes = [array.shape for array in arrays if array.ndim == 2]
+    largest = max(rows * columns * min(rows, columns) for rows, columns in shapes)
+    if largest < _LARGE_PRODUCT:
+        return _controller().limit(limits=1, user_api="blas")
+    return _controller().limit(limits=n_threads, user_api="blas") if n_threads else nullcontext()
+
+
 class _Batches:
     """The rows of an epoch, for Kronecker factors."""
 
@@ -203,13 +227,18 @@ class _Batches:
         self, X: Any, y: Array, order: Array | None, sample_weight: Array | None, batch_size: int
     ) -> None:
         self.X, self.y = X, y
-        self.weight = None if sample_weight is None else np.abs(sample_weight)
-        self._order = np.arange(len(y)) if order is None else order
+        self._weight = sample_weight
+        self._order = order
         self._batch_size = batch_size
 
     def rows(self, number: int) -> Array:
         """The rows of a batch, for its number in the epoch."""
-        return self._order[number * self._batch_size : (number + 1) * self._batch_size]
+        order = np.arange(len(self.y)) if self._order is None else self._order
+        return order[number * self._batch_size : (number + 1) * self._batch_size]
+
+    @cached_property
+    def weight(self) -> Array | None:
+        return None if self._weight is None else np.abs(self._weight)
 
     @cached_property
     def drawn(self) -> Array:
