@@ -38,6 +38,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "rprop": {},
     "muon": {"lr": 0.3, "weight_decay": 0.0, "schedule": "polynomial", "maxiter": 1000},
     "prodigy": {},
+    "soap": {"lr": 0.3, "weight_decay": 0.0, "schedule": "polynomial", "maxiter": 1000},
     "schedulefree": {"lr": 1.0, "maxiter": 2000},
 }
 
@@ -546,3 +547,10 @@ def test_a_rule_that_averages_returns_the_average() -> None:
     assert np.array_equal(result.jac, slope(x))
     with pytest.raises(ValueError, match=r"bounds are not supported with method=ScheduleFree"):
         minimize(parabola, x, jac=slope, method=rule, bounds=[(0, 1), (0, 1)])
+
+
+def test_a_rule_of_layers_has_no_place() -> None:
+    with pytest.raises(ValueError, match=r"method=KFAC.* needs the layers of a network"):
+        minimize(parabola, np.zeros(2), jac=slope, method=optim.KFAC())
+    with pytest.raises(ValueError, match="method must be one of"):
+        minimize(parabola, np.zeros(2), jac=slope, method="kfac")

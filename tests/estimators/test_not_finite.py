@@ -117,7 +117,8 @@ def test_the_warning_with_a_validation_set_says_it_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "solver", ["adam", "rprop", "lion", "muon", "prodigy", "schedulefree", "lbfgs", "annealing"]
+    "solver",
+    ["adam", "rprop", "lion", "muon", "prodigy", "schedulefree", "soap", "kfac", "lbfgs", "annealing"],
 )
 @pytest.mark.parametrize("n_iter", [1, 3])
 def test_an_infinite_loss_at_once_is_warned_of(solver: str, n_iter: int) -> None:

@@ -59,6 +59,8 @@ RULES = (
     "muon",
     "prodigy",
     "schedulefree",
+    "soap",
+    "kfac",
 )
 SCHEDULES = [
     schedules.Plateau(patience=0, threshold=0.2),

@@ -9,10 +9,11 @@ import gdfast
 import numpy as np
 import pytest
 from gdfast import optim
-from gdfast.kernels import mlp_loss_and_grad
+from gdfast.kernels import mlp_kronecker_factors, mlp_loss_and_grad
 from gdfast.training.encoding import CategoryColumn, EncodedRows, Encoding
 from numpy.typing import NDArray
 from problems import norm_error, same_bits
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -28,6 +29,9 @@ SOLVERS: dict[str, Any] = {
     "muon": optim.Muon(0.02),
     "prodigy": optim.Prodigy(weight_decay=0.01),
     "schedulefree": optim.ScheduleFree(0.05),
+    "soap": optim.SOAP(0.02, precondition_frequency=2),
+    "kfac": optim.KFAC(factor_steps=1, inverse_steps=2),
+    "kfac empirical": optim.KFAC(fisher="empirical", kl_clip=1e-3),
     "schedulefree sgd": optim.ScheduleFree(0.1, base="sgd", warmup_steps=4),
 }
 
@@ -57,9 +61,14 @@ def test_it_descends_as_it_does_by_hand(name: str, dtype: type) -> None:
     if name == "muon":
         rule.hidden = (True, True, False, False, False, False)
     arrays = [*start.coefs_, *start.intercepts_]
+    if name == "kfac":
+        pytest.skip("its factors are random")
     for _ in range(6):
         _, grads = mlp_loss_and_grad(x, y, arrays[:3], arrays[3:], activation="tanh")
-        rule.step(arrays, [*grads[0], *grads[1]])
+        more = ()
+        if name == "kfac empirical":
+            more = (mlp_kronecker_factors(x, y, arrays[:3], arrays[3:], activation="tanh"),)
+        rule.step(arrays, [*grads[0], *grads[1]], *more)
     if hasattr(rule, "eval"):
         rule.eval(arrays)
     # Gradients are summed in another order.
@@ -139,6 +148,10 @@ def test_layers_that_are_not_trained_keep_every_bit(name: str) -> None:
 )  # fmt: skip
 def test_two_halves_are_a_whole(name: str, arguments: dict[str, Any]) -> None:
     given = {"warm_start": True, "keep_optimizer_state": True, **arguments}
+    if name.startswith("kfac") and "batch_norm" in given:
+        with pytest.raises(ValueError, match=r"solver=KFAC.* is not supported with batch_norm=True"):
+            regressor(SOLVERS[name], **given).fit(X, Y)
+        return
     if "schedule" in given:
         given["schedule"] = gdfast.schedules.Cosine(T_max=6)
     whole = regressor(SOLVERS[name], **given, max_iter=6).fit(X, Y)
@@ -162,6 +175,11 @@ def test_partial_fits_go_on_in_a_file(name: str, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_sequences(name: str) -> None:
+    if name.startswith("kfac"):
+        est = gdfast.RNNRegressor(solver=SOLVERS[name])
+        with pytest.raises(ValueError, match=r"solver=KFAC.* is for multilayer perceptrons"):
+            est.fit(SEQUENCES, np.ones(20))
+        return
     y = np.array([s.sum() for s in SEQUENCES])
     est = gdfast.RNNRegressor(
         hidden_layer_sizes=(5,), cell="gru", solver=SOLVERS[name], batch_size=7, max_iter=8, random_state=0
@@ -174,6 +192,36 @@ def test_embeddings_have_no_place(solver: Any) -> None:
     table = EncodedRows(np.arange(60.0)[:, None] % 9, Encoding([CategoryColumn(9, embedding=2)]))
     with pytest.raises(ValueError, match=r"solver=.* cannot train the embeddings of X's columns"):
         regressor(solver).fit(table, Y)
+
+
+def test_where_kfac_has_no_place() -> None:
+    with pytest.raises(ValueError, match=r"solver='kfac' needs dense rows.* but X is sparse"):
+        regressor("kfac").fit(sparse.csr_array(X), Y)
+    with pytest.raises(ValueError, match=r"solver='kfac' has no true Fisher matrix for loss='huber'"):
+        regressor("kfac", loss="huber").fit(X, Y)
+    regressor(optim.KFAC(fisher="empirical"), loss="huber").fit(X, Y)
+
+
+@pytest.mark.parametrize("case", ["labels", "several labels", "counts", "weights"])
+def test_kfac_draws_targets_of_every_kind(case: str, dtype: type) -> None:
+    x = X.astype(dtype)
+    arguments: dict[str, Any] = {
+        "hidden_layer_sizes": (8,), "solver": optim.KFAC(lr=0.1), "batch_size": 20, "max_iter": 15,
+        "random_state": 0,
+    }  # fmt: skip
+    fit: dict[str, Any] = {}
+    if case == "counts":
+        est: Any = gdfast.MLPRegressor(loss="poisson", **arguments)
+        y: Any = np.random.default_rng(0).poisson(np.exp(0.5 * X[:, 0]))
+    else:
+        est = gdfast.MLPClassifier(**arguments)
+        y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+        if case == "several labels":
+            y = (X[:, :2] > 0).astype(int)
+        if case == "weights":
+            fit = {"sample_weight": np.where(np.arange(60) % 7 == 0, -0.1, 1.0)}
+    est.fit(x, y, **fit)
+    assert est.loss_curve_[-1] < 0.7 * est.loss_curve_[0]
 
 
 def test_prodigy_has_no_learning_rate_to_choose() -> None:

@@ -348,7 +348,7 @@ def kronecker_factors(
     loss: Named,
     sample_weight: Array | None = None,
 ) -> list[tuple[Array, Array]]:
-    """For each layer the mean of its inputs' products, a 1 behind them, and the weighted one of its deltas'."""
+    """For each layer the mean of its inputs' products, a 1 behind them, and that of its deltas', weighted."""
     values, sums = forward_pass(X, coefs, intercepts, activations, output_of(loss))
     deltas = backward(values, sums, y, coefs, activations, loss)
     factors = []
