@@ -178,7 +178,8 @@ class KFAC(WholeRule):
             decay = min(p.decay, 1 - 1 / (averages + 1))
             for i, pair in enumerate(factors):
                 for name, factor in zip(("inputs", "deltas"), pair, strict=True):
-                    new[name][i] = average(slots[name][i], factor, decay)
+                    if np.isfinite(factor).all():  # what overflows has no inverse
+                        new[name][i] = average(slots[name][i], factor, decay)
             averages += 1
             new["numbers"] = [np.array([float(averages)])]
         if averages == 0:
@@ -196,7 +197,9 @@ class KFAC(WholeRule):
             product += float(np.sum(update * gradient, dtype=np.float64))
             updates[i], updates[n + i] = update[:-1], update[-1]
         scale = 1.0
-        if p.kl_clip is not None and product > 0 and p.lr > 0:
+        if p.kl_clip is not None and not math.isfinite(product):
+            scale = 0.0
+        elif p.kl_clip is not None and product > 0 and p.lr > 0:
             scale = min(1.0, math.sqrt(p.kl_clip / product) / p.lr)
         moved = list(params)
         for i in (*layers, *(n + i for i in layers)):

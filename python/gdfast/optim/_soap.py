@@ -136,7 +136,9 @@ class SOAP(WholeRule):
                 moved[i] -= (lr / (1 - p.betas[0] ** (step - 1))) * update
             for name, square in (("L", lambda g: g @ g.T), ("R", lambda g: g.T @ g)):
                 if slots[name][i].size:
-                    new[name][i] = average(slots[name][i], square(grad), shampoo_beta)
+                    mean = average(slots[name][i], square(grad), shampoo_beta)
+                    if np.isfinite(mean).all():  # what overflows has no eigenvectors
+                        new[name][i] = mean
             if not begun:
                 new["Q_L"][i], new["Q_R"][i] = _basis(new["L"][i]), _basis(new["R"][i])
             elif (step - 1) % p.precondition_frequency == 0:
@@ -155,14 +157,14 @@ def _rotated(matrix: Array, left: Array, right: Array) -> Array:
 
 def _basis(square: Array) -> Array:
     """The eigenvectors, of the largest eigenvalue first."""
-    if not square.size or not np.isfinite(square).all():
+    if not square.size:
         return square
     return np.ascontiguousarray(np.linalg.eigh(square)[1][:, ::-1])
 
 
 def _followed(basis: Array, square: Array) -> tuple[Array, Array]:
     """The basis after a step of the power method, and the order of the old columns in it."""
-    if not basis.size or not np.isfinite(square).all():
+    if not basis.size:
         return basis, np.arange(len(basis))
     image = square @ basis
     order = np.argsort(-np.sum(basis * image, axis=0), kind="stable")
