@@ -4,7 +4,9 @@
 be passed as `solver=` to the estimators and as `method=` to `gdfast.minimize`, which copy them and never
 change them. `init` and `update` do the same step with a state that the caller keeps.
 
-Results are bitwise identical for any number of threads; the GIL is released during a step.
+Results are bitwise identical for any number of threads; the GIL is released during a step. This does not
+hold for the rules that see whole gradients (`KFAC`, `Muon`, `Prodigy`, `SOAP`, `ScheduleFree`): they are
+Python over NumPy, and the bits of its products of matrices are those of BLAS.
 
 Examples
 --------

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
-
 from gdfast.optim._whole import Layout, Slots, Whole, WholeRule, copied
 from gdfast.training.arrays import Array
 from gdfast.training.losses import Loss
@@ -205,8 +204,10 @@ _LARGE_PRODUCT = 1e8
 
 
 @cache
-def _controller() -> ThreadpoolController:
+def _controller() -> Any:
+    """What limits the threads of BLAS; scikit-learn has it installed."""
     import scipy.linalg  # noqa: F401  (so that its BLAS is found, beside NumPy's)
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
@@ -217,7 +218,9 @@ def _blas_threads(arrays: Sequence[Array], n_threads: int) -> Any:
     largest = max(rows * columns * min(rows, columns) for rows, columns in shapes)
     if largest < _LARGE_PRODUCT:
         return _controller().limit(limits=1, user_api="blas")
-    return _controller().limit(limits=n_threads, user_api="blas") if n_threads else nullcontext()
+    if not n_threads:
+        return nullcontext()
+    return _controller().limit(limits=min(n_threads, os.cpu_count() or 1), user_api="blas")
 
 
 class _Batches:
