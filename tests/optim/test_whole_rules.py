@@ -10,7 +10,7 @@ import pytest
 import reference_whole
 from gdfast import optim
 from numpy.typing import NDArray
-from problems import norm_error
+from problems import norm_error, same_bits
 from whole_variants import WHOLE
 
 Array = NDArray[Any]
@@ -58,6 +58,26 @@ def test_trajectory_is_the_references(name: str, dtype: type) -> None:
             assert a.dtype == dtype
             assert norm_error(a, b, scale=np.ones_like(b)) <= tolerance
     assert rule.steps == STEPS
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3,), ()], ids=str)
+@pytest.mark.parametrize("name", [name for name in WHOLE if name != "muon hidden"])
+def test_init_and_update_are_the_same_rule(name: str, shape: tuple[int, ...], dtype: type) -> None:
+    ours = arrays(dtype, shapes=[shape])[0]
+    theirs = ours.copy()
+    rule, bare = copy.deepcopy(WHOLE[name]), copy.deepcopy(WHOLE[name])
+    state = bare.init(theirs)
+    rng = np.random.default_rng(2)
+    for t in range(1, 6):
+        [grad] = gradients([ours], rng)
+        rule.step(ours, grad)
+        bare.update(theirs, grad, state, t)
+    assert same_bits([ours], [theirs])
+    assert bare.steps == 0
+    for slot, values in rule.state_dict()["slots"].items():
+        assert same_bits(values, [state[slot]])
+    with pytest.raises(ValueError, match="this rule"):
+        bare.update(theirs, grad, {}, 1)
 
 
 # ---------------------------------------------------------------------------------------------- against peers
@@ -188,9 +208,10 @@ def test_kfac_that_makes_no_sense() -> None:
         rule.step(params, grads, factors[:2])
     with pytest.raises(TypeError, match="factors must be a list of pairs of arrays, got int"):
         rule.step(params, grads, 3)
-    for call in (lambda: rule.init(params[0]), lambda: rule.update(params[0], grads[0], {}, 1)):
-        with pytest.raises(TypeError, match="KFAC is a rule of whole layers"):
-            call()
+    with pytest.raises(ValueError, match="params must hold the weights of all layers"):
+        rule.init(params[0])
+    with pytest.raises(ValueError, match="params must hold the weights of all layers"):
+        rule.update(params[0], grads[0], {}, 1)
     assert rule.steps == 0
     rule.step(params, grads, factors)
     again = copy.deepcopy(rule)

@@ -100,7 +100,7 @@ class Optimizer(Record):
         -------
         dict of arrays, the shape and dtype of param
             The state arrays by name, such as "m" and "v". The names depend on the rule and its
-            hyper-parameters.
+            hyper-parameters. Rules that see whole gradients have arrays of other shapes as well.
 
         Raises
         ------
@@ -118,6 +118,9 @@ class Optimizer(Record):
             raise TypeError(f"param must be a NumPy array, got {type(param).__name__}")
         if param.dtype not in (np.float32, np.float64):
             raise TypeError(f"param must have dtype float32 or float64, got {param.dtype}")
+        return self._initial_state(param)
+
+    def _initial_state(self, param: FloatArray) -> State:
         return {name: np.full(param.shape, value, param.dtype) for name, value in self._core.slots().items()}
 
     def update(

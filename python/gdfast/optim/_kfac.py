@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gdfast.optim._base import FloatArray, State
+from gdfast.optim._base import FloatArray
 from gdfast.optim._parameters import Count, Fisher, NotNegative, Positive, PositiveOrNone, Share
 from gdfast.optim._whole import Array, Factors, Layout, Slots, WholeRule, average
 
@@ -134,14 +134,6 @@ class KFAC(WholeRule):
         """
         self._core.step(params, grads, self.lr, None if factors is None else lambda sampled: factors)
 
-    def init(self, param: FloatArray) -> State:
-        """TypeError: the rule is one of layers, and has no state of an array."""
-        raise TypeError("KFAC is a rule of whole layers: it has no state of one array")
-
-    def update(self, param: Any, grad: Any, state: Any, step: int, *, lr: Any = None) -> None:
-        """TypeError: the rule is one of layers, and has no update of an array."""
-        raise TypeError("KFAC is a rule of whole layers: it has no update of one array")
-
     @classmethod
     def _slot_names(cls, p: SimpleNamespace) -> tuple[str, ...]:
         return ("velocity", "inputs", "deltas", "inputs_inverse", "deltas_inverse", "numbers")
@@ -216,7 +208,11 @@ def _checked_layers(params: Sequence[Array]) -> Sequence[Array]:
     """The matrices of weights; ValueError if these are not the arrays of layers."""
     n = len(params) // 2
     coefs, biases = params[:n], params[n:]
-    if any(coef.ndim != 2 for coef in coefs) or [b.shape for b in biases] != [c.shape[1:] for c in coefs]:
+    if (
+        n == 0
+        or any(coef.ndim != 2 for coef in coefs)
+        or [b.shape for b in biases] != [c.shape[1:] for c in coefs]
+    ):
         raise ValueError(
             "params must hold the weights of all layers, of shape (inputs, outputs), then as many biases, of "
             f"shape (outputs,); got {[param.shape for param in params]}"

@@ -134,9 +134,9 @@ class SOAP(WholeRule):
                 update = _rotated(_rotated(m, left, right) / root, left.T, right.T)
                 moved[i] = (1 - lr * decay) * param
                 moved[i] -= (lr / (1 - p.betas[0] ** (step - 1))) * update
-            for name, square in (("L", lambda g: g @ g.T), ("R", lambda g: g.T @ g)):
+            for name, rows in (("L", grad), ("R", grad.T)):
                 if slots[name][i].size:
-                    mean = average(slots[name][i], square(grad), shampoo_beta)
+                    mean = average(slots[name][i], rows @ rows.T, shampoo_beta)
                     if np.isfinite(mean).all():  # what overflows has no eigenvectors
                         new[name][i] = mean
             if not begun:

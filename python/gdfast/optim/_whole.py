@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdfast._checks import check_count, check_not_negative
-from gdfast.optim._base import Optimizer
+from gdfast.optim._base import FloatArray, Optimizer, State
 
 Array: TypeAlias = NDArray[Any]
 Slots: TypeAlias = dict[str, list[Array]]
@@ -108,6 +108,9 @@ class WholeRule(Optimizer):
     def _averages(cls, slots: Slots) -> list[Array]:
         """The weights to use."""
         raise NotImplementedError
+
+    def _initial_state(self, param: FloatArray) -> State:
+        return {name: arrays[0] for name, arrays in self._core.begin([param]).items()}
 
     def _make_core(self, params: dict[str, Any]) -> Any:
         return Whole(type(self), params)

@@ -9,6 +9,7 @@ from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
+
 from gdfast.optim._whole import Layout, Slots, Whole, WholeRule, copied
 from gdfast.training.arrays import Array
 from gdfast.training.losses import Loss
