@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gdfast import optim
 from gdfast.kernels import mlp_kronecker_factors, mlp_loss_and_grad
+from gdfast.optim._whole import Whole
 from gdfast.training.encoding import CategoryColumn, EncodedRows, Encoding
 from numpy.typing import NDArray
 from problems import norm_error, same_bits
@@ -300,3 +301,27 @@ def test_numbers_that_are_not_finite_end_it(solver: Any) -> None:
     with pytest.warns(ConvergenceWarning, match="learning rate 1e"):
         est = regressor(solver, activation="relu").fit(X, Y, X_val=X, y_val=Y)
     assert all(np.isfinite(array).all() for array in trained(est))
+
+
+@pytest.mark.parametrize("name", ["muon", "schedulefree", "kfac"])
+def test_ctrl_c_in_the_rule_ends_training_after_a_whole_step(name: str, monkeypatch: Any) -> None:
+    arguments: dict[str, Any] = {"warm_start": True, "keep_optimizer_state": True, "shuffle": False}
+    take, calls = Whole.next, []
+
+    def interrupted(self: Whole, *given: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return take(self, *given, **named)
+
+    est = regressor(SOLVERS[name], **arguments)
+    monkeypatch.setattr(Whole, "next", interrupted)
+    with pytest.warns(UserWarning, match="interrupted"):
+        est.fit(X, Y)
+    monkeypatch.undo()
+    # An epoch and one batch of the next have been trained.
+    whole = regressor(SOLVERS[name], max_iter=1, **arguments).fit(X, Y)
+    whole.fit(X[:20], Y[:20])
+    assert same_bits(trained(est), trained(whole))
+    est.set_params(max_iter=1).fit(X[20:], Y[20:])
+    assert same_bits(trained(est), trained(whole.fit(X[20:], Y[20:])))
