@@ -24,7 +24,20 @@ import numpy as np
 from gdfast import optim, schedules
 from scipy import sparse
 
-STOCHASTIC = ["sgd", "adam", "adagrad", "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion", "rprop"]
+STOCHASTIC = [
+    "sgd",
+    "adam",
+    "adagrad",
+    "rmsprop",
+    "adadelta",
+    "adamw",
+    "nadam",
+    "adamax",
+    "lion",
+    "rprop",
+    "prodigy",
+    "schedulefree",
+]
 RECORDS = [
     "coefs_", "intercepts_", "bn_gamma_", "bn_beta_", "bn_mean_", "bn_var_", "loss_", "best_loss_",
     "loss_curve_", "learning_rate_curve_", "validation_scores_", "validation_loss_curve_",

@@ -172,6 +172,11 @@ class Run:
                     "rprop",
                     "lion",
                     "adadelta",
+                    "muon",
+                    "schedulefree",
+                    optim.KFAC(),
+                    optim.SOAP(),
+                    optim.Prodigy(),
                     optim.Adam(amsgrad=True),
                     optim.SGD(0.1),
                 ]

@@ -37,6 +37,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "adamax": {"lr": 0.3},
     "lion": {"lr": 0.1, "schedule": "polynomial", "maxiter": 1000},
     "rprop": {},
+    "muon": {"lr": 0.3, "weight_decay": 0.0, "schedule": "polynomial", "maxiter": 1000},
+    "prodigy": {},
+    "soap": {"lr": 0.3, "weight_decay": 0.0, "schedule": "polynomial", "maxiter": 1000},
+    "schedulefree": {"lr": 1.0, "maxiter": 2000},
 }
 
 
@@ -530,3 +534,24 @@ def test_the_users_own_arguments_stay_as_they_are(way: str) -> None:
     spoiled = called(way, parabola, lambda f: f, x0=x0, bounds=limits, callback=spoils, **more)
     assert spoiled.x.tobytes() == plain.x.tobytes()
     assert not np.shares_memory(plain.x, x0)
+
+
+def test_a_rule_that_averages_returns_the_average() -> None:
+    """With few steps it is not the point of the last gradient."""
+    rule, x = optim.ScheduleFree(0.5), np.array([0.0, 5.0])
+    result = minimize(parabola, x, jac=slope, method=rule, options={"maxiter": 5, "gtol": 0})
+    for _ in range(5):
+        rule.step(x, slope(x))
+    assert not np.array_equal(result.x, x)
+    rule.eval(x)
+    assert np.array_equal(result.x, x)
+    assert np.array_equal(result.jac, slope(x))
+    with pytest.raises(ValueError, match=r"bounds are not supported with method=ScheduleFree"):
+        minimize(parabola, x, jac=slope, method=rule, bounds=[(0, 1), (0, 1)])
+
+
+def test_a_rule_of_layers_has_no_place() -> None:
+    with pytest.raises(ValueError, match=r"method=KFAC.* needs the layers of a network"):
+        minimize(parabola, np.zeros(2), jac=slope, method=optim.KFAC())
+    with pytest.raises(ValueError, match="method must be one of"):
+        minimize(parabola, np.zeros(2), jac=slope, method="kfac")

@@ -176,45 +176,65 @@ LearningRates checked_learning_rates(const py::object& learning_rate, int64_t st
 }
 
 template <class T>
-GradientHook<T>::GradientHook(const py::object& function, Descent<T>& descent, const Spec& spec)
-    : function_(function), descent_(descent), spec_(spec) {
-    if (function_.is_none()) return;
-    if (!PyCallable_Check(function_.ptr()))
-        throw py::type_error("on_gradient must be callable or None, got " +
-                             py::cast<std::string>(py::repr(function_)));
-    if (!spec.embeddings.empty())
-        throw py::value_error("on_gradient is not supported for networks with embeddings");
+StepHooks<T>::StepHooks(Arguments& arguments, Descent<T>& descent, const Spec& spec)
+    : descent_(descent),
+      spec_(spec),
+      on_gradient_(taken(arguments, "on_gradient")),
+      on_step_(taken(arguments, "on_step")) {
+    if (!on_gradient_.is_none() || !on_step_.is_none()) gradients_ = this->arrays();
+    if (!on_step_.is_none()) weights_ = this->arrays();
+}
+
+template <class T>
+py::object StepHooks<T>::taken(Arguments& arguments, const char* name) const {
+    py::object function = arguments.take(name, py::none());
+    if (function.is_none()) return function;
+    if (!PyCallable_Check(function.ptr()))
+        throw py::type_error(std::string(name) + " must be callable or None, got " +
+                             py::cast<std::string>(py::repr(function)));
+    if (!spec_.embeddings.empty())
+        throw py::value_error(std::string(name) + " is not supported for networks with embeddings");
+    return function;
+}
+
+template <class T>
+py::tuple StepHooks<T>::arrays() const {
     py::list arrays;
-    for (const Sizes& shape : trained_shapes(spec)) arrays.append(py::array_t<T>(shape));
-    arrays_ = py::tuple(arrays);
+    for (const Sizes& shape : trained_shapes(spec_)) arrays.append(py::array_t<T>(shape));
+    return py::tuple(arrays);
 }
 
 template <class T>
-std::function<void()> GradientHook<T>::callback() {
-    if (function_.is_none()) return nullptr;
-    return [this] { call(); };
-}
-
-template <class T>
-void GradientHook<T>::call() {
+PlainArrays<T> StepHooks<T>::pointers(const py::tuple& arrays, const char* name) const {
     const std::vector<Sizes> shapes = trained_shapes(spec_);
-    // Looked up again, for Python can do anything to an array.
-    const auto arrays = [&] {
-        std::vector<T*> pointers;
-        for (size_t i = 0; i < shapes.size(); ++i) {
-            const Name name("gradients", i);
-            const Sizes& shape = shapes[i];
-            const py::object array = arrays_[i];
-            pointers.push_back(shape.size() == 2
-                                   ? checked<T>(array, name, {shape[0], shape[1]}, Access::write)
-                                   : checked<T>(array, name, {shape[0]}, Access::write));
-        }
-        return arranged(spec_, pointers);
-    };
-    const py::gil_scoped_acquire acquired;
-    descent_.get_gradient(arrays());
-    function_(py::list(arrays_));
-    descent_.set_gradient(arrays());
+    std::vector<T*> pointers;
+    for (size_t i = 0; i < shapes.size(); ++i) {
+        const Name label(name, i);
+        const Sizes& shape = shapes[i];
+        const py::object array = arrays[i];
+        pointers.push_back(shape.size() == 2 ? checked<T>(array, label, {shape[0], shape[1]}, Access::write)
+                                             : checked<T>(array, label, {shape[0]}, Access::write));
+    }
+    return arranged(spec_, pointers);
+}
+
+template <class T>
+void StepHooks<T>::set(EpochOptions& options) {
+    if (!on_gradient_.is_none())
+        options.on_gradient = [this] {
+            const py::gil_scoped_acquire acquired;
+            descent_.get_gradient(pointers(gradients_, "gradients"));
+            on_gradient_(py::list(gradients_));
+            descent_.set_gradient(pointers(gradients_, "gradients"));
+        };
+    if (!on_step_.is_none())
+        options.on_step = [this](double learning_rate, int64_t number) {
+            const py::gil_scoped_acquire acquired;
+            descent_.get_gradient(pointers(gradients_, "gradients"));
+            descent_.get_weights(pointers(weights_, "weights"));
+            on_step_(py::list(weights_), py::list(gradients_), learning_rate, number);
+            descent_.set_weights(pointers(weights_, "weights"));
+        };
 }
 
 template <class T>
@@ -312,7 +332,7 @@ py::object descent_records(const Descent<T>& descent) {
     template py::dict descent_state(const Descent<T>&, const Spec&);             \
     template void load_descent_state(Descent<T>&, const Spec&, const py::dict&); \
     template py::object descent_records(const Descent<T>&);                      \
-    template class GradientHook<T>;
+    template class StepHooks<T>;
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)
 

@@ -20,23 +20,28 @@ double checked_weight_decay(py::handle value);
 // A number, which `one` is to keep, or an array of `steps` numbers.
 LearningRates checked_learning_rates(const py::object& learning_rate, int64_t steps, double& one);
 
-// The gradient's place as Python has it: calls a function with a list of arrays, and takes from them what it
-// has left there. The arrays are the same in every step of an epoch.
+// The gradient's place and the rule's place as Python has them: functions that get lists of arrays and leave
+// in them what the step goes on with. The arrays are the same in every step of an epoch.
 template <class T>
-class GradientHook {
+class StepHooks {
 public:
-    // `function`: a callable, or None. Raises TypeError that names it.
-    GradientHook(const py::object& function, Descent<T>& descent, const Spec& spec);
-    // EpochOptions::on_gradient: to be called without the GIL. Valid as long as this.
-    std::function<void()> callback();
+    // Takes on_gradient and on_step: callables or None, or TypeError that names the one that is neither.
+    // ValueError for a network with embeddings.
+    StepHooks(Arguments& arguments, Descent<T>& descent, const Spec& spec);
+    // Sets the callbacks, which are called without the GIL, and are valid as long as this.
+    void set(EpochOptions& options);
 
 private:
-    void call();
+    py::object taken(Arguments& arguments, const char* name) const;
+    py::tuple arrays() const;
+    // Pointers to the elements of `arrays`, looked up again each time, for Python can do anything to an
+    // array.
+    PlainArrays<T> pointers(const py::tuple& arrays, const char* name) const;
 
-    const py::object function_;
     Descent<T>& descent_;
     const Spec& spec_;
-    py::tuple arrays_;
+    const py::object on_gradient_, on_step_;
+    py::tuple gradients_, weights_;
 };
 
 // The step and the slots: arrays of the shapes of weights, biases, and then each normalised layer's gamma and

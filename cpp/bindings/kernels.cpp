@@ -7,6 +7,7 @@
 #include "training/curvature.h"
 #include "training/gradient.h"
 #include "training/jacobian.h"
+#include "training/kronecker.h"
 
 namespace gdfast {
 
@@ -311,6 +312,54 @@ void diagonal(const py::object& x, const py::object& y, const py::sequence& coef
           held(intercept_diagonals), n_threads);
 }
 
+// Of each layer, the factor of its inputs and that of its deltas.
+template <class T>
+py::list kronecker_factors_typed(const py::object& x, const py::object& y, const py::tuple& coefs,
+                                 const py::tuple& intercepts, const py::sequence& activations,
+                                 const py::object& loss, const py::object& rows,
+                                 const py::object& sample_weight, int n_threads) {
+    const Network<T> network = checked_network<T>(coefs, intercepts, "weights", "biases", Access::read);
+    const Spec spec =
+        make_spec(network.units, activations_named(activations, network.units.size() - 2), sizeof(T) == 4);
+    const LossFunction<T> loss_function = loss_named<T>(loss, spec.outputs());
+    Data<T> data;
+    data.x = checked_rows<T>(x, "X", spec.inputs());
+    if (data.x.encoding && !data.x.encoding->embedded().empty())
+        throw py::value_error("X has embedded columns, which have no Kronecker factors");
+    if (data.x.sparse()) throw py::value_error("X must be dense: the factor of its inputs is");
+    data.y = checked_targets<T>(y, loss_function.kind, data.x.rows, spec.outputs());
+    data.order = checked_order(rows, "rows", data.x.rows, data.count);
+    if (data.count == 0)
+        throw py::value_error("X must have at least one row: the factors are means over rows");
+    if (!sample_weight.is_none()) {
+        data.weight = checked<T>(sample_weight, "sample_weight", {data.x.rows}, Access::read);
+        for (int64_t i = 0; i < data.count; ++i)
+            if (!(data.weight[data.row(i)] >= 0)) throw py::value_error("sample_weight must not be negative");
+        if (data.weight_sum(0, data.count) == 0)
+            throw py::value_error("sample_weight sums to zero: there is no mean over rows");
+    }
+    py::list pairs;
+    KroneckerFactors<T> factors;
+    for (const Layer& l : spec.layers) {
+        py::array_t<T> inputs({l.in + 1, l.in + 1}), deltas({l.out, l.out});
+        factors.inputs.push_back(inputs.mutable_data());
+        factors.deltas.push_back(deltas.mutable_data());
+        pairs.append(py::make_tuple(inputs, deltas));
+    }
+    const int limit = thread_limit(n_threads);
+    interruptible([&] { kronecker_factors<T>(spec, network.arrays, data, loss_function, factors, limit); });
+    return pairs;
+}
+
+py::list kronecker_factors_any(const py::object& x, const py::object& y, const py::sequence& coefs,
+                               const py::sequence& intercepts, const py::sequence& activations,
+                               const py::object& loss, const py::object& rows,
+                               const py::object& sample_weight, int n_threads) {
+    const auto typed =
+        is_float32(values_of(x), "X") ? kronecker_factors_typed<float> : kronecker_factors_typed<double>;
+    return typed(x, y, held(coefs), held(intercepts), activations, loss, rows, sample_weight, n_threads);
+}
+
 }  // namespace
 
 void register_kernels(py::module_& m) {
@@ -345,6 +394,9 @@ void register_kernels(py::module_& m) {
     };
     define_diagonal("gauss_newton_diagonal", diagonal<gauss_newton_diagonal, gauss_newton_diagonal, true>);
     define_diagonal("fisher_diagonal", diagonal<fisher_diagonal, fisher_diagonal, false>);
+    m.def("kronecker_factors", kronecker_factors_any, py::arg("X"), py::arg("y"), py::arg("coefs"),
+          py::arg("intercepts"), py::arg("activations"), py::arg("loss"), py::arg("rows") = py::none(),
+          py::arg("sample_weight") = py::none(), py::arg("n_threads") = 0);
 }
 
 }  // namespace gdfast

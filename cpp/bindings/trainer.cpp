@@ -71,12 +71,12 @@ public:
     py::tuple run_epoch(const py::args& args, const py::kwargs& kwargs) override {
         const ExclusiveUse use(running_, Kind::name);
         Arguments arguments("run_epoch", Kind::positional, args, kwargs);
-        GradientHook<T> hook(arguments.take("on_gradient", py::none()), core_->descent, core_->spec());
+        StepHooks<T> hooks(arguments, core_->descent, core_->spec());
         Epoch<typename Kind::Input> epoch;
         Kind::read_epoch(*core_, arguments, epoch);
         epoch.set_weight_decay(arguments);
         arguments.check_all_used();
-        epoch.options.on_gradient = hook.callback();
+        hooks.set(epoch.options);
         // Read again: the caller may have limited its threads meanwhile.
         epoch.options.thread_limit = thread_limit(n_threads_);
 

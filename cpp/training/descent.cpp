@@ -29,8 +29,9 @@ Descent<T>::Descent(const Spec& spec, Parameters<T>& parameters, const DescentOp
       parameters_(parameters),
       options_(options),
       tiling_(spec, rows),
-      plain_(!(options.alpha * options.l1_ratio > 0) && !options.limits.any() &&
-             !(options.gradient_noise > 0) && !options.records),
+      plain_by_options_(!(options.alpha * options.l1_ratio > 0) && !options.limits.any() &&
+                        !(options.gradient_noise > 0) && !options.records),
+      plain_(plain_by_options_),
       sums_(static_cast<size_t>(tiling_.size())),
       scales_(spec.layers.size(), T(1)),
       recorded_(spec.layers.size()),
@@ -66,7 +67,8 @@ template <class T>
 void Descent<T>::begin_epoch(const EpochOptions& options, int64_t rows) {
     epoch_ = options;
     const double sums = spec_.work_per_row() * static_cast<double>(rows);
-    moves_apart_ = options_.limits.on_norms() || epoch_.on_gradient ||
+    plain_ = plain_by_options_ && !epoch_.on_step;
+    moves_apart_ = options_.limits.on_norms() || epoch_.on_gradient || epoch_.on_step ||
                    sums >= (rows >= kManyRows ? kLongSums : kLongSumsOfAny);
     interruption_ = moves_apart_ ? Interruption::current() : nullptr;
     if (moves_apart_ && gradient_.size() == 0) gradient_ = Buffer<T>(spec_.parameters);
@@ -94,6 +96,8 @@ void Descent<T>::begin_epoch(const EpochOptions& options, int64_t rows) {
 template <class T>
 void Descent<T>::begin_step(const Step& now) {
     const double learning_rate = epoch_.learning_rates.at(now.number), weight_sum = now.weight_sum;
+    learning_rate_ = learning_rate;
+    number_ = now.number;
     const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
     const bool by_rule = plain_ && !epoch_.on_gradient;
     const double weight_decay = epoch_.weight_decay.value_or(options_.weight_decay);
@@ -178,12 +182,19 @@ std::vector<Phase> Descent<T>::phases(const FirstHalf<T>& first) {
         if (!plain_)
             phases.push_back({divide, [this](int64_t unit, int thread) { measure(unit, thread); }, true});
     }
-    if (moves_apart_)
-        phases.push_back({[=](int threads, int64_t* bounds) {
-                              limit();
-                              divide(threads, bounds);
-                          },
-                          [this](int64_t unit, int thread) { move(unit, thread); }, false});
+    const auto limit_and_divide = [=](int threads, int64_t* bounds) {
+        limit();
+        divide(threads, bounds);
+    };
+    if (epoch_.on_step) {
+        if (options_.limits.on_norms() || options_.gradient_noise > 0)
+            phases.push_back(
+                {limit_and_divide, [this](int64_t unit, int thread) { condition(unit, thread); }, true});
+        phases.push_back({nullptr, [this](int64_t, int) { epoch_.on_step(learning_rate_, number_); }, true});
+        phases.push_back({divide, [this](int64_t unit, int thread) { move(unit, thread); }, false});
+    } else if (moves_apart_) {
+        phases.push_back({limit_and_divide, [this](int64_t unit, int thread) { move(unit, thread); }, false});
+    }
     if (embeds())
         phases.push_back({divide_embeddings,
                           [this](int64_t unit, int) {
@@ -204,7 +215,9 @@ void Descent<T>::sum(int64_t unit, int thread, const Factors<T>& factors) {
     for_pieces(spec_, parameters_, strip, gradient, [&](const GradientPiece<T>& piece) {
         if (!plain_ || l2_ > 0) penalize(piece, sums);
         if (!plain_ && !epoch_.on_gradient) measure(piece, sums);
-        if (!moves_apart_) apply(piece, thread, sums);
+        if (moves_apart_) return;
+        condition(piece, T(1));
+        apply(piece, thread, sums);
     });
     sums_[static_cast<size_t>(unit)] = sums;
 }
@@ -261,6 +274,11 @@ void Descent<T>::set_gradient(const ConstPlainArrays<T>& arrays) {
 }
 
 template <class T>
+void Descent<T>::get_weights(const PlainArrays<T>& arrays) const {
+    unpack(spec_, parameters_.values.data(), arrays);
+}
+
+template <class T>
 void Descent<T>::limit() {
     if (!options_.limits.on_norms()) return;
     std::vector<double>& layer_norms = layer_norms_;
@@ -284,30 +302,48 @@ void Descent<T>::limit() {
 }
 
 template <class T>
+void Descent<T>::condition(int64_t unit, int thread) {
+    const T factor = scales_[static_cast<size_t>(tiling_[unit].layer)];
+    for_pieces(spec_, parameters_, tiling_[unit], gradient_of(unit, thread),
+               [&](const GradientPiece<T>& piece) { condition(piece, factor); });
+}
+
+// Scales a gradient by the limits on norms, and adds the noise.
+template <class T>
+void Descent<T>::condition(const GradientPiece<T>& piece, T factor) const {
+    const KernelTable<T>& table = kernels<T>();
+    if (factor != T(1)) table.scale(piece.elements, piece.gradient, factor);
+    if (!(noise_ > 0)) return;
+    table.add_noise(piece.elements, piece.offset, noise_key_, noise_, piece.gradient);
+    piece.clear_padding(spec_.panel);
+}
+
+template <class T>
 void Descent<T>::move(int64_t unit, int thread) {
     const Strip& strip = tiling_[unit];
     const T factor = scales_[static_cast<size_t>(strip.layer)];
     for_pieces(spec_, parameters_, strip, gradient_of(unit, thread), [&](const GradientPiece<T>& piece) {
-        if (factor != T(1)) kernels<T>().scale(piece.elements, piece.gradient, factor);
+        if (!epoch_.on_step) condition(piece, factor);
         apply(piece, thread, sums_[static_cast<size_t>(unit)]);
     });
 }
 
+// Where the rule is on_step, the next weights are in the gradient's place.
 template <class T>
 void Descent<T>::apply(const GradientPiece<T>& piece, int thread, Sums& sums) {
     const KernelTable<T>& table = kernels<T>();
     T* w = parameters_.values.data() + piece.offset;
     T* before = before_[static_cast<size_t>(thread)].data();
-    if (noise_ > 0) {
-        table.add_noise(piece.elements, piece.offset, noise_key_, noise_, piece.gradient);
-        piece.clear_padding(spec_.panel);
-    }
     if (options_.records) std::copy_n(w, piece.elements, before);
-    T* states[kMostStates];
-    for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;
-    const T squares = table.update[static_cast<int>(options_.rule.rule)](piece.elements, w, piece.gradient,
-                                                                         states, rule_of(piece));
-    if (plain_ && piece.group == Group::weights) sums.squares += static_cast<double>(squares);
+    if (epoch_.on_step) {
+        std::copy_n(piece.gradient, piece.elements, w);
+    } else {
+        T* states[kMostStates];
+        for (size_t i = 0; i < slots_.size(); ++i) states[i] = slots_[i].data() + piece.offset;
+        const T squares = table.update[static_cast<int>(options_.rule.rule)](
+            piece.elements, w, piece.gradient, states, rule_of(piece));
+        if (plain_ && piece.group == Group::weights) sums.squares += static_cast<double>(squares);
+    }
     if (options_.records && piece.group == Group::weights)
         sums.update_squares += table.sum_squared_differences(piece.elements, w, before);
     if (piece.transposed) table.transpose(w, piece.transposed);

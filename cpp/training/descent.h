@@ -60,6 +60,11 @@ struct EpochOptions {
     // `alpha` and the rule's own coupled decay shrink the weights.) Called on the thread that runs the epoch,
     // outside of parallel regions; if it throws, the step is given up and the epoch ends.
     std::function<void()> on_gradient;
+    // The rule's place: called in every step in the rule's stead, when limits have been applied to the whole
+    // gradient and noise has been added to it, with the learning rate and the number of the step (Step). It
+    // reads the gradient by Descent::get_gradient() and the weights by get_weights(), and leaves the next
+    // weights by set_weights(). The rest is as for on_gradient.
+    std::function<void(double learning_rate, int64_t number)> on_step;
 };
 
 struct EpochResult {
@@ -93,6 +98,10 @@ public:
     // is zero in layers that are not trained and in biases that are normalised away, whatever is set there.
     void get_gradient(const PlainArrays<T>& arrays);
     void set_gradient(const ConstPlainArrays<T>& arrays);
+    // In on_step only, beside get_gradient(): the weights of the last step, and those that this step moves
+    // to. Layers that are not trained and biases that are normalised away stay what they are.
+    void get_weights(const PlainArrays<T>& arrays) const;
+    void set_weights(const ConstPlainArrays<T>& arrays) { set_gradient(arrays); }
 
     int64_t units() const { return tiling_.size(); }
     int most_threads() const { return tiling_.most_threads(); }
@@ -125,6 +134,7 @@ private:
     void sum(int64_t unit, int thread, const Factors<T>& factors);
     void measure(int64_t unit, int thread);
     void limit();
+    void condition(int64_t unit, int thread);
     bool embeds() const { return embeddings_ && epoch_.first_layer == 0; }
     void move(int64_t unit, int thread);
     double penalty() const;
@@ -134,6 +144,7 @@ private:
     StripGradient<T> gradient_of(int64_t unit, int thread) const;
     void penalize(const GradientPiece<T>& piece, Sums& sums) const;
     void measure(const GradientPiece<T>& piece, Sums& sums) const;
+    void condition(const GradientPiece<T>& piece, T factor) const;
     void apply(const GradientPiece<T>& piece, int thread, Sums& sums);
     const RuleStep<T>& rule_of(const GradientPiece<T>& piece) const;
     template <class Change>
@@ -143,7 +154,10 @@ private:
     Parameters<T>& parameters_;
     const DescentOptions options_;
     const Tiling tiling_;
-    const bool plain_;  // nothing is done to gradients but the penalty that the rule's kernel adds on its way
+    // Whether nothing is done to gradients but the penalty that the rule's kernel adds on its way: by the
+    // options, and in this epoch.
+    const bool plain_by_options_;
+    bool plain_;
     std::vector<Buffer<T>> slots_, scratch_, before_;
     Buffer<T> gradient_;  // where it must be known as a whole
     std::vector<Sums> sums_;
@@ -165,6 +179,8 @@ private:
     NotFinite not_finite_;
 
     // of this step
+    double learning_rate_ = 0;
+    int64_t number_ = 0;
     RuleStep<T> rule_{}, bias_rule_{};  // nothing decays a bias
     // Of layers, in their place where learning rates have factors; embeddings have none.
     std::vector<std::array<RuleStep<T>, kGroups>> layer_rules_;

@@ -53,6 +53,8 @@ class _StepArguments(TypedDict, total=False):
 # first, then intercepts', then each (gamma, beta). Changes in place affect the update. The arrays are the
 # same in all steps of an epoch.
 _OnGradient: TypeAlias = Callable[[list[NDArray[Any]]], object]
+# Of weights, gradients, the learning rate, and the number of the step in the epoch.
+_OnStep: TypeAlias = Callable[[list[NDArray[Any]], list[NDArray[Any]], float, int], object]
 
 __version__: str
 
@@ -110,6 +112,7 @@ class Trainer:
         learning_rate: float | NDArray[np.float64],  # one for every batch
         backprop_depth: int | None = None,
         on_gradient: _OnGradient | None = None,
+        on_step: _OnStep | None = None,
         dropout: Sequence[float] | None = None,  # of this epoch; 0 where the trainer's is 0
         weight_decay: float | None = None,  # of this epoch
     ) -> tuple[float, bool]: ...
@@ -125,6 +128,7 @@ class Trainer:
         learning_rate: float | NDArray[np.float64],
         states: Sequence[_Floats] | None = None,  # read and written, by layer
         on_gradient: _OnGradient | None = None,
+        on_step: _OnStep | None = None,
         weight_decay: float | None = None,
     ) -> tuple[float, bool]: ...
     def load(self) -> None: ...
@@ -277,6 +281,17 @@ def fisher_diagonal(
     intercept_diagonals: Sequence[_Floats],
     n_threads: int = 0,
 ) -> None: ...
+def kronecker_factors(
+    X: _Matrix,
+    y: _Floats | NDArray[np.int32],
+    coefs: Sequence[_Floats],
+    intercepts: Sequence[_Floats],
+    activations: Sequence[_Activation],
+    loss: _Loss,
+    rows: _Rows | None = None,
+    sample_weight: _Floats | None = None,
+    n_threads: int = 0,
+) -> list[tuple[NDArray[Any], NDArray[Any]]]: ...
 
 class Optimizer:
     def __init__(self, rule: str, rule_params: dict[str, Any]) -> None: ...

@@ -15,8 +15,11 @@ from gdfast._checks import check_count, check_not_negative, check_positive
 from gdfast._objective import Function, Reporter, Vector, as_array
 from gdfast.schedules import Progress, Schedule, resolve
 
+# A rule that needs a network has no place here.
 _METHODS: dict[str, type[optim.Optimizer]] = {
-    name.lower(): getattr(optim, name) for name in optim.__all__ if name != "Optimizer"
+    name.lower(): kind
+    for name in optim.__all__
+    if name != "Optimizer" and not (kind := getattr(optim, name))._needs_factors
 }
 _DESCENT_OPTIONS = ("maxiter", "gtol", "schedule", "clip_norm", "clip_value", "finite_diff_step")
 _ANNEALING_OPTIONS = ("maxfev", "cooling", "initial_temp", "final_temp", "step_size", "seed")
@@ -47,7 +50,8 @@ def minimize(
     args : tuple, default=()
         Passed on to ``fun`` and ``jac``.
     method : str or gdfast.optim.Optimizer, default="adam"
-        "sgd", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "nadam", "adamax", "lion", "rprop"; an
+        "sgd", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "nadam", "adamax", "lion", "rprop",
+        "prodigy", "schedulefree" (x is its average; it takes no bounds), "muon" (AdamW for a vector); an
         optimizer object, which is copied; or "annealing", which needs no gradient and can leave local minima.
     jac : callable, bool or None, default=None
         ``jac(x, *args) -> array of shape (n,)``. True: ``fun`` also returns the gradient. None: the gradient
@@ -154,7 +158,10 @@ def minimize(
     step = options.pop("finite_diff_step", np.finfo(np.float64).eps ** (1 / 3))
     check_positive("options['finite_diff_step']", step)
     function = Function(fun, args, jac=jac, step=step, project=project)
-    return _descend(function, x, _optimizer(method, options), project, report, options)
+    optimizer = _optimizer(method, options)
+    if project is not None and optimizer._has_modes:
+        raise ValueError(f"bounds are not supported with method={method!r}, whose points are averages")
+    return _descend(function, x, optimizer, project, report, options)
 
 
 def _descend(
@@ -198,6 +205,9 @@ def _descend(
                 status = 99
             elif monitors and value is not None and schedule.epoch_ends(value):
                 status = 3
+    if isinstance(optimizer, optim.ScheduleFree) and nit > 0:
+        optimizer.eval(x)
+        value, gradient = function.value_and_gradient(x, True)
     if value is None:
         value = function.value(x)
     if not np.isfinite(value):
@@ -268,6 +278,8 @@ def _anneal(
 def _optimizer(method: str | optim.Optimizer, options: dict[str, Any]) -> optim.Optimizer:
     """A new optimizer; its hyper-parameters are taken from the options."""
     if isinstance(method, optim.Optimizer):
+        if method._needs_factors:
+            raise ValueError(f"method={method!r} needs the layers of a network: it is for estimators")
         params = method.get_params()
         for name in options.keys() & params.keys():
             raise ValueError(f"options['{name}'] contradicts method={method!r}: an optimizer has its own")

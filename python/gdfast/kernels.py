@@ -590,6 +590,66 @@ def mlp_fisher_diagonal(
     )
 
 
+def mlp_kronecker_factors(
+    X: FloatArray,
+    y: NDArray[Any],
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray],
+    *,
+    activation: Activation | list[Activation] | tuple[Activation, ...] = "relu",
+    loss: Any = "squared_error",
+    sample_weight: FloatArray | None = None,
+    n_threads: int | None = None,
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Kronecker factors of the (empirical) Fisher matrix of a multilayer perceptron.
+
+    A layer's gradient for one row is the product of its inputs ``a``, a 1 for the biases behind them, and
+    its deltas ``d``, the derivatives of the row's loss with respect to the pre-activations. K-FAC takes the
+    mean of ``a a'`` and that of ``d d'`` apart. For targets drawn from the distribution that the outputs
+    describe, their product approximates a block of the Fisher matrix, otherwise of the empirical one.
+
+    Parameters
+    ----------
+    X, y, weights, biases, activation, loss, n_threads
+        As for `mlp_loss_and_grad`; X is dense.
+    sample_weight : array of shape (n,), default=None
+        Weights of the rows in the mean of ``d d'``; not negative.
+
+    Returns
+    -------
+    list of (array of shape (fan_in + 1, fan_in + 1), array of shape (fan_out, fan_out))
+        For each layer the means of ``a a'`` and ``d d'``, in the dtype of X.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `mlp_loss_and_grad`; if a weight is negative, or X is sparse.
+
+    References
+    ----------
+    Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdfast.kernels import mlp_kronecker_factors
+    >>> X, y = np.array([[1.0], [3.0]]), np.array([[0.0], [0.0]])
+    >>> [(inputs, deltas)] = mlp_kronecker_factors(X, y, [np.ones((1, 1))], [np.zeros(1)])
+    >>> inputs
+    array([[5., 2.],
+           [2., 1.]])
+    >>> deltas
+    array([[5.]])
+    """
+    limit = 0 if n_threads is None else _thread_limit(n_threads)
+    try:
+        each = _for_each_layer(activation, len(weights) - 1)
+        return _core.kronecker_factors(X, y, weights, biases, each, loss, None, sample_weight, limit)
+    except (TypeError, ValueError, RuntimeError):
+        _check_kinds(weights, biases, activation, loss=loss)
+        raise
+
+
 def _product(
     function: Any,
     X: FloatArray,

@@ -95,6 +95,7 @@ def test_an_object_descends_as_it_does_by_hand(solver: Any) -> None:
         ("adagrad", optim.Adagrad), ("rmsprop", optim.RMSprop), ("adadelta", optim.Adadelta),
         ("adamw", optim.AdamW),
         ("nadam", optim.NAdam), ("adamax", optim.Adamax), ("lion", optim.Lion), ("rprop", optim.Rprop),
+        ("muon", optim.Muon), ("schedulefree", optim.ScheduleFree),
     ],
 )  # fmt: skip
 def test_a_name_is_the_object_with_its_defaults_and_our_learning_rate(name: str, kind: Any) -> None:

@@ -116,7 +116,13 @@ def test_the_warning_with_a_validation_set_says_it_too() -> None:
 # An infinite loss or infinite moments beside finite weights.
 
 
-@pytest.mark.parametrize("solver", ["adam", "rprop", "lion", "lbfgs", "newton-cg", "annealing"])
+@pytest.mark.parametrize(
+    "solver",
+    [
+        *["adam", "rprop", "lion", "muon", "prodigy", "schedulefree", "soap", "kfac"],
+        *["lbfgs", "newton-cg", "annealing"],
+    ],
+)
 @pytest.mark.parametrize("n_iter", [1, 3])
 def test_an_infinite_loss_at_once_is_warned_of(solver: str, n_iter: int) -> None:
     est = gdfast.MLPRegressor(solver=solver, max_iter=n_iter, random_state=0)

@@ -45,7 +45,23 @@ def scores(est: Any, X: Any, y: Any) -> float:
     return -float(np.abs(est.predict(X) - y).mean())
 
 
-RULES = ("sgd", "adam", "adagrad", "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion", "rprop")
+RULES = (
+    "sgd",
+    "adam",
+    "adagrad",
+    "rmsprop",
+    "adadelta",
+    "adamw",
+    "nadam",
+    "adamax",
+    "lion",
+    "rprop",
+    "muon",
+    "prodigy",
+    "schedulefree",
+    "soap",
+    "kfac",
+)
 SCHEDULES = [
     schedules.Plateau(patience=0, threshold=0.2),
     schedules.Cosine(T_max=10, per="step"),
@@ -58,6 +74,8 @@ CASES: dict[str, Callable[[], Any]] = {
     **{f"rule {rule}": lambda rule=rule: classifier(solver=rule) for rule in RULES},
     **{f"schedule {i}": lambda s=s: classifier(schedule=s) for i, s in enumerate(SCHEDULES)},
     "an optimizer": lambda: classifier(solver=optim.Adam(0.01, amsgrad=True)),
+    "an optimizer that averages": lambda: regressor(
+        solver=optim.ScheduleFree(0.02, warmup_steps=5), early_stopping=True, ema_decay=0.5, batch_norm=True),
     "adaptive": lambda: regressor(solver="sgd", learning_rate="adaptive", tol=0.3, n_iter_no_change=1),
     "invscaling": lambda: regressor(solver="sgd", learning_rate="invscaling", nesterovs_momentum=False),
     "early stopping": lambda: classifier(early_stopping=True, learning_rate_init=0.03, n_iter_no_change=4),
@@ -82,6 +100,8 @@ CASES: dict[str, Callable[[], Any]] = {
     "gru": lambda: (gdfast.RNNClassifier(**RNN), SEQUENCES, LABELS[:20]),
     "lstm, truncated, stateful": lambda: (
         gdfast.RNNRegressor(**RNN, cell="lstm", tbptt=(2, 3), stateful=True), SEQUENCES, NUMBERS[:20]),
+    "whole gradients of an lstm": lambda: (
+        gdfast.RNNRegressor(**RNN, cell="lstm", solver="muon"), SEQUENCES, NUMBERS[:20]),
     "elman, per step, early stopping": lambda: (
         gdfast.RNNClassifier(
             **RNN, cell="elman", activation="tanh", per_step=True, early_stopping=True, ema_decay=0.7),

@@ -16,6 +16,10 @@ from gdfast.training.state import TrainingState
 from gdfast.training.weights import Weights
 from models import assert_alike
 from rule_variants import VARIANTS
+from whole_variants import WHOLE
+
+# (hidden has a flag for each array.)
+ALL = {**VARIANTS, **WHOLE, "muon hidden": optim.Muon(hidden=(False, False))}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -42,9 +46,9 @@ def test_the_lists_of_classes_are_whole() -> None:
     assert wanted | {f"gdfast.preprocessing.{n}" for n in preprocessing.__all__} == objects.ESTIMATORS
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ALL)
 def test_rules_come_back_with_their_state(variant: str, tmp_path: Path) -> None:
-    rule, weights = copy.deepcopy(VARIANTS[variant]), [np.ones((2, 3)), np.ones(3)]
+    rule, weights = copy.deepcopy(ALL[variant]), [np.ones((2, 3)), np.ones(3)]
     for taken in range(3):
         loaded = through_a_file({"rule": rule}, tmp_path / "state")["rule"]
         assert loaded.steps == taken

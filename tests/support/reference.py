@@ -339,6 +339,26 @@ def backward(
     return deltas
 
 
+def kronecker_factors(
+    X: Array,
+    y: Array,
+    coefs: Sequence[Array],
+    intercepts: Sequence[Array],
+    activations: Sequence[Named],
+    loss: Named,
+    sample_weight: Array | None = None,
+) -> list[tuple[Array, Array]]:
+    """For each layer the mean of its inputs' products, a 1 behind them, and that of its deltas', weighted."""
+    values, sums = forward_pass(X, coefs, intercepts, activations, output_of(loss))
+    deltas = backward(values, sums, y, coefs, activations, loss)
+    factors = []
+    for a, delta in zip(values, deltas, strict=False):
+        inputs = np.hstack([a, np.ones((len(a), 1))])
+        weights = np.ones(len(a)) if sample_weight is None else sample_weight
+        factors.append((inputs.T @ inputs / len(a), (weights[:, None] * delta).T @ delta / weights.sum()))
+    return factors
+
+
 def gradients(
     values: Sequence[Array],
     deltas: Sequence[Array],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bad_arrays import Arguments, cases, check_refused, check_refused_array, read_only
 from gdfast import _core, optim
+from gdfast.optim._whole import WholeRule
 from ids import text_of
 from problems import problem, same_bits
 from sequences import sequence_problem
@@ -187,7 +188,11 @@ def test_an_epoch_has_no_arguments_of_the_other_kind() -> None:
     assert sequences.step == 0
 
 
-@pytest.mark.parametrize("name", [name for name in optim.__all__ if name != "Optimizer"])
+# (Rules that see whole gradients are none of the core.)
+RULES = [n for n in optim.__all__ if n != "Optimizer" and not issubclass(getattr(optim, n), WholeRule)]
+
+
+@pytest.mark.parametrize("name", RULES)
 def test_every_rule_asks_for_its_parameters_and_no_others(name: str) -> None:
     rule, params = getattr(optim, name)()._rule()
     arguments = {**trainer_arguments(), "rule": rule}

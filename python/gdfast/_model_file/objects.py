@@ -31,6 +31,11 @@ RULES = frozenset(
         "Adamax",
         "Lion",
         "Rprop",
+        "Muon",
+        "KFAC",
+        "SOAP",
+        "Prodigy",
+        "ScheduleFree",
     )
 )
 SCHEDULES = frozenset(

@@ -91,7 +91,7 @@ def _is_order_of_rows(value: Any) -> bool:
 
 
 def _is_plain_number(value: Any) -> bool:
-    return is_number(value) or isinstance(value, bool | np.bool_ | str)
+    return value is None or is_number(value) or isinstance(value, bool | np.bool_ | str)
 
 
 def _is_moments(value: Any) -> bool:

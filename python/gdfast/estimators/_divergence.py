@@ -153,10 +153,8 @@ def _update_ratio(
         weights.begin_norms(hidden)
     n_rows = min(X.shape[0] if isinstance(X, Sequences | np.ndarray) else len(y), options.batch_size, _ROWS)
     optimizer = est._new_optimizer()
-    trainer = network.trainer(
-        weights, loss, replace(options.step, record_gradients=True), batch_size=n_rows, rule=optimizer.rule,
-        rule_params=optimizer.rule_params, seed=0,
-    )  # fmt: skip
+    step = replace(options.step, record_gradients=True)
+    trainer = optimizer.trainer(network, weights, loss, step, batch_size=n_rows, n_samples=n_rows)
     order = np.arange(n_rows, dtype=np.int64)
     trainer.run_epoch(X, y, order, weight, learning_rate=rate, backprop_depth=len(coefs))
     ratios = (trainer.records or {}).get("update_ratio", [])

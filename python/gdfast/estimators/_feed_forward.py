@@ -145,7 +145,7 @@ class FeedForward(NetworkEstimator):
             checks["y_numeric"] = True
         if isinstance(X, EncodedRows):
             _validation.check_encoded(self, X, reset=reset)
-            if X.encoding.embedding_shapes and not _solvers.is_stochastic(self.solver):
+            if X.encoding.embedding_shapes and not _solvers.trains_embeddings(self.solver):
                 raise ValueError(
                     f"solver={self.solver!r} cannot train the embeddings of X's columns. Use a stochastic "
                     "solver, such as 'adam', or encode X with embed_from=None."

@@ -141,6 +141,12 @@ RULES = (
         "Give an object of that module for others.",
     ),
     Rule(
+        ("learning_rate_init",),
+        lambda given: given.solver != "prodigy",
+        "has no meaning with solver='prodigy', which finds the learning rate. Give optim.Prodigy(lr=...) for "
+        "a factor of it.",
+    ),
+    Rule(
         ("learning_rate_init", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon"),
         lambda given: not _is_object(given),
         "contradicts solver={solver!r}, whose own hyper-parameters count. Leave {name} alone, or name the "

@@ -267,6 +267,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         state.scored_by = getattr(before, "scored_by", None)
         self._training = state
         network = self._network(training=True)
+        _solvers.check_factors(self.solver, network, weights, task.loss, data.X)
         options = self._options(len(sizes), incremental, plan)
 
         sets_aside = holdout is None and self.early_stopping and options.solver != "lbfgs"
@@ -304,7 +305,9 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
             state.records.begin(by_score=self.early_stopping, validates=validation is not None)
         if options.solver == "stochastic":
             # A run that continues has a seed.
-            draws = checkpoint is None and (network.is_random or options.step.gradient_noise > 0)
+            draws = checkpoint is None and (
+                network.is_random or options.step.gradient_noise > 0 or _solvers.is_random(self.solver)
+            )
             state.optimizer = self._start_optimizer(before, incremental, len(sizes), draws, random_state)
             if checkpoint is not None:
                 checkpoint.restore_optimizer(state.optimizer)

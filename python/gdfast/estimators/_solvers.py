@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gdfast import optim
+from gdfast.optim._whole import WholeRule
+from gdfast.training.losses import Loss
+from gdfast.training.network import MLP, Network, has_likelihood
+from gdfast.training.weights import Weights
 
 # The rules of gdfast.optim; "sgd" and "adam" are scikit-learn's variants instead.
 RULES: dict[str, type[optim.Optimizer]] = {
@@ -16,6 +20,11 @@ RULES: dict[str, type[optim.Optimizer]] = {
     "adamax": optim.Adamax,
     "lion": optim.Lion,
     "rprop": optim.Rprop,
+    "muon": optim.Muon,
+    "kfac": optim.KFAC,
+    "soap": optim.SOAP,
+    "prodigy": optim.Prodigy,
+    "schedulefree": optim.ScheduleFree,
 }
 STOCHASTIC = frozenset({"sgd", "adam", *RULES})
 NAMES = frozenset({"lbfgs", "newton-cg", "lm", "annealing", *STOCHASTIC})
@@ -24,6 +33,46 @@ NAMES = frozenset({"lbfgs", "newton-cg", "lm", "annealing", *STOCHASTIC})
 def is_stochastic(solver: Any) -> bool:
     """Whether the solver trains by epochs and batches."""
     return isinstance(solver, optim.Optimizer) or solver in STOCHASTIC
+
+
+def trains_embeddings(solver: Any) -> bool:
+    """Whether the solver trains the arrays of embedded columns: a rule that sees whole gradients does not."""
+    return is_stochastic(solver) and not issubclass(_kind(solver), WholeRule)
+
+
+def _kind(solver: Any) -> type:
+    """The class of its rule; that of any other rule for a name that is not in the list."""
+    return RULES.get(solver, optim.Optimizer) if isinstance(solver, str) else type(solver)
+
+
+def is_random(solver: Any) -> bool:
+    """Whether the solver draws random numbers in steps."""
+    return needs_factors(solver) and (isinstance(solver, str) or solver.fisher == "true")
+
+
+def needs_factors(solver: Any) -> bool:
+    """Whether the solver needs Kronecker factors."""
+    return getattr(_kind(solver), "_needs_factors", False)
+
+
+def check_factors(solver: Any, network: Network, weights: Weights, loss: Loss, X: Any) -> None:
+    """ValueError if there are no Kronecker factors for a solver that needs them."""
+    if not needs_factors(solver):
+        return
+    why = None
+    if not isinstance(network, MLP):
+        why = "is for multilayer perceptrons: recurrent layers have no Kronecker factors"
+    elif weights.norms() is not None:
+        why = "is not supported with batch_norm=True"
+    elif isinstance(X, tuple):
+        why = "needs dense rows, for its factors are dense, but X is sparse"
+    elif is_random(solver) and not has_likelihood(loss):
+        name = loss if isinstance(loss, str) else loss[0]
+        why = (
+            f"has no true Fisher matrix for loss={name!r}, which is no likelihood: choose fisher='empirical'"
+        )
+    if why is not None:
+        raise ValueError(f"solver={solver!r} {why}.")
 
 
 def rule_of(
@@ -50,4 +99,5 @@ def rule_of(
         rule, params = RULES[solver]()._rule()
         if weight_decay:
             params["weight_decay"] = 0.0  # replaces AdamW's default, instead of adding to it
-    return rule, params, float(learning_rate_init)
+    # Prodigy finds the learning rate, and has only a factor of it.
+    return rule, params, 1.0 if solver == "prodigy" else float(learning_rate_init)

@@ -32,7 +32,8 @@ class MLPClassifier(Classification, FeedForward):
         "silu", "mish", "softplus", "softsign" or "hard_tanh".
     solver : str or optimizer, default="adam"
         "lbfgs" (SciPy's L-BFGS-B), "sgd" (with momentum) and "adam" as scikit-learn has them; "adagrad",
-        "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion" or "rprop" with the hyper-parameters that
+        "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion", "rprop", "muon", "soap", "kfac",
+        "schedulefree" or "prodigy" (without a learning rate to choose) with the hyper-parameters that
         :mod:`gdfast.optim` has for them and the learning rate ``learning_rate_init``; or an object of that
         module, with its own values. These are stochastic, but for lbfgs. "newton-cg" uses all samples at
         once, too, and needs fewer iterations: a truncated Newton method in a trust region (Steihaug, 1983),

@@ -44,7 +44,8 @@ class RNNClassifier(Classification, Recurrent):
         sequences continue those of that call, in the same order. In ``fit`` every epoch starts from zeros.
     solver : str or gdfast.optim.Optimizer, default="adam"
         "sgd" (with momentum), "adam", "adagrad", "rmsprop", "adadelta", "adamw", "nadam", "adamax", "lion",
-        "rprop", or an object of :mod:`gdfast.optim` with hyper-parameters of its own.
+        "rprop", "muon", "soap", "schedulefree", "prodigy" (without a learning rate to choose), or an object
+        of :mod:`gdfast.optim` with hyper-parameters of its own.
     alpha : float, default=0.0
         Strength of the L2 penalty: ``alpha / 2`` times the squared weights, divided by the number of targets
         in the update (the sum of their weights). Biases are not penalized.

@@ -4,7 +4,9 @@
 be passed as `solver=` to the estimators and as `method=` to `gdfast.minimize`, which copy them and never
 change them. `init` and `update` do the same step with a state that the caller keeps.
 
-Results are bitwise identical for any number of threads; the GIL is released during a step.
+Results are bitwise identical for any number of threads; the GIL is released during a step. This does not
+hold for the rules that see whole gradients (`KFAC`, `Muon`, `Prodigy`, `SOAP`, `ScheduleFree`): they are
+Python over NumPy, and the bits of its products of matrices are those of BLAS.
 
 Examples
 --------
@@ -24,19 +26,29 @@ from __future__ import annotations
 from gdfast.optim._adam import Adam, Adamax, AdamW, NAdam
 from gdfast.optim._adaptive import Adadelta, Adagrad, RMSprop
 from gdfast.optim._base import Optimizer
+from gdfast.optim._kfac import KFAC
+from gdfast.optim._muon import Muon
+from gdfast.optim._prodigy import Prodigy
+from gdfast.optim._schedule_free import ScheduleFree
 from gdfast.optim._sgd import SGD
 from gdfast.optim._sign import Lion, Rprop
+from gdfast.optim._soap import SOAP
 
 __all__ = [
+    "KFAC",
     "SGD",
+    "SOAP",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
     "Lion",
+    "Muon",
     "NAdam",
     "Optimizer",
+    "Prodigy",
     "RMSprop",
     "Rprop",
+    "ScheduleFree",
 ]

@@ -32,8 +32,12 @@ class Optimizer(Record):
     lr: float
 
     _rule_name: ClassVar[str]
+    # Whether gradients are taken at other points than the weights to use, as `ScheduleFree` does, and whether
+    # a step needs the Kronecker factors of a network.
+    _has_modes: ClassVar[bool] = False
+    _needs_factors: ClassVar[bool] = False
     _checks: ClassVar[dict[str, Check]]
-    _core: _core.Optimizer
+    _core: Any
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -52,7 +56,11 @@ class Optimizer(Record):
         params["lr"] = one_rate(params["lr"])
         self._check(params)
         self.__dict__.update(params)
-        self.__dict__["_core"] = _core.Optimizer(self._rule_name, _without_lr(params))
+        self.__dict__["_core"] = self._make_core(_without_lr(params))
+
+    def _make_core(self, params: dict[str, Any]) -> Any:
+        """What keeps the rule and its state, for hyper-parameters without lr."""
+        return _core.Optimizer(self._rule_name, params)
 
     def step(
         self, params: FloatArray | Sequence[FloatArray], grads: FloatArray | Sequence[FloatArray]
@@ -92,7 +100,7 @@ class Optimizer(Record):
         -------
         dict of arrays, the shape and dtype of param
             The state arrays by name, such as "m" and "v". The names depend on the rule and its
-            hyper-parameters.
+            hyper-parameters. Rules that see whole gradients have arrays of other shapes as well.
 
         Raises
         ------
@@ -110,6 +118,9 @@ class Optimizer(Record):
             raise TypeError(f"param must be a NumPy array, got {type(param).__name__}")
         if param.dtype not in (np.float32, np.float64):
             raise TypeError(f"param must have dtype float32 or float64, got {param.dtype}")
+        return self._initial_state(param)
+
+    def _initial_state(self, param: FloatArray) -> State:
         return {name: np.full(param.shape, value, param.dtype) for name, value in self._core.slots().items()}
 
     def update(
@@ -165,7 +176,7 @@ class Optimizer(Record):
     @property
     def steps(self) -> int:
         """Number of steps taken."""
-        return self._core.steps
+        return int(self._core.steps)
 
     def set_params(self, **params: Any) -> Self:
         """Change hyper-parameters, with effect from the next step.

@@ -52,15 +52,42 @@ class Trainer(Protocol):
     ) -> tuple[float, bool]: ...
 
 
+class CoreTrainer(Trainer, Protocol):
+    """A trainer with a place for the rule."""
+
+    def run_epoch(
+        self,
+        X: Any,
+        y: Array,
+        order: Array | None = None,
+        sample_weight: Array | None = None,
+        *,
+        learning_rate: Any,
+        backprop_depth: int,
+        on_gradient: Callable[[list[Array]], None] | None = None,
+        dropout: Sequence[float] | None = None,
+        weight_decay: float | None = None,
+        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
+    ) -> tuple[float, bool]: ...
+
+
 class Network(ABC):
-    """A network without its weights."""
+    """A network without its weights.
+
+    Attributes
+    ----------
+    n_threads : int
+        Maximum number of threads; 0 lets the core choose.
+    """
+
+    n_threads: int
 
     @abstractmethod
     def forward(self, weights: Weights, X: Any, rows: Array | None, out: Array) -> None:
         """Write the outputs for these rows (None: all) to ``out``, of shape (n_rows, n_outputs)."""
 
     @abstractmethod
-    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> CoreTrainer:
         """A trainer of these arrays, in place; ``arguments`` are its batch size, rule and seed."""
 
     @abstractmethod
@@ -175,7 +202,31 @@ class MLP(Network):
                 return layer
         return None
 
-    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+    def kronecker_factors(
+        self,
+        coefs: list[Array],
+        intercepts: list[Array],
+        loss: Loss,
+        X: Any,
+        y: Array,
+        rows: Array,
+        sample_weight: Array | None,
+        seed: Sequence[int] | None,
+    ) -> list[tuple[Array, Array]]:
+        """For each layer the second moments of inputs and deltas over these rows.
+
+        With a seed, the targets of the rows are drawn from the network's distribution, and written to ``y``.
+        """
+        arguments = coefs, intercepts, self.activations
+        if seed is not None:
+            outputs = _core.forward(X, *arguments, self.output, rows=rows, n_threads=self.n_threads)
+            y[rows] = _drawn(loss, outputs, np.random.default_rng(seed))
+            loss = loss if isinstance(loss, str) else loss[0]  # without label smoothing
+        return _core.kronecker_factors(
+            X, y, *arguments, loss, rows=rows, sample_weight=sample_weight, n_threads=self.n_threads
+        )
+
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> CoreTrainer:
         if self.dropout is not None:
             arguments["dropout"] = list(self.dropout)
         if (norms := weights.norms()) is not None:
@@ -260,7 +311,7 @@ class RNN(Network):
         dtype = np.dtype(np.float32 if np.result_type(X.dtype, weights.dtype) == np.float32 else np.float64)
         out[...] = self.run(weights, X, [np.zeros((len(X), n), dtype) for n in self.state_widths(weights)])
 
-    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> Trainer:
+    def trainer(self, weights: Weights, loss: Loss, step: StepOptions, **arguments: Any) -> CoreTrainer:
         core = _core.SequenceTrainer(
             weights.coefs,
             weights.intercepts,
@@ -316,6 +367,7 @@ class SequenceTrainer:
         learning_rate: Any,
         backprop_depth: int,
         on_gradient: Callable[[list[Array]], None] | None = None,
+        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
         dropout: Sequence[float] | None = None,
         weight_decay: float | None = None,
     ) -> tuple[float, bool]:
@@ -335,8 +387,29 @@ class SequenceTrainer:
             learning_rate=learning_rate,
             states=states,
             on_gradient=on_gradient,
+            on_step=on_step,
             weight_decay=weight_decay,
         )
         if X.carried is not None and finite:
             X.carried.arrays = states
         return loss, finite
+
+
+def has_likelihood(loss: Loss) -> bool:
+    """Whether the loss is minus a log-likelihood, so that targets can be drawn from the outputs."""
+    return loss in ("squared_error", "binary_cross_entropy", "poisson") or (
+        (loss if isinstance(loss, str) else loss[0]) == "cross_entropy"
+    )
+
+
+def _drawn(loss: Loss, outputs: Array, rng: np.random.Generator) -> Any:
+    """Targets from the distributions that the outputs describe, in the core's form."""
+    if loss == "squared_error":
+        return outputs + rng.standard_normal(outputs.shape)
+    if loss == "poisson":
+        return rng.poisson(np.clip(outputs, 0, 1e9))  # (NumPy draws up to about 9e18)
+    if loss == "binary_cross_entropy":
+        return rng.random(outputs.shape) < outputs
+    total = np.cumsum(outputs, axis=1)
+    below = total < rng.random((len(outputs), 1)) * total[:, -1:]
+    return np.minimum(below.sum(axis=1), outputs.shape[1] - 1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gdfast.schedules import Progress, Rates, Schedule
+from gdfast.training import whole
 from gdfast.training.losses import Loss
 from gdfast.training.network import Network, Trainer
 from gdfast.training.options import StepOptions
@@ -94,13 +95,25 @@ class Optimizer:
                 return self._trainer
             self._state = self._trainer.state_dict()
 
-        self._trainer = network.trainer(
+        rule, rule_params = whole.core_rule(self.rule, self.rule_params)
+        core = network.trainer(
             weights,
             loss,
             step,
             batch_size=batch_rows,
-            rule=self.rule,
-            rule_params=self.rule_params,
+            rule=rule,
+            rule_params=rule_params,
+            seed=self.seed,
+        )
+        self._trainer = whole.with_rule(
+            core,
+            self.rule,
+            self.rule_params,
+            network,
+            weights,
+            loss,
+            step,
+            batch_size=batch_rows,
             seed=self.seed,
         )
         self._trains = (arrays, what, batch_rows)
