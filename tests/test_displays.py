@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from fits import KINDS, make
-from gdfast import GradientNormDisplay, LossCurveDisplay
+from gdfast import GradientNormDisplay, LearningRateRangeDisplay, LossCurveDisplay
 from sklearn.exceptions import NotFittedError
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -78,9 +78,9 @@ def test_what_has_no_curve() -> None:
         LossCurveDisplay.from_estimator(gdfast.MLPRegressor(solver="lbfgs", **FIT).fit(X, Y))
 
 
-@pytest.mark.parametrize("display", [LossCurveDisplay, GradientNormDisplay])
+@pytest.mark.parametrize("display", [LossCurveDisplay, GradientNormDisplay, LearningRateRangeDisplay])
 def test_arrays_around_a_network_are_not_taken_for_it(display: Any) -> None:
-    net = gdfast.MLPRegressor(**FIT, record_gradients=True)
+    net = gdfast.MLPRegressor(**FIT, record_gradients=True, learning_rate_init="auto")
     pipeline = make_pipeline(StandardScaler(), net).fit(X, Y)
     with pytest.raises(ValueError, match=r"A Pipeline has no curves of its own.* pipeline\[-1\]"):
         display.from_estimator(pipeline)
@@ -166,7 +166,7 @@ def test_what_has_no_records() -> None:
         GradientNormDisplay([1.0, 2.0]).plot()
 
 
-@pytest.mark.parametrize("display", ["LossCurveDisplay", "GradientNormDisplay"])
+@pytest.mark.parametrize("display", ["LossCurveDisplay", "GradientNormDisplay", "LearningRateRangeDisplay"])
 def test_without_matplotlib(display: str) -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
@@ -184,3 +184,16 @@ def test_a_display_keeps_the_curves_that_it_was_made_of() -> None:
     curves, norms = LossCurveDisplay.from_estimator(est), GradientNormDisplay.from_estimator(est)
     est.fit(X, Y, X_val=X, y_val=Y)
     assert len(curves.loss_curve) == len(curves.validation_loss_curve) == len(norms.records) == 5
+
+
+def test_the_learning_rate_range() -> None:
+    est = gdfast.MLPRegressor(**FIT, learning_rate_init="auto").fit(X, Y)
+    display = LearningRateRangeDisplay.from_estimator(est, name="net", linewidth=2)
+    rates, losses = display.line_.get_data()
+    assert list(rates) == est.learning_rate_range_["rates"]
+    assert list(losses) == est.learning_rate_range_["losses"]
+    assert list(display.found_line_.get_xdata()) == [est.learning_rate_range_["found"]] * 2
+    assert display.ax_.get_title() == "net"
+    assert display.ax_.get_xscale() == "log"
+    with pytest.raises(ValueError, match="learning_rate_init=.auto."):
+        LearningRateRangeDisplay.from_estimator(gdfast.MLPRegressor(**FIT).fit(X, Y))

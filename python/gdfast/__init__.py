@@ -29,7 +29,7 @@ from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
     from gdfast import callbacks, kernels, optim, preprocessing, schedules
-    from gdfast._displays import GradientNormDisplay, LossCurveDisplay
+    from gdfast._displays import GradientNormDisplay, LearningRateRangeDisplay, LossCurveDisplay
     from gdfast._minimize import minimize
     from gdfast._model_file.errors import ModelFormatError
     from gdfast._model_file.models import InconsistentVersionWarning, load
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GradientNormDisplay",
     "InconsistentVersionWarning",
+    "LearningRateRangeDisplay",
     "LossCurveDisplay",
     "MLPClassifier",
     "MLPRegressor",
@@ -68,6 +69,7 @@ __all__ = [
 _HOMES = {
     "GradientNormDisplay": "gdfast._displays",
     "InconsistentVersionWarning": "gdfast._model_file.models",
+    "LearningRateRangeDisplay": "gdfast._displays",
     "LossCurveDisplay": "gdfast._displays",
     "MLPClassifier": "gdfast.estimators",
     "MLPRegressor": "gdfast.estimators",

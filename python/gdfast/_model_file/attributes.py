@@ -251,6 +251,10 @@ _NETWORK = {
     "best_validation_score_": _NUMBER_OR_NONE,
     **dict.fromkeys(("loss_curve_", "learning_rate_curve_", "validation_loss_curve_"), _NUMBERS),
     "validation_scores_": _NUMBERS_OR_NONE,
+    "learning_rate_range_": Attribute(
+        "a dict of rates, losses and the rate found",
+        has({"rates": is_numbers, "losses": is_numbers, "found": is_number}),
+    ),
     "gradient_records_": Attribute(
         "a dict of lists of lists of numbers", is_dict_of(is_list_of(is_list_of(is_number)))
     ),

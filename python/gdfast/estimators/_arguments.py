@@ -53,7 +53,7 @@ class Arguments(Savable, BaseEstimator):
         "solver": [StrOptions(set(_solvers.STOCHASTIC)), optim.Optimizer],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
@@ -91,7 +91,7 @@ class Arguments(Savable, BaseEstimator):
     alpha: float
     batch_size: Any
     learning_rate: str
-    learning_rate_init: float
+    learning_rate_init: float | str
     power_t: float
     max_iter: int
     shuffle: bool

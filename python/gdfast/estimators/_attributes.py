@@ -15,6 +15,7 @@ RECORDS = {
     "best_loss": "best_loss_",
     "loss_curve": "loss_curve_",
     "learning_rate_curve": "learning_rate_curve_",
+    "learning_rate_range": "learning_rate_range_",
     "gradient_records": "gradient_records_",
     "validation_scores": "validation_scores_",
     "validation_loss_curve": "validation_loss_curve_",

@@ -45,6 +45,7 @@ from gdfast.training.optimizer import Optimizer
 from gdfast.training.options import AUTO_BATCH_SIZE, StepOptions, TrainingOptions
 from gdfast.training.order import RowOrder
 from gdfast.training.outcome import Outcome
+from gdfast.training.rate_range import rate_range
 from gdfast.training.scheduled import Scheduled
 from gdfast.training.state import TrainingState
 from gdfast.training.train import train
@@ -112,6 +113,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
     n_iter_: int
     t_: int
     learning_rate_curve_: list[float]
+    learning_rate_range_: dict[str, Any]
     gradient_records_: dict[str, list[list[float]]]
 
     _no_improvement_count: int
@@ -322,7 +324,10 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         if clips and options.batch_size > (n := len(state.order)):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             options = replace(options, batch_size=n)
-        return _Run(network, loss, data, state, options, validation, energy, kept, weight_given, checkpoint)
+        run = _Run(network, loss, data, state, options, validation, energy, kept, weight_given, checkpoint)
+        if state.optimizer is not None:
+            self._find_learning_rate(run, getattr(before, "optimizer", None))
+        return run
 
     def _begin(
         self,
@@ -479,13 +484,31 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         if draws:
             optimizer.seed = int(random_state.randint(2**31))
         if kept is not None and self.keep_optimizer_state:
+            if self.learning_rate_init == "auto" and kept.rule == optimizer.rule:
+                optimizer.start_at(kept.learning_rate_init)
             optimizer.continue_from(kept)
         return optimizer
+
+    def _find_learning_rate(self, run: _Run, kept: Optimizer | None) -> None:
+        """Set the learning rate of a new optimizer by a range test, unless it continues from ``kept``."""
+        optimizer, records = run.state.optimizer, run.state.records
+        assert optimizer is not None
+        continues = kept is not None and self.keep_optimizer_state and kept.rule == optimizer.rule
+        if optimizer is kept or run.checkpoint is not None:
+            return
+        if self.learning_rate_init != "auto":
+            vars(records).pop("learning_rate_range", None)
+        elif not continues:
+            records.learning_rate_range = rate_range(run.network, run.loss, run.data, run.state, run.options)
+            optimizer.start_at(records.learning_rate_range["found"])
+            if self.verbose:
+                print(f"Learning rate found: {optimizer.learning_rate_init:.3g}")
 
     def _new_optimizer(self) -> Optimizer:
         rule, rule_params, learning_rate = _solvers.rule_of(
             self.solver,
-            learning_rate_init=self.learning_rate_init,
+            # 1 until it is found.
+            learning_rate_init=1.0 if isinstance(rate := self.learning_rate_init, str) else rate,
             momentum=self.momentum,
             nesterovs_momentum=self.nesterovs_momentum,
             beta_1=self.beta_1,

@@ -52,8 +52,11 @@ class MLPClassifier(Classification, FeedForward):
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         Schedule of the learning rate, used by sgd only: ``learning_rate_init`` unchanged; divided by
         ``(t_ + 1) ** power_t``; or divided by 5 whenever training stops improving.
-    learning_rate_init : float, default=0.001
-        Initial learning rate. Used by stochastic solvers only.
+    learning_rate_init : float or "auto", default=0.001
+        Initial learning rate. Used by stochastic solvers only. "auto" finds it by a range test (Smith, 2017):
+        before training, a copy of the weights is trained for one pass, at least 100 batches, with a rate that
+        rises from 1e-6 to 30. The rate found is a third of the first one at which the smoothed loss has
+        fallen by 80 % of its whole descent; see ``learning_rate_range_``.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
@@ -232,6 +235,9 @@ class MLPClassifier(Classification, FeedForward):
     validation_loss_curve_ : list of float
         Mean loss on the validation set after each epoch, without any penalty; absent without a validation
         set.
+    learning_rate_range_ : dict
+        With ``learning_rate_init="auto"``: "rates", "losses" (the smoothed loss at each rate) and the rate
+        "found". :class:`LearningRateRangeDisplay` plots it.
     learning_rate_curve_ : list of float
         Learning rate of each epoch, the mean over its steps; empty with other solvers than stochastic ones,
         absent with lbfgs.
@@ -315,7 +321,7 @@ class MLPClassifier(Classification, FeedForward):
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
+        learning_rate_init: float | str = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,

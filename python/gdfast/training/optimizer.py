@@ -124,6 +124,10 @@ class Optimizer:
             self._state = None
         return self._trainer
 
+    def start_at(self, learning_rate: float) -> None:
+        """Set the initial learning rate, before the first step."""
+        self.learning_rate_init = self.learning_rate = learning_rate
+
     def continue_from(self, other: Optimizer) -> None:
         """Take over the state of another optimizer, if it has the same rule.
 
@@ -154,6 +158,7 @@ class Optimizer:
         return {
             "state": self.state_dict(),
             "learning_rate": rate.copy() if isinstance(rate, np.ndarray) else rate,
+            "learning_rate_init": self.learning_rate_init,
             "epochs": self._epochs,
             "steps": self._steps,
             "seed": self.seed,
@@ -165,6 +170,7 @@ class Optimizer:
         """Load the state of another optimizer with the same arguments; schedules may be left out."""
         self._trainer, self._trains, self._state = None, (), state["state"]
         self.learning_rate, self.seed = state["learning_rate"], state["seed"]
+        self.learning_rate_init = state["learning_rate_init"]
         self._epochs, self._steps = state["epochs"], state["steps"]
         if isinstance(self.schedule, Schedule) and isinstance(state["schedule"], dict):
             load_state(self.schedule, state["schedule"])

@@ -25,6 +25,8 @@ class Records:
         Number of rows seen.
     loss, best_loss : float
     loss_curve, learning_rate_curve : list of float
+    learning_rate_range : dict
+        The test that found the learning rate, see `rate_range`.
     gradient_records : dict of str to list
     validation_scores, validation_loss_curve : list of float or None
     best_validation_score : float or None
@@ -39,6 +41,7 @@ class Records:
     best_loss: Any
     loss_curve: list[float]
     learning_rate_curve: list[float]
+    learning_rate_range: dict[str, Any]
     gradient_records: dict[str, list[list[float]]]
     validation_scores: Any
     validation_loss_curve: list[float]
