@@ -1,7 +1,7 @@
 """How near learning_rate_init="auto" comes to the best of a grid, on real tables.
 
-Run `python benchmarks/learning_rates.py FOLDER`, where FOLDER has the tables of `benchmarks/tables.py`. The best rate is the
-one of twelve with the least loss on held-out rows in any of 30 epochs.
+Run `python benchmarks/learning_rates.py FOLDER`, where FOLDER has the tables of `benchmarks/tables.py`. The
+best rate is the one of twelve with the least loss on held-out rows in any of 30 epochs.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class Run:
             "warm_start": self.chance(0.4),
             "batch_size": self.pick(["auto", 1, 7, 1000]),
             "n_jobs": self.pick([None, 1, 2, 3, 10**12, -1, 0]),
-            "learning_rate_init": self.pick([1e-3, 1e-2, 1e3, 1e30]),
+            "learning_rate_init": self.pick([1e-3, 1e-2, 1e3, 1e30, "auto"]),
             "keep_optimizer_state": self.chance(0.3),
             "early_stopping": self.chance(0.2),
             "solver": self.pick(

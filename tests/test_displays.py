@@ -195,5 +195,5 @@ def test_the_learning_rate_range() -> None:
     assert list(display.found_line_.get_xdata()) == [est.learning_rate_range_["found"]] * 2
     assert display.ax_.get_title() == "net"
     assert display.ax_.get_xscale() == "log"
-    with pytest.raises(ValueError, match="learning_rate_init=.auto."):
+    with pytest.raises(ValueError, match=r"learning_rate_init=.auto."):
         LearningRateRangeDisplay.from_estimator(gdfast.MLPRegressor(**FIT).fit(X, Y))
