@@ -402,8 +402,8 @@ _MATRICES = {"hessian": "Hessian", "gauss_newton": "Gauss-Newton matrix"}
 class CurvatureDisplay:
     """Plot of the spectral density of the curvature at a fitted estimator's weights.
 
-    The density has a logarithmic axis, which begins a decade below what one eigenvalue adds; the largest
-    eigenvalues and the smallest are marked on it.
+    The axis of the density is logarithmic. Values below a tenth of what one eigenvalue adds leave a gap, and
+    marks below the curve show the largest eigenvalues and the smallest.
 
     Use :meth:`from_estimator` to create it from a fitted estimator.
 
@@ -544,22 +544,21 @@ class CurvatureDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         found = self.curvature
+        width = found.default_width if width is None else width
         grid, density = found.density(width=width)
         import matplotlib.pyplot as plt
 
         if ax is None:
             _, ax = plt.subplots()
         name = self.estimator_name if name is None else name
-        (self.line_,) = ax.plot(grid, density, **{"label": name, **kwargs})
-        # A node that holds one eigenvalue of all; far below is nothing but the tails of normal densities.
-        floor = 0.1 * density.max() / found.n_parameters
+        # Far below what one eigenvalue adds there is nothing but the tails of normal densities.
+        floor = 0.1 / (found.n_parameters * width * np.sqrt(2 * np.pi))
+        drawn = np.where(density >= floor, density, np.nan)
+        (self.line_,) = ax.plot(grid, drawn, **{"label": name, **kwargs})
         ends = np.append(found.eigenvalues, found.smallest_eigenvalue)
         color = self.line_.get_color()
-        (self.eigenvalues_,) = ax.plot(
-            ends, np.full(len(ends), floor), marker=2, linestyle="", color=color, clip_on=False
-        )
+        (self.eigenvalues_,) = ax.plot(ends, np.full(len(ends), floor), marker="|", linestyle="", color=color)
         ax.set(xlabel=f"Eigenvalue of the {_MATRICES[found.matrix]}", ylabel="Density", yscale="log")
-        ax.set_ylim(bottom=floor)
         if name:
             ax.legend()
         self.ax_, self.figure_ = ax, ax.figure

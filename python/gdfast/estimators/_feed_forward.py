@@ -228,13 +228,12 @@ class FeedForward(NetworkEstimator):
         check_is_fitted(self)
         if self.batch_norm:
             raise ValueError(
-                "This takes estimators with batch_norm=False: a normalised layer makes the loss of a row depend "
-                "on the other rows."
+                "This takes estimators with batch_norm=False: a normalised layer makes the loss of a row "
+                "depend on the other rows."
             )
         if self.bayesian_regularization:
             raise ValueError(
-                "This takes estimators with bayesian_regularization=False, whose penalty is alpha. Fit one with "
-                "that alpha."
+                "This takes estimators with bayesian_regularization=False, whose penalty is alpha."
             )
         if hasattr(self, EMBEDDINGS):
             raise ValueError(

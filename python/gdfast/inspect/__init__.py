@@ -20,7 +20,7 @@ Examples
 >>> from gdfast import MLPRegressor
 >>> from gdfast.inspect import curvature
 >>> X = np.array([[-1.0], [0.0], [1.0]])
->>> est = MLPRegressor((), alpha=0.0, solver="lbfgs").fit(X, 2 * X.ravel())
+>>> est = MLPRegressor(hidden_layer_sizes=(), alpha=0.0, solver="lbfgs").fit(X, 2 * X.ravel())
 
 The Hessian is that of a straight line, ``[[2 / 3, 0], [0, 1]]``.
 

@@ -57,13 +57,20 @@ class Curvature:
 
     @property
     def max_learning_rate(self) -> float:
-        """2 / largest eigenvalue: near a minimum, plain gradient descent diverges at larger rates.
+        """2 / largest eigenvalue: near a minimum plain gradient descent diverges at larger rates.
 
         For steps of the whole gradient over these rows, without momentum. Infinite if there is no positive
         eigenvalue. Taken from the Hessian; with the Gauss-Newton matrix it is an estimate.
         """
         largest = float(self.eigenvalues[0])
         return 2 / largest if largest > 0 else np.inf
+
+    @property
+    def default_width(self) -> float:
+        """A hundredth of the spectrum's range: the standard deviation by which `density` spreads masses."""
+        low, high = self._range()
+        # Where all eigenvalues are equal there is no range.
+        return WIDTH * (max(high - low, 1e-6 * abs(high)) or 1.0)
 
     def density(self, grid: ArrayLike | None = None, *, width: float | None = None) -> tuple[Array, Array]:
         """The spectral density: what share of the eigenvalues lies where.
@@ -75,7 +82,7 @@ class Curvature:
         grid : array-like of shape (n_points,), default=None
             Where to evaluate it. None covers all eigenvalues, and the integral over it is one.
         width : float, default=None
-            Standard deviation of the normal densities. None takes a hundredth of the spectrum's range.
+            Standard deviation of the normal densities; None takes ``default_width``.
 
         Returns
         -------
@@ -91,13 +98,10 @@ class Curvature:
         """
         if not self.ritz_values.size:
             raise ValueError("There is no density without probes: set n_probes to at least 1.")
-        low = min(self.smallest_eigenvalue, float(self.ritz_values.min()))
-        high = max(float(self.eigenvalues[0]), float(self.ritz_values.max()))
-        if width is None:
-            # Where all eigenvalues are equal there is no range.
-            width = WIDTH * (max(high - low, 1e-6 * abs(high)) or 1.0)
+        width = self.default_width if width is None else width
         check_positive("width", width)
         if grid is None:
+            low, high = self._range()
             low, high = low - 6 * width, high + 6 * width  # beyond are 2e-9 of a normal density
             points = np.linspace(low, high, 1 + int(np.ceil(POINTS * (high - low) / width)))
         else:
@@ -108,6 +112,11 @@ class Curvature:
         for node, weight in zip(self.ritz_values, self.ritz_weights, strict=True):
             density += weight * np.exp(-0.5 * ((points - node) / width) ** 2)
         return points, density / (width * np.sqrt(2 * np.pi))
+
+    def _range(self) -> tuple[float, float]:
+        """The ends of the spectrum; an estimate of the density may go beyond by rounding."""
+        ends = np.concatenate([[self.smallest_eigenvalue, self.eigenvalues[0]], self.ritz_values])
+        return float(ends.min()), float(ends.max())
 
 
 def curvature(
@@ -126,8 +135,8 @@ def curvature(
 ) -> Curvature:
     """Eigenvalues, trace and spectral density of the curvature at a fitted estimator's weights.
 
-    From products of the matrix with vectors, which is never formed (but where it is so small that ARPACK would
-    need as many products). The loss is that of training over these rows, with its penalty; see
+    From products of the matrix with vectors. It is never formed, unless it is so small that ARPACK would take
+    as many products. The loss is that of training over these rows, with its penalty; see
     :mod:`gdfast.inspect`. Computed in float64.
 
     The largest eigenvalues and the smallest are exact to ``tol``, by ARPACK's implicitly restarted Lanczos
@@ -199,7 +208,7 @@ def curvature(
     >>> from gdfast import MLPClassifier
     >>> from gdfast.inspect import curvature
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = MLPClassifier((5,), activation="tanh", alpha=0.1, solver="lbfgs", random_state=0).fit(X, y)
+    >>> clf = MLPClassifier((5,), activation="tanh", alpha=0.1, max_iter=500, random_state=0).fit(X, y)
     >>> found = curvature(clf, X, y, n_eigenvalues=3, random_state=0)
     >>> found.eigenvalues.shape, found.n_parameters
     ((3,), 43)

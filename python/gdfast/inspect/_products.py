@@ -98,7 +98,7 @@ def hessian_vector_product(est: Any, X: Any, y: Any, direction: Any, sample_weig
     >>> from gdfast import MLPRegressor
     >>> from gdfast.inspect import hessian_vector_product
     >>> X = np.array([[-1.0], [0.0], [1.0]])
-    >>> est = MLPRegressor((), alpha=0.0, solver="lbfgs").fit(X, 2 * X.ravel())
+    >>> est = MLPRegressor(hidden_layer_sizes=(), alpha=0.0, solver="lbfgs").fit(X, 2 * X.ravel())
     >>> hessian_vector_product(est, X, 2 * X.ravel(), [3.0, 5.0])
     array([2., 5.])
     >>> hessian_vector_product(est, X, 2 * X.ravel(), ([[[3.0]]], [[5.0]]))
@@ -110,9 +110,9 @@ def hessian_vector_product(est: Any, X: Any, y: Any, direction: Any, sample_weig
 def gauss_newton_vector_product(est: Any, X: Any, y: Any, direction: Any, sample_weight: Any = None) -> Any:
     """Gauss-Newton matrix of a fitted estimator's loss, times a vector.
 
-    The matrix is the Hessian without the curvature of the network: the mean of ``J' H J`` over the rows, where
-    J is the Jacobian of the output layer's pre-activations and H the Hessian of the loss in them, plus the
-    penalty. It is positive semidefinite. Except for "huber" it is the Fisher information matrix.
+    The matrix is the Hessian without the curvature of the network: the mean of ``J' H J`` over the rows plus
+    the penalty, where J is the Jacobian of the output layer's pre-activations and H the Hessian of the loss
+    in them. It is positive semidefinite. But for "huber" and the penalty it is the Fisher information matrix.
     For the loss, see :mod:`gdfast.inspect`. Exact, in less than the time of two gradients, and in float64.
 
     Parameters
@@ -161,7 +161,7 @@ def gauss_newton_vector_product(est: Any, X: Any, y: Any, direction: Any, sample
     >>> from gdfast import MLPRegressor
     >>> from gdfast.inspect import gauss_newton_vector_product
     >>> X = np.array([[-1.0], [0.0], [1.0]])
-    >>> est = MLPRegressor((), alpha=0.0, solver="lbfgs").fit(X, 2 * X.ravel())
+    >>> est = MLPRegressor(hidden_layer_sizes=(), alpha=0.0, solver="lbfgs").fit(X, 2 * X.ravel())
     >>> gauss_newton_vector_product(est, X, 2 * X.ravel(), [3.0, 5.0])
     array([2., 5.])
     """
@@ -186,8 +186,8 @@ def _of_vector(direction: Any, weights: Weights) -> Array:
 def _of_layers(direction: tuple[Any, ...], weights: Weights) -> Array:
     if len(direction) != 2 or not all(isinstance(part, list | tuple) for part in direction):
         raise TypeError(
-            "direction must be a tuple (list of arrays as coefs_, list of arrays as intercepts_), or one array "
-            "of all parameters."
+            "direction must be a tuple (list of arrays as coefs_, list of arrays as intercepts_), or one "
+            "array of all parameters."
         )
     taken = []
     for part, arrays, name in zip(

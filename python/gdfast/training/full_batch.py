@@ -60,7 +60,7 @@ def loss_arguments(
 
 
 class Product:
-    """The product of a matrix of the core, such as the Hessian, with one vector: all coefs, then all intercepts.
+    """A product of the core, such as that with the Hessian, as a function of one vector.
 
     Parameters
     ----------
