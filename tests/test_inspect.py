@@ -366,7 +366,8 @@ from gdfast.inspect import curvature
 warnings.simplefilter("ignore")
 X = np.random.RandomState(0).normal(size=(300, 5))
 est = MLPRegressor(hidden_layer_sizes=(20, 10), max_iter=3, random_state=0).fit(X, X[:, 0])
-found = curvature(est, X, X[:, 0], n_eigenvalues=2, eigenvectors=True, n_probes=2, n_lanczos=9, random_state=0)
+arguments = {"n_eigenvalues": 2, "eigenvectors": True, "n_probes": 2, "n_lanczos": 9, "random_state": 0}
+found = curvature(est, X, X[:, 0], **arguments)
 print(*(np.ravel(a).tobytes().hex() for a in (found.eigenvectors, found.eigenvalues, found.ritz_values)))
 """
     one, three = (in_process(code, GDFAST_FORCE_THREADS=n) for n in ("1", "3"))
