@@ -166,12 +166,20 @@ def test_what_has_no_records() -> None:
         GradientNormDisplay([1.0, 2.0]).plot()
 
 
-@pytest.mark.parametrize("display", ["LossCurveDisplay", "GradientNormDisplay", "LearningRateRangeDisplay"])
-def test_without_matplotlib(display: str) -> None:
+@pytest.mark.parametrize(
+    ("display", "arguments"),
+    [
+        ("LossCurveDisplay", "None"),
+        ("GradientNormDisplay", "None"),
+        ("LearningRateRangeDisplay", "[], [], found=1.0"),
+        ("CurvatureDisplay", "None, None, None"),
+    ],
+)
+def test_without_matplotlib(display: str, arguments: str) -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "import gdfast\n"
-        f"try: gdfast.{display}.from_estimator(None)\n"
+        f"try: gdfast.{display}.from_estimator({arguments})\n"
         "except ImportError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

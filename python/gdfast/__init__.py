@@ -6,7 +6,8 @@
 forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` the optimizers,
 ``gdfast.schedules`` the learning-rate schedules; ``gdfast.minimize`` minimizes any function.
 ``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay`` and ``GradientNormDisplay`` plot a
-fit. ``gdfast.load`` reads the files of the estimators' ``save``.
+fit. ``gdfast.inspect`` has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay``
+plots it. ``gdfast.load`` reads the files of the estimators' ``save``.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -28,8 +29,13 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import callbacks, kernels, optim, preprocessing, schedules
-    from gdfast._displays import GradientNormDisplay, LearningRateRangeDisplay, LossCurveDisplay
+    from gdfast import callbacks, inspect, kernels, optim, preprocessing, schedules
+    from gdfast._displays import (
+        CurvatureDisplay,
+        GradientNormDisplay,
+        LearningRateRangeDisplay,
+        LossCurveDisplay,
+    )
     from gdfast._minimize import minimize
     from gdfast._model_file.errors import ModelFormatError
     from gdfast._model_file.models import InconsistentVersionWarning, load
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CurvatureDisplay",
     "GradientNormDisplay",
     "InconsistentVersionWarning",
     "LearningRateRangeDisplay",
@@ -57,6 +64,7 @@ __all__ = [
     "__version__",
     "active_isa",
     "callbacks",
+    "inspect",
     "kernels",
     "load",
     "minimize",
@@ -67,6 +75,7 @@ __all__ = [
 
 # The module of each name, imported on first access; a module's own name gives the module.
 _HOMES = {
+    "CurvatureDisplay": "gdfast._displays",
     "GradientNormDisplay": "gdfast._displays",
     "InconsistentVersionWarning": "gdfast._model_file.models",
     "LearningRateRangeDisplay": "gdfast._displays",
@@ -79,6 +88,7 @@ _HOMES = {
     "TabularClassifier": "gdfast.estimators",
     "TabularRegressor": "gdfast.estimators",
     "callbacks": "gdfast.callbacks",
+    "inspect": "gdfast.inspect",
     "kernels": "gdfast.kernels",
     "load": "gdfast._model_file.models",
     "minimize": "gdfast._minimize",

@@ -21,16 +21,18 @@ from sklearn.utils.validation import (
 
 from gdfast import _core, optim
 from gdfast.estimators import _annealing, _dropout, _holdout, _schedules, _solvers, _validation
-from gdfast.estimators._network_estimator import NetworkEstimator
+from gdfast.estimators._network_estimator import NetworkEstimator, data_for
 from gdfast.prediction import inputs
 from gdfast.schedules import Schedule
 from gdfast.training import activations, init
-from gdfast.training.arrays import Array, check_addressable
+from gdfast.training.arrays import Array, check_addressable, check_mean_weight
+from gdfast.training.data import Data
 from gdfast.training.encoding import EncodedRows
+from gdfast.training.losses import Loss
 from gdfast.training.network import MLP
 from gdfast.training.options import check_depth
 from gdfast.training.scheduled import Scheduled
-from gdfast.training.weights import GROUPS, NORMS, Weights
+from gdfast.training.weights import EMBEDDINGS, GROUPS, NORMS, Weights
 
 
 class FeedForward(NetworkEstimator):
@@ -211,6 +213,52 @@ class FeedForward(NetworkEstimator):
             *_schedules.of_weight_decay(self.weight_decay, self.weight_decay_schedule),
             *_schedules.of_dropout(self.dropout, self.dropout_schedule, n_hidden),
         ]
+
+    # The loss.
+
+    def _loss_at_weights(
+        self, X: Any, y: Any, sample_weight: Any, dtype: np.dtype[Any]
+    ) -> tuple[MLP, Loss, Data, Weights, float]:
+        """The loss of training over these rows, at the weights: what the core takes, and its L2 penalty.
+
+        ValueError if it is not a function of ``coefs_`` and ``intercepts_`` alone.
+        """
+        check_is_fitted(self)
+        if self.batch_norm:
+            raise ValueError(
+                "This takes estimators with batch_norm=False: a normalised layer makes the loss of a row "
+                "depend on the other rows."
+            )
+        if self.bayesian_regularization:
+            raise ValueError(
+                "This takes estimators with bayesian_regularization=False, whose penalty is alpha."
+            )
+        if hasattr(self, EMBEDDINGS):
+            raise ValueError(
+                "This takes estimators without embedded columns. Encode X with TableEncoder(embed_from=None)."
+            )
+        network = self._network()
+        weights = Weights.of(vars(self), dtype)
+        network.check_ends(weights, self.n_features_in_, self.n_outputs_)
+        if (where := weights.first_not_finite()) is not None:
+            raise ValueError(f"{where} holds numbers that are not finite.")
+        X, y = self._check_data(X, y, reset=False)
+        task = self._task(y, incremental=True, classes=None)
+        if task.output != self.out_activation_:
+            raise ValueError(
+                f"loss={self.loss!r} is not what the estimator was fitted with: its output layer is "
+                f"{self.out_activation_!r}."
+            )
+        if task.n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"y has {task.n_outputs} outputs, but the estimator was fitted to {self.n_outputs_}."
+            )
+        if sample_weight is not None:
+            sample_weight = self._check_weights(sample_weight, X)
+        data = data_for(task, X, y, task.weigh(y, sample_weight), dtype)
+        check_mean_weight(data.weight, "sample_weight")
+        targets, loss = task.for_training(data.y)
+        return network, loss, data._replace(y=targets), weights, self.alpha * (1 - self.l1_ratio)
 
     # Outputs.
 

@@ -263,7 +263,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
             self._begin(layer_units, embedded, task, X.dtype, random_state)
         # The weights determine the dtype: training that continues from float32 stays in float32.
         weights = self._take_weights(layer_units, embedded)
-        data = _data(task, X, y, sample_weight, weights.dtype)
+        data = data_for(task, X, y, sample_weight, weights.dtype)
         before = vars(self).get("_training")
         state = TrainingState(weights, random_state, records_of(self))
         state.scored_by = getattr(before, "scored_by", None)
@@ -275,7 +275,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         sets_aside = holdout is None and self.early_stopping and options.solver != "lbfgs"
         kept = getattr(before, "order", None)
         state.order, kept = self._row_order(X.shape[0], random_state, sets_aside, incremental, kept)
-        held_out = None if holdout is None else _data(task, *holdout, weights.dtype)
+        held_out = None if holdout is None else data_for(task, *holdout, weights.dtype)
         if checkpoint is not None or any(isinstance(c, ModelCheckpoint) for c in self.callbacks or ()):
             state.fingerprint = fingerprint(data, held_out)
         if checkpoint is not None:
@@ -587,7 +587,7 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
             return outcome
 
 
-def _data(task: Task, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
+def data_for(task: Task, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
     """Checked samples in the form for training."""
     if sample_weight is not None:
         sample_weight = convert(sample_weight, dtype, "sample_weight")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from gdfast.training.network import MLP
 from gdfast.training.options import TrainingOptions
 from gdfast.training.outcome import NotFinite, Outcome
 from gdfast.training.state import TrainingState
+from gdfast.training.weights import Weights
 
 
 class Value(NamedTuple):
@@ -40,6 +42,57 @@ class Value(NamedTuple):
         return bool(np.isfinite(self.loss) and np.isfinite(self.gradient).all())
 
 
+def loss_arguments(
+    network: MLP, loss: Loss, data: Data, coefs: list[Array], intercepts: list[Array], alpha: float
+) -> dict[str, Any]:
+    """The arguments of the core's functions of the loss, its gradient and its curvature."""
+    return {
+        "X": data.X,
+        "y": data.y,
+        "coefs": coefs,
+        "intercepts": intercepts,
+        "activations": network.activations,
+        "loss": loss,
+        "alpha": alpha,
+        "sample_weight": data.weight,
+        "n_threads": network.n_threads,
+    }
+
+
+class Product:
+    """A product of the core, such as that with the Hessian, as a function of one vector.
+
+    Parameters
+    ----------
+    function : callable
+        The core's function.
+    arguments : dict
+        Those of `loss_arguments`.
+    weights : Weights
+        Their shapes and dtype.
+    """
+
+    def __init__(self, function: Callable[..., None], arguments: dict[str, Any], weights: Weights) -> None:
+        size, n_layers = sum(array.size for array in weights), len(weights.coefs)
+        self._function = function
+        self._direction, self._product = np.empty(size, weights.dtype), np.empty(size, weights.dtype)
+        direction, product = weights.split(self._direction), weights.split(self._product)
+        self._arguments = {
+            **arguments,
+            "coef_direction": direction[:n_layers],
+            "intercept_direction": direction[n_layers:],
+            "coef_products": product[:n_layers],
+            "intercept_products": product[n_layers:],
+        }
+
+    def __call__(self, v: Array) -> Array:
+        """A new array, of float64."""
+        with np.errstate(over="ignore"):  # in float32
+            np.copyto(self._direction, v, casting="same_kind")
+        self._function(**self._arguments)
+        return self._product.astype(np.float64)
+
+
 class Objective:
     """The loss as a function of one vector: all coefs, then all intercepts.
 
@@ -59,17 +112,7 @@ class Objective:
         n_layers = len(weights.coefs)
         alpha = options.step.alpha
         self._coefs = at[:n_layers]
-        self.arguments: dict[str, Any] = {
-            "X": data.X,
-            "y": data.y,
-            "coefs": self._coefs,
-            "intercepts": at[n_layers:],
-            "activations": network.activations,
-            "loss": loss,
-            "alpha": alpha,
-            "sample_weight": data.weight,
-            "n_threads": network.n_threads,
-        }
+        self.arguments = loss_arguments(network, loss, data, self._coefs, at[n_layers:], alpha)
         self._gradients: dict[str, Any] = {
             "coef_grads": gradients[:n_layers],
             "intercept_grads": gradients[n_layers:],

@@ -9,7 +9,7 @@ import numpy as np
 from gdfast import _core
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data
-from gdfast.training.full_batch import Objective, Value, descend
+from gdfast.training.full_batch import Objective, Product, Value, descend
 from gdfast.training.listeners import Listeners
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
@@ -71,17 +71,12 @@ class _TrustRegion:
         self._objective = Objective(network, loss, data, state, options)
         self._eps = float(np.finfo(weights.dtype).eps)
         size, n_layers = sum(array.size for array in weights), len(weights.coefs)
-        self._direction, self._product = np.empty(size, weights.dtype), np.empty(size, weights.dtype)
-        direction, product = weights.split(self._direction), weights.split(self._product)
-        self._of_product: dict[str, Any] = {
-            "coef_direction": direction[:n_layers],
-            "intercept_direction": direction[n_layers:],
-            "coef_products": product[:n_layers],
-            "intercept_products": product[n_layers:],
-        }
+        self._times_hessian = Product(_core.hessian_vector_product, self._objective.arguments, weights)
+        self._diagonal = np.empty(size, weights.dtype)
+        diagonal = weights.split(self._diagonal)
         self._of_diagonal: dict[str, Any] = {
-            "coef_diagonals": product[:n_layers],
-            "intercept_diagonals": product[n_layers:],
+            "coef_diagonals": diagonal[:n_layers],
+            "intercept_diagonals": diagonal[n_layers:],
         }
         self.x: Array = weights.as_vector(np.float64)
         self._radius: float | None = None
@@ -124,19 +119,12 @@ class _TrustRegion:
 
     def _scale(self) -> Array:
         _core.gauss_newton_diagonal(**self._objective.arguments, **self._of_diagonal)
-        diagonal = self._product.astype(np.float64)
+        diagonal = self._diagonal.astype(np.float64)
         largest = float(diagonal.max())
         if not 0 < largest < np.inf:
             return np.ones_like(diagonal)
         scale: Array = 1 / np.sqrt(np.maximum(diagonal, LEAST_CURVATURE * largest))
         return scale
-
-    def _times_hessian(self, v: Array) -> Array:
-        with np.errstate(over="ignore"):
-            np.copyto(self._direction, v, casting="same_kind")
-        _core.hessian_vector_product(**self._objective.arguments, **self._of_product)
-        product: Array = self._product.astype(np.float64)
-        return product
 
     def _minimize_model(self, gradient: Array, scale: Array, radius: float) -> tuple[Array, float, bool]:
         """Steihaug's step, the decrease of the model by it, and whether it ends at the boundary."""
