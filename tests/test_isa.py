@@ -14,6 +14,7 @@ ISAS = ("avx512", "avx2", "generic")
 NUMERICAL_TESTS = (
     "kernels/test_kernels.py",
     "kernels/test_gradients.py",
+    "kernels/test_curvature.py",
     "kernels/test_math.py",
     "kernels/test_extreme_arguments.py",
     "optim/test_rules.py",

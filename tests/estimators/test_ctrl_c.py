@@ -228,6 +228,21 @@ CALLS = {
         "call = lambda: mlp_loss_and_grad(X, y, W, b, loss='squared_error')",
         (0.2, 0.5),
     ),
+    **{
+        name: (
+            f"from gdfast.kernels import {name}\n"
+            "X = rows(400_000, 100); W = [rows(100, 512), rows(512, 512), rows(512, 3)]\n"
+            "b = [rows(1, w.shape[1])[0] for w in W]; y = rows(len(X), 3)\n"
+            f"call = lambda: {name}(X, y, W, b{more})",
+            (0.2, 0.5),
+        )
+        for name, more in (
+            ("mlp_hessian_vector_product", ", direction=(W, b)"),
+            ("mlp_gauss_newton_vector_product", ", direction=(W, b)"),
+            ("mlp_gauss_newton_diagonal", ""),
+            ("mlp_fisher_diagonal", ""),
+        )
+    },
 }
 
 

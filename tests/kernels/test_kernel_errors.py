@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 from bad_arrays import Arguments, cases, check_refused, check_refused_array, read_only
-from gdfast.kernels import adam_update, mlp_forward, mlp_loss_and_grad, sgd_update
+from gdfast.kernels import (
+    adam_update,
+    mlp_fisher_diagonal,
+    mlp_forward,
+    mlp_gauss_newton_diagonal,
+    mlp_gauss_newton_vector_product,
+    mlp_hessian_vector_product,
+    mlp_loss_and_grad,
+    sgd_update,
+)
 from ids import text_of
 from problems import problem, same_bits
 
@@ -24,6 +33,12 @@ def gradient_arguments(loss: str = "squared_error") -> Arguments:
         "X": p.X, "y": p.y, "weights": p.coefs, "biases": p.intercepts,
         "loss": loss, "sample_weight": p.sample_weight, "out": out,
     }  # fmt: skip
+
+
+def product_arguments() -> Arguments:
+    arguments = gradient_arguments()
+    direction = tuple([np.ones_like(a) for a in arguments[name]] for name in ("weights", "biases"))
+    return {**arguments, "direction": direction}
 
 
 def sgd_arguments() -> Arguments:
@@ -48,6 +63,10 @@ GRADIENT_CASES = cases(
     vectors=("biases", "sample_weight", "out[1]"),
     optional=("sample_weight",),
 )
+PRODUCT_CASES = cases(
+    ["X", "y", "weights[1]", "direction[0][0]", "direction[0][2]", "direction[1][1]", "out[0][1]"],
+    vectors=("biases", "direction[1]", "out[1]"),
+)
 SGD_CASES = cases(
     ["param", "grad", "velocity"], vectors=("param", "grad", "velocity"), optional=("velocity",)
 )
@@ -62,6 +81,47 @@ def test_forward_refuses_the_array(name: str, fault: str) -> None:
 @pytest.mark.parametrize(("name", "fault"), GRADIENT_CASES)
 def test_loss_and_gradient_refuse_the_array(name: str, fault: str) -> None:
     check_refused_array(mlp_loss_and_grad, gradient_arguments(), name, fault)
+
+
+@pytest.mark.parametrize("call", [mlp_hessian_vector_product, mlp_gauss_newton_vector_product])
+@pytest.mark.parametrize(("name", "fault"), PRODUCT_CASES)
+def test_products_refuse_the_array(name: str, fault: str, call: Any) -> None:
+    check_refused_array(call, product_arguments(), name, fault)
+
+
+@pytest.mark.parametrize("call", [mlp_gauss_newton_diagonal, mlp_fisher_diagonal])
+@pytest.mark.parametrize(("name", "fault"), GRADIENT_CASES)
+def test_diagonals_refuse_the_array(name: str, fault: str, call: Any) -> None:
+    check_refused_array(call, gradient_arguments(), name, fault)
+
+
+@pytest.mark.parametrize("call", [mlp_hessian_vector_product, mlp_gauss_newton_vector_product])
+def test_directions_must_be_those_of_the_network(call: Any) -> None:
+    whole = product_arguments()
+    weights, biases = whole["direction"]
+    for direction, kind in (
+        (None, TypeError),
+        ([weights, biases], TypeError),
+        ((weights,), TypeError),
+        ((weights, biases[:2]), ValueError),
+        (([w.T for w in weights], biases), ValueError),
+        (
+            ([np.ones((5, 8)), np.ones((8, 6)), np.ones((6, 3))], [np.ones(8), np.ones(6), np.ones(3)]),
+            ValueError,
+        ),
+    ):
+        check_refused(call, {**whole, "direction": direction}, kind, "direction")
+    check_refused(call, {**whole, "out": whole["direction"]}, ValueError, "out[0][0]", "direction")
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", ("quantile", [0.2, 0.5, 0.8])], ids=str)
+def test_straight_losses_have_no_gauss_newton_matrix(loss: Any) -> None:
+    arguments = {**product_arguments(), "loss": loss}
+    if loss != "absolute_error":
+        arguments["y"] = arguments["y"][:, :1].copy()
+    check_refused(mlp_gauss_newton_vector_product, arguments, ValueError, "loss")
+    del arguments["direction"]
+    check_refused(mlp_gauss_newton_diagonal, arguments, ValueError, "loss")
 
 
 @pytest.mark.parametrize(("name", "fault"), SGD_CASES)
