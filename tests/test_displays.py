@@ -171,7 +171,7 @@ def test_what_has_no_records() -> None:
     [
         ("LossCurveDisplay", "None"),
         ("GradientNormDisplay", "None"),
-        ("LearningRateRangeDisplay", "[], [], found=1.0"),
+        ("LearningRateRangeDisplay", "None"),
         ("CurvatureDisplay", "None, None, None"),
     ],
 )

@@ -13,7 +13,7 @@ from gdfast._checks import check_count, check_flag, check_positive
 from gdfast.inspect._lanczos import extremes, quadrature
 from gdfast.inspect._products import FUNCTIONS, Matrix
 from gdfast.training.arrays import Array
-from gdfast.training.blas import on_one_thread
+from gdfast.training.blas import on_threads
 
 # Of the spectrum's range: the standard deviation of the normal density at a node.
 WIDTH = 0.01
@@ -229,7 +229,7 @@ def curvature(
     n = product.n_parameters
     if n_eigenvalues > n:
         raise ValueError(f"n_eigenvalues must be at most {n}, the number of parameters, got {n_eigenvalues}.")
-    with on_one_thread(beside_core=True):
+    with on_threads(1, beside_core=True):
         ends = extremes(product, random.normal(size=n), n_eigenvalues, tol)
         probes = [
             quadrature(product, 2.0 * random.randint(2, size=n) - 1.0, min(n_lanczos, n))

@@ -179,7 +179,7 @@ class Iterations:
         self._not_finite = state.weights.first_not_finite()  # as given by the user
         self.accepted = OptimizeResult(x=start, fun=np.nan, nit=nit)
         self.outcome: Outcome | None = None
-        self._repeated = state.epoch
+        self._repeated = self._recorded = state.epoch
         state.records.n_iter = state.epoch
 
     def begin(self) -> None:
@@ -195,9 +195,8 @@ class Iterations:
         if not np.isfinite(x).all():
             return
         self._running = False
-        self.accepted.x = x.copy()
-        self.accepted.fun = fun
-        self.accepted.nit += 1
+        # In one call, which Ctrl-C does not divide.
+        self.accepted.update(x=x.copy(), fun=fun, nit=self.accepted.nit + 1)
         if self.accepted.nit <= self._repeated:
             return
         self._listeners.begin()
@@ -226,6 +225,8 @@ class Iterations:
         diverged = not np.isfinite(result.x).all()
         best = self.accepted if diverged or self.outcome is not None else result
         state.records.n_iter = min(int(best.nit), self._options.max_iter)
+        if self._keeps_curve and self._recorded < self.accepted.nit:  # Ctrl-C came between the two
+            state.records.loss_curve.append(float(self.accepted.fun))
         state.records.loss = float(best.fun)
         state.weights.put(best.x)
         if diverged:
@@ -238,6 +239,7 @@ class Iterations:
         state.weights.put(self.accepted.x)
         records.n_iter, records.loss = self.accepted.nit, float(self.accepted.fun)
         if self._keeps_curve:
+            self._recorded = self.accepted.nit
             records.loss_curve.append(records.loss)
             if self._options.verbose:
                 print(f"Iteration {records.n_iter}, loss = {records.loss:.8f}")

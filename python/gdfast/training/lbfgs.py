@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from gdfast.training.arrays import Array
-from gdfast.training.blas import on_one_thread
+from gdfast.training.blas import on_threads
 from gdfast.training.data import Data
 from gdfast.training.full_batch import Iterations, Objective
 from gdfast.training.listeners import Listeners
@@ -53,7 +53,7 @@ def train_lbfgs(
 
     outcome = Outcome("stopped")
     try:
-        with on_one_thread(beside_core=True):
+        with on_threads(1, beside_core=True):
             result = minimize(
                 evaluate,
                 iterations.accepted.x,

@@ -13,7 +13,7 @@ from scipy.linalg.lapack import dpotri
 
 from gdfast import _core
 from gdfast.training.arrays import Array
-from gdfast.training.blas import on_one_thread
+from gdfast.training.blas import on_threads
 from gdfast.training.data import Data
 from gdfast.training.full_batch import Objective, Value, descend
 from gdfast.training.listeners import Listeners
@@ -122,7 +122,7 @@ class _LevenbergMarquardt:
             self._find_matrix()
         gradient = self._gradient()
         while self._mu <= MU_MOST:
-            with on_one_thread():
+            with on_threads(1):
                 step = _solve(self._matrix, self._penalty + self._mu, -gradient)
             if step is not None and self._moves_down(step):
                 self._mu = max(self._mu * DECREASE, MU_LEAST)
@@ -167,7 +167,7 @@ class _LevenbergMarquardt:
         self._find_matrix()
         before = evidence.penalty
         # The parameters whose values the data determine, rather than the penalty.
-        with on_one_thread():
+        with on_threads(1):
             n_effective = self.x.size - before * _trace_of_inverse(self._matrix, before)
         evidence.find(self.x, self.value.loss, n_effective)
         self._penalty[:] = evidence.penalty

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from gdfast.optim._whole import Layout, Slots, Whole, WholeRule, copied
 from gdfast.training.arrays import Array
+from gdfast.training.blas import on_threads
 from gdfast.training.losses import Loss
 from gdfast.training.network import MLP, CoreTrainer, Network, Trainer
 from gdfast.training.options import StepOptions
@@ -204,24 +205,15 @@ class WholeTrainer:
 _LARGE_PRODUCT = 1e8
 
 
-@cache
-def _controller() -> Any:
-    """What limits the threads of BLAS; scikit-learn has it installed."""
-    import scipy.linalg  # noqa: F401  (so that its BLAS is found, beside NumPy's)
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
 def _blas_threads(arrays: Sequence[Array], n_threads: int) -> Any:
     """A context in which BLAS has the number of threads for products of these matrices."""
     shapes = [array.shape for array in arrays if array.ndim == 2]
     largest = max(rows * columns * min(rows, columns) for rows, columns in shapes)
     if largest < _LARGE_PRODUCT:
-        return _controller().limit(limits=1, user_api="blas")
+        return on_threads(1, beside_core=True)
     if not n_threads:
         return nullcontext()
-    return _controller().limit(limits=min(n_threads, os.cpu_count() or 1), user_api="blas")
+    return on_threads(min(n_threads, os.cpu_count() or 1), beside_core=True)
 
 
 class _Batches:
