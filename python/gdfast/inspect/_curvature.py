@@ -209,7 +209,7 @@ def curvature(
     >>> from gdfast import MLPClassifier
     >>> from gdfast.inspect import curvature
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = MLPClassifier((5,), activation="tanh", alpha=0.1, max_iter=500, random_state=0).fit(X, y)
+    >>> clf = MLPClassifier((5,), activation="tanh", alpha=0.1, solver="newton-cg", random_state=0).fit(X, y)
     >>> found = curvature(clf, X, y, n_eigenvalues=3, random_state=0)
     >>> found.eigenvalues.shape, found.n_parameters
     ((3,), 43)
