@@ -28,8 +28,10 @@ void add_layer_sums(const Spec& spec, const Layer& l, const Parameters<T>& param
     p.a = inputs.at(rows.first);
     p.a_stride = inputs.stride;
     p.c = sums.at(rows.first);
+    p.activated = positive;
     p.start = Start::output;
-    p.epilogue = Epilogue::none;
+    p.epilogue = positive ? Epilogue::relu_derivative : Epilogue::none;
+    p.factor = T(1);
     p.rows = rows.count();
     multiply(table, p, l.in, l.out, [&](int64_t j) { return parameters.weight_panel(l, j); }, finish, check);
 }
