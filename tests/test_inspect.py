@@ -58,6 +58,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], Any]] = {
         {"activation": ["softplus", "gelu"]},
         NUMBERS,
     ),
+    "relu": (MLPClassifier, {"activation": "relu", "alpha": 0.5}, THREE),  # no kink lies so near
     "absolute error": (MLPRegressor, {"loss": "absolute_error"}, NUMBERS),
     "quantiles": (MLPRegressor, {"loss": "quantile", "quantiles": [0.2, 0.8]}, NUMBERS),
 }
