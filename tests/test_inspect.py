@@ -58,6 +58,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], Any]] = {
         {"activation": ["softplus", "gelu"]},
         NUMBERS,
     ),
+    "relu": (MLPClassifier, {"activation": "relu", "alpha": 0.5}, THREE),  # no kink lies so near
     "absolute error": (MLPRegressor, {"loss": "absolute_error"}, NUMBERS),
     "quantiles": (MLPRegressor, {"loss": "quantile", "quantiles": [0.2, 0.8]}, NUMBERS),
 }
@@ -253,7 +254,8 @@ def test_eigenvalues(matrix: Any, sizes: tuple[int, ...]) -> None:
     assert found.n_parameters == len(whole)
     # A residual of tol has an error of tol squared by the gap.
     np.testing.assert_allclose(found.eigenvalues, expected[::-1][:4], rtol=0, atol=1e-8 * expected[-1])
-    assert found.smallest_eigenvalue == pytest.approx(expected[0], abs=1e-8 * expected[-1])
+    # Of the smallest the residual is 1e-4, which is a bound for the error.
+    assert found.smallest_eigenvalue == pytest.approx(expected[0], abs=1e-4 * expected[-1])
     assert found.max_learning_rate == pytest.approx(2 / expected[-1], rel=1e-8)
     vectors = found.eigenvectors
     assert vectors.shape == (len(whole), 4)

@@ -139,7 +139,7 @@ def curvature(
     as many products. The loss is that of training over these rows, with its penalty; see
     :mod:`gdfast.inspect`. Computed in float64.
 
-    The largest eigenvalues and the smallest are exact to ``tol``, by ARPACK's implicitly restarted Lanczos
+    The largest eigenvalues and the smallest are accurate to ``tol``, by ARPACK's implicitly restarted Lanczos
     method (`scipy.sparse.linalg.eigsh`). Trace and density are estimates from random vectors of signs, by
     Hutchinson's method and by stochastic Lanczos quadrature. They take ``n_probes * n_lanczos`` products and
     memory for ``n_lanczos`` vectors of all parameters.
@@ -168,7 +168,8 @@ def curvature(
         for the trace.
     tol : float, default=1e-6
         Norm of an eigenvector's residual, relative to the largest magnitude of an eigenvalue. The error of an
-        eigenvalue that stands apart is of the order of its square.
+        eigenvalue that stands apart is of the order of its square. For the smallest eigenvalue it is at least
+        1e-4.
     random_state : int, RandomState instance or None, default=None
         Random numbers for the probes and the start of ARPACK. With an int, the result has the same bits every
         time, for any number of threads.
@@ -208,7 +209,7 @@ def curvature(
     >>> from gdfast import MLPClassifier
     >>> from gdfast.inspect import curvature
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = MLPClassifier((5,), activation="tanh", alpha=0.1, max_iter=500, random_state=0).fit(X, y)
+    >>> clf = MLPClassifier((5,), activation="tanh", alpha=0.1, solver="newton-cg", random_state=0).fit(X, y)
     >>> found = curvature(clf, X, y, n_eigenvalues=3, random_state=0)
     >>> found.eigenvalues.shape, found.n_parameters
     ((3,), 43)

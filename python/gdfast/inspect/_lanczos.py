@@ -13,6 +13,10 @@ from gdfast.training.arrays import Array
 
 MatVec = Callable[[Array], Array]
 
+# The tolerance of the smallest eigenvalue is at least this. Networks have thousands of eigenvalues close to
+# zero; to tell the smallest of them apart takes products by the inverse root of the tolerance.
+LEAST_TOL_OF_SMALLEST = 1e-4
+
 
 class Quadrature(NamedTuple):
     """Nodes and weights, whose sum is one, with which ``v' f(A) v / v' v`` is a sum over ``f(nodes)``."""
@@ -75,7 +79,8 @@ def extremes(product: MatVec, start: Array, n_largest: int, tol: float) -> Extre
     start : ndarray of shape (n,)
     n_largest : int
     tol : float
-        Largest norm of a residual, relative to the largest magnitude of an eigenvalue.
+        Largest norm of a residual, relative to the largest magnitude of an eigenvalue; for the smallest
+        eigenvalue at least `LEAST_TOL_OF_SMALLEST`.
     """
     n = len(start)
     n_basis = max(2 * n_largest + 1, 20)  # SciPy's own default
@@ -88,6 +93,7 @@ def extremes(product: MatVec, start: Array, n_largest: int, tol: float) -> Extre
     if norm == 0:
         return Extremes(np.zeros(n_largest), np.eye(n, n_largest), 0.0)
     largest, vectors = _largest(lambda v: product(v) + norm * v, start, n_largest, tol, n_basis)
+    tol = max(tol, LEAST_TOL_OF_SMALLEST)
     smallest, _ = _largest(lambda v: norm * v - product(v), start, 1, tol, n_basis)
     return Extremes(largest - norm, vectors, norm - float(smallest[0]))
 
