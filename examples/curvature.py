@@ -29,7 +29,7 @@ MUON = {
     f"muon, lr={lr:g}": optim.Muon(lr=lr, weight_decay=0.0, adamw_lr_factor=factor)
     for lr, factor in ((0.01, 0.3), (0.03, 0.1), (0.1, 0.1))
 }
-KFAC = {f"kfac, lr={lr:g}": optim.KFAC(lr=lr, damping=damping) for lr, damping in ((0.1, 0.03), (0.3, 0.003))}
+KFAC = {f"kfac, kl_clip={clip:g}": optim.KFAC(lr=0.1, kl_clip=clip) for clip in (0.01, 0.03)}
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "adam (default)": {"adam (default)": optim.Adam(lr=0.001)},
     "adam": ADAM,
@@ -102,7 +102,7 @@ def problems() -> dict[str, Problem]:
         "2-d function": Problem(plane, waves, (20,), 1.0),
         "diabetes": Problem(scale(diabetes), scale(progression), (10,), 1.0),
         "digits": Problem(pixels, digit, (50,), 2.0, has_lm=False),
-        "deep autoencoder": Problem(pixels, pixels, (400, 200, 100, 30, 100, 200, 400), 15.0, has_lm=False),
+        "deep autoencoder": Problem(pixels, pixels, (400, 200, 100, 30, 100, 200, 400), 7.0, has_lm=False),
     }
 
 
