@@ -75,6 +75,17 @@ def test_sunspots() -> None:
     assert float(scores["recurrent network"]) > float(scores["like this month"]) + 0.005
 
 
+def test_curvature(tmp_path: Path) -> None:
+    image = tmp_path / "second_order.png"
+    arguments = ("--scale", "0.02", "--seeds", "1", "--repeats", "1", "--plot", str(image))
+    printed = run("curvature.py", *arguments)
+    assert re.search(r"^lm +1 of 1 seeds reach 1e-6 in 100, after \d", printed, re.MULTILINE)
+    assert len(re.findall(r"iterations: .* x as fast", printed)) == 3
+    tables = re.findall(r"^(\S.*), after \S+ s: ", printed, re.MULTILINE)
+    assert tables == ["noisy sine", "2-d function", "diabetes", "digits", "deep autoencoder"]
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
 def test_every_example_is_tested() -> None:
     tested = set(re.findall(r'run\("(\w+\.py)"', Path(__file__).read_text(encoding="utf-8")))
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested

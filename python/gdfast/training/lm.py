@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh
-from scipy.linalg.lapack import dpotri
+from scipy.linalg import eigvalsh
+from scipy.linalg.lapack import dposv, dpotrf, dpotri
 
 from gdfast import _core
 from gdfast.training.arrays import Array
@@ -210,28 +210,25 @@ class _Evidence:
         return self._records.alpha / (self._records.beta * self._total_weight)
 
 
-def _factor(matrix: Array, diagonal: Array | float) -> tuple[Array, bool] | None:
-    """Cholesky's factor of a matrix with more on its diagonal; None if that is singular to rounding."""
-    increased = matrix.copy()
-    increased.flat[:: len(matrix) + 1] += diagonal
-    try:
-        factor: tuple[Array, bool] = cho_factor(increased, lower=True, overwrite_a=True, check_finite=False)
-    except LinAlgError:
-        return None
-    return factor
+def _increased(matrix: Array, diagonal: Array | float) -> Array:
+    """A symmetric matrix with more on its diagonal, in the order of LAPACK's arrays."""
+    increased: Array = matrix.T.copy(order="F")
+    np.einsum("ii->i", increased)[:] += diagonal
+    return increased
 
 
 def _solve(matrix: Array, diagonal: Array, right: Array) -> Array | None:
     """The solution of the system of a matrix with more on its diagonal; None if that is singular."""
-    factor = _factor(matrix, diagonal)
-    return None if factor is None else cho_solve(factor, right, check_finite=False)
+    # LAPACK's function itself: for the matrices of small networks SciPy's checks would take longer than it.
+    _, solution, info = dposv(_increased(matrix, diagonal), right, lower=True, overwrite_a=True)
+    return None if info else solution
 
 
 def _trace_of_inverse(matrix: Array, penalty: float) -> float:
     """The trace of the inverse of a matrix with ``penalty`` added to its diagonal."""
-    factor = _factor(matrix, penalty)
-    if factor is None:
+    factor, info = dpotrf(_increased(matrix, penalty), lower=True, overwrite_a=True)
+    if info:
         eigenvalues = np.maximum(eigvalsh(matrix, check_finite=False), 0) + penalty
         return float((1 / np.maximum(eigenvalues, np.finfo(np.float64).tiny)).sum())
-    inverse, _ = dpotri(factor[0], lower=True, overwrite_c=True)
+    inverse, _ = dpotri(factor, lower=True, overwrite_c=True)
     return float(np.trace(inverse))
