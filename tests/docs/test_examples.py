@@ -75,6 +75,7 @@ def test_sunspots() -> None:
     assert float(scores["recurrent network"]) > float(scores["like this month"]) + 0.005
 
 
+@pytest.mark.slow
 def test_curvature(tmp_path: Path) -> None:
     image = tmp_path / "second_order.png"
     arguments = ("--scale", "0.02", "--seeds", "1", "--repeats", "1", "--plot", str(image))
