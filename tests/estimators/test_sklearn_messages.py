@@ -85,6 +85,8 @@ def test_bad_arguments(argument: str, name: str) -> None:
     for value in BAD_ARGUMENTS[argument]:
         arguments = {"max_iter": 2, "hidden_layer_sizes": (3,), argument: value}
         ours, theirs = both_say(name, lambda est: est.fit(X, LABELS), **arguments)
+        if argument == "learning_rate_init":  # which may also be "auto"
+            ours = ours._replace(error=ours.error.replace(" or a str among ", ""))
         assert ours == theirs, value
 
 
