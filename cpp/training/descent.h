@@ -64,7 +64,7 @@ struct EpochOptions {
     // gradient and noise has been added to it, with the learning rate and the number of the step (Step). It
     // reads the gradient by Descent::get_gradient() and the weights by get_weights(), and leaves the next
     // weights by set_weights(). The rest is as for on_gradient.
-    std::function<void(double learning_rate, int64_t number)> on_step;
+    std::function<void(double learning_rate, int64_t number)> on_step{};
 };
 
 struct EpochResult {
