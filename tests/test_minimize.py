@@ -555,3 +555,13 @@ def test_a_rule_of_layers_has_no_place() -> None:
         minimize(parabola, np.zeros(2), jac=slope, method=optim.KFAC())
     with pytest.raises(ValueError, match="method must be one of"):
         minimize(parabola, np.zeros(2), jac=slope, method="kfac")
+
+
+@pytest.mark.parametrize("lr", [0.05, 0.1])
+def test_success_is_that_of_the_average(lr: float) -> None:
+    """schedulefree returns another point than that of its gradients."""
+    result = gdfast.minimize(
+        lambda x: float(((x - 3) ** 2).sum()), np.zeros(2), jac=lambda x: 2 * (x - 3),
+        method="schedulefree", options={"lr": lr, "maxiter": 5000},
+    )  # fmt: skip
+    assert not result.success or np.abs(2 * (result.x - 3)).max() <= 1e-4

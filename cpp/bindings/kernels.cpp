@@ -134,6 +134,20 @@ void check_layers_apart(const py::tuple& written, const char* name, const py::tu
             check_apart(py::object(written[i]), Name(name, i), py::object(read[j]), Name(other, j));
 }
 
+// Arrays that are all written must not share memory.
+void check_out_apart(const py::tuple& coefs, const py::tuple& intercepts) {
+    for (size_t i = 0; i < coefs.size(); ++i) {
+        for (size_t j = 0; j < i; ++j) {
+            check_apart(py::object(coefs[i]), Name("out[0]", i), py::object(coefs[j]), Name("out[0]", j));
+            check_apart(py::object(intercepts[i]), Name("out[1]", i), py::object(intercepts[j]),
+                        Name("out[1]", j));
+        }
+        for (size_t j = 0; j < intercepts.size(); ++j)
+            check_apart(py::object(coefs[i]), Name("out[0]", i), py::object(intercepts[j]),
+                        Name("out[1]", j));
+    }
+}
+
 template <class T>
 double loss_and_grad_typed(const py::object& x, const py::object& y, const py::tuple& coefs,
                            const py::tuple& intercepts, const py::sequence& activations,
@@ -141,6 +155,7 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::t
                            const py::tuple& coef_grads, const py::tuple& intercept_grads, int n_threads) {
     const LossArguments<T> of(x, y, coefs, intercepts, activations, loss, alpha, sample_weight);
     const PlainArrays<T> gradient = of.checked_layers(coef_grads, intercept_grads, "out", Access::write);
+    check_out_apart(coef_grads, intercept_grads);
     check_layers_apart(coef_grads, "out[0]", coefs, "weights");
     check_layers_apart(intercept_grads, "out[1]", intercepts, "biases");
     const int limit = thread_limit(n_threads);
@@ -265,6 +280,7 @@ void product_typed(const py::object& x, const py::object& y, const py::tuple& co
     const PlainArrays<T> direction =
         of.checked_layers(coef_direction, intercept_direction, "direction", Access::read);
     const PlainArrays<T> product = of.checked_layers(coef_products, intercept_products, "out", Access::write);
+    check_out_apart(coef_products, intercept_products);
     check_layers_apart(coef_products, "out[0]", coefs, "weights");
     check_layers_apart(intercept_products, "out[1]", intercepts, "biases");
     check_layers_apart(coef_products, "out[0]", coef_direction, "direction[0]");
@@ -295,6 +311,7 @@ void diagonal_typed(const py::object& x, const py::object& y, const py::tuple& c
     if (gauss_newton) check_not_straight(of.loss.kind);
     const PlainArrays<T> diagonal =
         of.checked_layers(coef_diagonals, intercept_diagonals, "out", Access::write);
+    check_out_apart(coef_diagonals, intercept_diagonals);
     check_layers_apart(coef_diagonals, "out[0]", coefs, "weights");
     check_layers_apart(intercept_diagonals, "out[1]", intercepts, "biases");
     const CurvatureArguments<T> arguments = of.curvature(n_threads);

@@ -13,6 +13,7 @@ from gdfast import optim
 from gdfast._annealing import COOLINGS, anneal
 from gdfast._checks import check_count, check_not_negative, check_positive
 from gdfast._objective import Function, Reporter, Vector, as_array
+from gdfast.optim._whole import WholeRule
 from gdfast.schedules import Progress, Schedule, resolve
 
 # A rule that needs a network has no place here.
@@ -184,10 +185,18 @@ def _descend(
     base_lr = optimizer.lr
     value, gradient = function.value_and_gradient(x, monitors)
     status, nit = 1, 0
+
+    def is_small_at_result() -> bool:
+        if not isinstance(optimizer, WholeRule) or not optimizer._has_modes or nit == 0:
+            return True
+        # The gradient was that of a point beside the average, which is the result.
+        average = optimizer._averages(optimizer._core.slots_now)[0]
+        return bool(_largest(function.value_and_gradient(average, False)[1], average, project) <= gtol)
+
     while status == 1:
         if not _is_finite(x, value, gradient):
             status = 2
-        elif gtol > 0 and _largest(gradient, x, project) <= gtol:
+        elif 0 < gtol >= _largest(gradient, x, project) and is_small_at_result():
             status = 0
         elif nit == maxiter:
             break

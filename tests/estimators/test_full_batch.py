@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import gdfast
@@ -418,3 +419,55 @@ def test_ctrl_c_keeps_the_last_iteration(solver: str) -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_partial_fit_is_of_other_solvers(solver: str) -> None:
     assert not hasattr(regressor(solver), "partial_fit")
+
+
+# Data that decide nothing, or are out of all range.
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("n", [5, 20, 200])
+def test_the_evidence_of_noise_is_finite(seed: int, n: int, tmp_path: Path) -> None:
+    """The data determine no parameter, and the penalty would grow without end."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(n, 3)), rng.normal(size=n)
+    est = gdfast.MLPRegressor(
+        hidden_layer_sizes=(8,), activation="tanh", solver="lm", bayesian_regularization=True,
+        max_iter=100, random_state=seed,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        est.fit(X, y)
+        assert np.isfinite([est.alpha_, est.beta_, est.n_effective_parameters_]).all()
+        est.fit(X, y, sample_weight=np.full(n, 1e-9))
+    assert np.isfinite([est.alpha_, est.beta_, est.n_effective_parameters_]).all()
+    est.save(tmp_path / "model")
+    assert gdfast.load(tmp_path / "model").alpha_ == est.alpha_
+
+
+@pytest.mark.parametrize("scale", [1e80, 1e100, 1e150, 1e200])
+@pytest.mark.parametrize("arguments", [{}, {"bayesian_regularization": True}], ids=["", "evidence"])
+@pytest.mark.parametrize("solver", ["lm", "newton-cg"])
+def test_huge_targets_end(solver: str, arguments: dict[str, Any], scale: float) -> None:
+    if arguments and solver != "lm":
+        pytest.skip("of lm")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 3))
+    est = gdfast.MLPRegressor(
+        hidden_layer_sizes=(8,), solver=solver, max_iter=20, random_state=0, **arguments
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        est.fit(X, np.sin(X[:, 0]) * scale)
+    assert all(np.isfinite(coef).all() for coef in est.coefs_)
+
+
+def test_lm_goes_down_in_float32_on_a_huge_column() -> None:
+    """Rounding makes the matrix indefinite by more than an absolute limit of the damping."""
+    rng = np.random.default_rng(0)
+    X = np.c_[rng.normal(size=(300, 3)), 1.7e9 + rng.random(300) * 3e7].astype(np.float32)
+    est = gdfast.MLPRegressor(hidden_layer_sizes=(8,), solver="lm", max_iter=50, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        est.fit(X, np.sin(X[:, 0]))
+    assert est.n_iter_ > 1
+    assert est.loss_ < 1e6  # of 7e17 at first

@@ -165,3 +165,28 @@ def test_where_it_has_no_meaning() -> None:
     with pytest.raises(ValueError, match="learning_rate_init"):
         gdfast.MLPRegressor(learning_rate_init="automatic").fit(X, Y)
     assert not hasattr(gdfast.MLPRegressor(**FIT, solver="lbfgs").fit(X, Y), "learning_rate_range_")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        lambda X, rng: np.exp(2.5 * X[:, 0] + 0.5 * X[:, 1]),
+        lambda X, rng: 100.0 * (rng.random(len(X)) < 0.01),
+        lambda X, rng: X[:, 0] + rng.standard_t(1.2, size=len(X)),
+    ],
+    ids=["log-normal", "rare", "heavy tails"],
+)
+def test_a_loss_of_a_few_rows(target: Any) -> None:
+    """Differences between batches are neither a descent nor a divergence."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 3))
+    est = gdfast.MLPRegressor(**{**FIT, "hidden_layer_sizes": (8,)}, batch_size=32).fit(X, target(X, rng))
+    assert 1e-4 < est.learning_rate_range_["found"] < 10
+
+
+def test_a_kept_optimizer_without_a_test_is_tested() -> None:
+    est = gdfast.MLPRegressor(
+        **{**FIT, "learning_rate_init": 0.001}, warm_start=True, keep_optimizer_state=True
+    )
+    est.fit(X, Y).set_params(learning_rate_init="auto").fit(X, Y)
+    assert est.learning_rate_curve_[-1] == est.learning_rate_range_["found"]

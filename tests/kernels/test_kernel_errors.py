@@ -333,3 +333,13 @@ def test_counts_out_of_their_range(value: Any) -> None:
 
 def test_momentum_needs_a_velocity() -> None:
     check_refused(sgd_update, {**sgd_arguments(), "velocity": None}, ValueError, "velocity")
+
+
+@pytest.mark.parametrize("function", [mlp_fisher_diagonal, mlp_gauss_newton_diagonal, mlp_loss_and_grad])
+def test_arrays_of_out_that_share_memory(function: Any) -> None:
+    X, y = np.ones((4, 3)), np.ones((4, 2))
+    weights, biases = [np.ones((3, 5)), np.ones((5, 2))], [np.ones(5), np.ones(2)]
+    buffer = np.empty(5)
+    out = [np.empty_like(w) for w in weights], [buffer, buffer[:2]]
+    with pytest.raises(ValueError, match=r"out\[1\]\[1\].*out\[1\]\[0\]"):
+        function(X, y, weights, biases, out=out)

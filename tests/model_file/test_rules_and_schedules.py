@@ -99,3 +99,13 @@ def test_rules_are_no_model(tmp_path: Path) -> None:
     files.write(tmp_path / "state", files.encode_tree(objects.store(optim.Adam()), copies=False))
     with pytest.raises(gdfast.ModelFormatError, match="it holds no model"):
         gdfast.load(tmp_path / "state")
+
+
+def test_a_list_among_the_hyper_parameters(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    rule = optim.Muon(hidden=[True, False, False, False])
+    est = gdfast.MLPRegressor(hidden_layer_sizes=(8,), solver=rule, random_state=0).partial_fit(X, X[:, 0])
+    est.save(tmp_path / "model")
+    loaded = gdfast.load(tmp_path / "model").partial_fit(X, X[:, 0])
+    est.partial_fit(X, X[:, 0])
+    np.testing.assert_array_equal(loaded.coefs_[0], est.coefs_[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -226,3 +227,19 @@ def test_a_factor_without_signal_is_no_division_by_zero() -> None:
     factors = [(np.zeros((len(c) + 1,) * 2), np.zeros((c.shape[1],) * 2)) for c in params[:3]]
     optim.KFAC().step(params, [np.zeros_like(p) for p in params], factors)
     assert all(np.isfinite(p).all() for p in params)
+
+
+def test_a_change_of_the_state_is_refused() -> None:
+    rule = optim.SOAP()
+    rule.step([np.ones((6, 4))], [np.ones((6, 4))])
+    with pytest.raises(ValueError, match="cannot change after the first step"):
+        rule.set_params(max_precond_dim=4)
+    copied = pickle.loads(pickle.dumps(rule))
+    assert copied.steps == 1
+
+
+@pytest.mark.parametrize("bad", [[3], [(np.eye(3, dtype=complex), np.eye(2))], [("a", "b")]], ids=str)
+def test_bad_factors_are_named(bad: Any) -> None:
+    params = [np.ones((2, 2)), np.ones(2)]
+    with pytest.raises(TypeError, match=r"factors\[0\]"):
+        optim.KFAC().step(params, [np.ones((2, 2)), np.ones(2)], bad)

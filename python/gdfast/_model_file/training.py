@@ -108,7 +108,7 @@ def _is_random(value: Any) -> bool:
 _is_optimizer = has(
     {
         "rule": is_text,
-        "rule_params": is_dict_of(lambda value: _is_plain_number(value) or isinstance(value, tuple)),
+        "rule_params": is_dict_of(lambda value: _is_plain_number(value) or isinstance(value, tuple | list)),
         "learning_rate_init": is_number,
         "power_t": is_number,
         "schedule": _is_schedule,

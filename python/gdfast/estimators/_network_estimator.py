@@ -484,7 +484,8 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         if draws:
             optimizer.seed = int(random_state.randint(2**31))
         if kept is not None and self.keep_optimizer_state:
-            if self.learning_rate_init == "auto" and kept.rule == optimizer.rule:
+            found = "learning_rate_range_" in vars(self)
+            if self.learning_rate_init == "auto" and found and kept.rule == optimizer.rule:
                 optimizer.start_at(kept.learning_rate_init)
             optimizer.continue_from(kept)
         return optimizer
@@ -493,7 +494,12 @@ class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
         """Set the learning rate of a new optimizer by a range test, unless it continues from ``kept``."""
         optimizer, records = run.state.optimizer, run.state.records
         assert optimizer is not None
-        continues = kept is not None and self.keep_optimizer_state and kept.rule == optimizer.rule
+        continues = (
+            hasattr(records, "learning_rate_range")
+            and self.keep_optimizer_state
+            and kept is not None
+            and kept.rule == optimizer.rule
+        )
         if optimizer is kept or run.checkpoint is not None:
             return
         if self.learning_rate_init != "auto":

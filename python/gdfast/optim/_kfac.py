@@ -224,10 +224,17 @@ def _checked_factors(factors: Any, slots: Slots) -> Factors:
     shapes = [(a.shape, g.shape) for a, g in zip(slots["inputs"], slots["deltas"], strict=True)]
     if not isinstance(factors, list | tuple):
         raise TypeError(f"factors must be a list of pairs of arrays, got {type(factors).__name__}")
-    found = [tuple(np.shape(factor) for factor in pair) for pair in factors]
+    for i, pair in enumerate(factors):
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise TypeError(f"factors[{i}] must be a pair of arrays, got {type(pair).__name__}")
+        for j, factor in enumerate(pair):
+            if not isinstance(factor, np.ndarray) or factor.dtype.kind != "f":
+                kind = getattr(factor, "dtype", type(factor).__name__)
+                raise TypeError(f"factors[{i}][{j}] must be an array of real numbers, got {kind}")
+    found = [tuple(factor.shape for factor in pair) for pair in factors]
     if found != shapes:
         raise ValueError(f"factors must have the shapes {shapes}, got {found}")
-    return [(np.asarray(a), np.asarray(g)) for a, g in factors]
+    return factors
 
 
 def _inverses(inputs: Array, deltas: Array, damping: float) -> tuple[Array, Array]:

@@ -199,13 +199,19 @@ class Whole:
             state[name][...] = array
 
     def set_rule(self, name: str, params: Mapping[str, Any]) -> None:
-        names = [self.kind._slot_names(SimpleNamespace(**p)) for p in (self.params, params)]
-        if self.slots_now and names[0] != names[1]:
+        if self.slots_now and self._shapes(self.params) != self._shapes(params):
             raise ValueError(
                 "this hyper-parameter decides which state the rule keeps: it cannot change after the first "
                 "step; make a new optimizer"
             )
         self.params = dict(params)
+
+    def _shapes(self, params: Mapping[str, Any]) -> dict[str, list[tuple[int, ...]]]:
+        """The shapes of the state that a rule with these hyper-parameters keeps."""
+        p = SimpleNamespace(**params, lr=0.0)
+        first = next(iter(self.slots_now.values()))
+        slots = self.kind._begin_slots(p, first)
+        return {name: [array.shape for array in arrays] for name, arrays in slots.items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.steps, "slots": copied(self.slots_now)}

@@ -32,6 +32,10 @@ DECREASE, INCREASE = 0.1, 10.0
 # The largest network: its matrix has 800 MB, and a step takes a factorization of it.
 MOST_PARAMETERS = 10_000
 
+# The share of the parameters below which the data determine none of them: the weights vanish, and the penalty
+# that belongs to them would grow without end.
+NEGLIGIBLE = 1e-9
+
 # How far the penalty that the evidence finds may still move, relatively, in a training that has converged.
 EVIDENCE_TOL = 1e-2
 
@@ -107,7 +111,7 @@ class _LevenbergMarquardt:
             self.x, self._mu = state.solver_state["x"], state.solver_state["mu"]
         self.value: Value = self._objective(self.x)
         self._matrix = np.empty((size, size))
-        if self._evidence is not None:
+        if self._evidence is not None and self.value.is_finite():
             if not resumes or not self._evidence.is_known:
                 self._evidence.find(self.x, self.value.loss, float(size))
             self._penalty[:] = self._evidence.penalty
@@ -121,7 +125,9 @@ class _LevenbergMarquardt:
         if self._evidence is None:
             self._find_matrix()
         gradient = self._gradient()
-        while self._mu <= MU_MOST:
+        # Rounding makes a matrix of float32 indefinite by as much as its size.
+        most = MU_MOST * min(max(1.0, float(np.diagonal(self._matrix).max())), 1e30)
+        while self._mu <= most:
             with on_threads(1):
                 step = _solve(self._matrix, self._penalty + self._mu, -gradient)
             if step is not None and self._moves_down(step):
@@ -168,7 +174,8 @@ class _LevenbergMarquardt:
         before = evidence.penalty
         # The parameters whose values the data determine, rather than the penalty.
         with on_threads(1):
-            n_effective = self.x.size - before * _trace_of_inverse(self._matrix, before)
+            n_penalized = before * _trace_of_inverse(self._matrix, before) if before else 0.0
+        n_effective = self.x.size - n_penalized
         evidence.find(self.x, self.value.loss, n_effective)
         self._penalty[:] = evidence.penalty
         return abs(evidence.penalty - before) <= EVIDENCE_TOL * before
@@ -195,9 +202,12 @@ class _Evidence:
         records = self._records
         errors = 2 * loss * self._total_weight
         records.n_effective_parameters = n_effective = min(max(n_effective, 0.0), float(x.size))
+        if n_effective <= NEGLIGIBLE * x.size and self.is_known and x.any():
+            return
         # The noise is estimated from what is left of the targets: from some of them at least.
         free = max(self._n_targets - n_effective, 1e-3 * self._n_targets)
-        records.alpha = n_effective / max(float(np.dot(x, x)), self._least_squares)
+        # Weights that are all zero, as given by the user, tell nothing of their variance.
+        records.alpha = n_effective / max(float(np.dot(x, x)), self._least_squares) if x.any() else 0.0
         records.beta = free / max(errors, self._least_squares)
 
     @property

@@ -95,11 +95,12 @@ class _TrustRegion:
             self._radius = float(np.linalg.norm(gradient))  # of the step where the scaled curvature is one
         while True:
             self._objective.move(self.x)
-            step, predicted, at_boundary = self._minimize_model(gradient, scale, self._radius)
-            # Below this, a difference of two losses is rounding.
-            if not predicted > self._eps * abs(self.value.loss):
+            with np.errstate(over="ignore", invalid="ignore"):
+                step, predicted, at_boundary = self._minimize_model(gradient, scale, self._radius)
+                length = float(np.linalg.norm(step))
+            # Below this, a difference of two losses is rounding. The squares of a huge gradient overflow.
+            if not self._eps * abs(self.value.loss) < predicted < np.inf or not length < np.inf:
                 return False
-            length = float(np.linalg.norm(step))
             with np.errstate(over="ignore", invalid="ignore"):
                 x = self.x + scale * step
                 value = self._objective(x)

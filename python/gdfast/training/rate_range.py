@@ -44,27 +44,39 @@ def rate_range(
     weights = state.weights.copy()
     optimizer = Optimizer(state.optimizer.rule, state.optimizer.rule_params, 1.0, "constant", 0.5)
     optimizer.seed = state.optimizer.seed
-    trainer = optimizer.trainer(
-        network, weights, loss, options.step, batch_size=len(batches[0]), n_samples=len(batches[0])
-    )
+    size = {"batch_size": len(batches[0]), "n_samples": len(batches[0])}
+    trainer = optimizer.trainer(network, weights, loss, options.step, **size)
+    # The same batches without training: batches differ by more than a step changes, where a few rows have
+    # nearly all of the loss.
+    still = Optimizer("sgd", {"momentum": 0.0, "nesterov": False}, 0.0, "constant", 0.5)
+    still.seed = optimizer.seed
+    untrained = still.trainer(network, state.weights.copy(), loss, options.step, **size)
+    at_start = [
+        untrained.run_epoch(
+            data.X, data.y, rows, data.weight, learning_rate=0.0, backprop_depth=len(weights.coefs)
+        )[0]
+        for rows in batches
+    ]
+    level = float(np.mean(at_start))
     rates: list[float] = []
     losses: list[float] = []
-    average, lowest = 0.0, math.inf
-    for rate, rows in zip(np.geomspace(LOWEST, HIGHEST, len(batches)), batches, strict=True):
+    average = 0.0
+    for rate, rows, before in zip(
+        np.geomspace(LOWEST, HIGHEST, len(batches)), batches, at_start, strict=True
+    ):
         steps_before = trainer.step
         mean_loss, is_finite = trainer.run_epoch(
             data.X, data.y, rows, data.weight, learning_rate=float(rate), backprop_depth=len(weights.coefs)
         )
         if trainer.step == steps_before:  # the rows weigh nothing
             continue
-        average = _SMOOTHING * average + (1 - _SMOOTHING) * mean_loss
-        smoothed = average / (1 - _SMOOTHING ** (len(losses) + 1))
+        average = _SMOOTHING * average + (1 - _SMOOTHING) * (mean_loss - before)
+        smoothed = level + average / (1 - _SMOOTHING ** (len(losses) + 1))
         if not is_finite or not math.isfinite(smoothed):
             break
         rates.append(float(rate))
         losses.append(smoothed)
-        lowest = min(lowest, smoothed)
-        if len(losses) > _FIRST and smoothed > _BLOWN_UP * abs(lowest):
+        if smoothed > _BLOWN_UP * abs(level):
             break
     return {"rates": rates, "losses": losses, "found": _found(rates, losses)}
 
