@@ -215,7 +215,8 @@ class MLPRegressor(Regression, FeedForward):
     bayesian_regularization : bool, default=False
         For ``solver="lm"``: whether to find the strength of the penalty by MacKay's evidence (1992), anew in
         every iteration, in place of ``alpha`` (Foresee and Hagan, 1997). It then applies to intercepts, too,
-        and there is no need for a validation set. Scale X and y to about 1.
+        and there is no need for a validation set. Scale X and y to about 1. Sample weights count as numbers
+        of observations: weights with the sum 1 are one observation, which determines next to nothing.
 
     Attributes
     ----------

@@ -25,7 +25,8 @@ from gdfast.training.outcome import Outcome
 from gdfast.training.state import Records, TrainingState
 
 # The damping, of the normal matrix divided by the number of samples: first, least (so that it can grow
-# again) and largest; what a step that lowers the loss, or one that does not, multiplies it by.
+# again) and largest, times the largest element of that matrix if it is above 1; what a step that lowers the
+# loss, or one that does not, multiplies it by.
 MU, MU_LEAST, MU_MOST = 1e-3, 1e-20, 1e10
 DECREASE, INCREASE = 0.1, 10.0
 

@@ -13,7 +13,7 @@ import numpy as np
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data
 from gdfast.training.losses import Loss
-from gdfast.training.network import Network
+from gdfast.training.network import Network, Trainer
 from gdfast.training.optimizer import Optimizer
 from gdfast.training.options import TrainingOptions
 from gdfast.training.state import TrainingState
@@ -25,7 +25,7 @@ _SMOOTHING = 0.9
 _FIRST = 10  # batches, whose rates change nothing yet
 # Where the loss has taken most of its way down, steps are long, and a third of them is still safe.
 _SHARE_OF_DESCENT, _MARGIN = 0.8, 3.0
-_BLOWN_UP = 4.0  # times the least loss: higher rates need no trial
+_BLOWN_UP = 4.0  # times the loss before training: higher rates need no trial
 
 
 def rate_range(
@@ -36,8 +36,8 @@ def rate_range(
     Returns
     -------
     dict
-        "rates" and "losses", the smoothed loss before the step with each rate, as lists; and the rate
-        "found", see `_found`.
+        "rates" and "losses", the loss before the step with each rate, as lists; and the rate "found", see
+        `_found`. Losses are smoothed, less the differences that batches have before any training.
     """
     assert state.optimizer is not None
     batches = _batches(state, options)
@@ -51,12 +51,13 @@ def rate_range(
     still = Optimizer("sgd", {"momentum": 0.0, "nesterov": False}, 0.0, "constant", 0.5)
     still.seed = optimizer.seed
     untrained = still.trainer(network, state.weights.copy(), loss, options.step, **size)
-    at_start = [
-        untrained.run_epoch(
-            data.X, data.y, rows, data.weight, learning_rate=0.0, backprop_depth=len(weights.coefs)
-        )[0]
-        for rows in batches
-    ]
+
+    def step(trainer: Trainer, rows: Array, rate: float) -> tuple[float, bool]:
+        return trainer.run_epoch(
+            data.X, data.y, rows, data.weight, learning_rate=rate, backprop_depth=len(weights.coefs)
+        )
+
+    at_start = [step(untrained, rows, 0.0)[0] for rows in batches]
     level = float(np.mean(at_start))
     rates: list[float] = []
     losses: list[float] = []
@@ -65,9 +66,7 @@ def rate_range(
         np.geomspace(LOWEST, HIGHEST, len(batches)), batches, at_start, strict=True
     ):
         steps_before = trainer.step
-        mean_loss, is_finite = trainer.run_epoch(
-            data.X, data.y, rows, data.weight, learning_rate=float(rate), backprop_depth=len(weights.coefs)
-        )
+        mean_loss, is_finite = step(trainer, rows, float(rate))
         if trainer.step == steps_before:  # the rows weigh nothing
             continue
         average = _SMOOTHING * average + (1 - _SMOOTHING) * (mean_loss - before)
