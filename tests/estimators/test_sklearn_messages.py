@@ -237,3 +237,25 @@ def test_ctrl_c(name: str, solver: str, early_stopping: bool, monkeypatch: pytes
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
     for mine, its in zip(ours.coefs_, theirs.coefs_, strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_ctrl_c_in_partial_fit_ends_the_callers_loop(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """scikit-learn warns and returns, so that the loop around the calls goes on."""
+    interrupted, whole = (
+        getattr(gdfast, name)(solver="adam", activation="tanh", verbose=verbose, random_state=0)
+        for verbose in (True, False)
+    )
+    classes = {} if name == "MLPRegressor" else {"classes": np.unique(LABELS)}
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", PressCtrlC())
+        with pytest.raises(KeyboardInterrupt):
+            all(interrupted.partial_fit(X, LABELS, **classes) for _ in range(1000))
+    for _ in range(interrupted.t_ // len(X)):
+        whole.partial_fit(X, LABELS, **classes)
+    assert len(interrupted.loss_curve_) == 4
+    for mine, its in zip(interrupted.coefs_, whole.coefs_, strict=True):
+        np.testing.assert_array_equal(mine, its)
+    interrupted.set_params(verbose=False).partial_fit(X, LABELS)
+    whole.partial_fit(X, LABELS)
+    np.testing.assert_array_equal(interrupted.coefs_[0], whole.coefs_[0])

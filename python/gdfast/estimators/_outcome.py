@@ -32,6 +32,8 @@ def warn_of(
 ) -> None:
     """Issue the warnings for an outcome; ValueError if there are no finite weights to keep.
 
+    KeyboardInterrupt if a call of ``partial_fit`` was interrupted.
+
     ``by_score`` is whether training stops by the validation score, ``incremental`` whether it is a call of
     ``partial_fit``. ``diagnosis`` tells where numbers stopped being finite, and the likely causes; it is
     called only if they did.
@@ -39,6 +41,8 @@ def warn_of(
     n_iter = state.records.n_iter
     match outcome.reason:
         case "interrupted":
+            if incremental:
+                raise KeyboardInterrupt  # for the loop of these calls, which is the caller's, to end as well
             warn("Training interrupted by user.")
             return
         case "out_of_time":

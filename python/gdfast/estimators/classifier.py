@@ -400,6 +400,8 @@ class MLPClassifier(Classification, FeedForward):
         ValueError
             If the first call has no ``classes``, y holds another class, ``early_stopping`` is True,
             ``class_weight`` is "balanced", or ``fit`` would refuse the data.
+        KeyboardInterrupt
+            By Ctrl-C; the weights are those of the last whole step.
         """
         self._fit(X, y, sample_weight, incremental=True, classes=classes)
         return self

@@ -429,6 +429,8 @@ class MLPRegressor(Regression, FeedForward):
             If the solver is not stochastic: it has no epochs.
         ValueError
             If ``early_stopping`` is True, or ``fit`` would refuse the data.
+        KeyboardInterrupt
+            By Ctrl-C; the weights are those of the last whole step.
         """
         self._fit(X, y, sample_weight, incremental=True)
         return self

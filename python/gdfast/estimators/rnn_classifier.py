@@ -398,6 +398,8 @@ class RNNClassifier(Classification, Recurrent):
             If the first call has no ``classes``, y holds another class, ``early_stopping`` is True,
             ``class_weight`` is "balanced", with ``stateful`` the number of sequences has changed, or ``fit``
             would refuse the data.
+        KeyboardInterrupt
+            By Ctrl-C; the weights are those of the last whole step.
         """
         self._partial_fit_sequences(X, y, sample_weight, classes)
         return self

@@ -395,6 +395,8 @@ class RNNRegressor(Regression, Recurrent):
         ValueError
             If ``early_stopping`` is True, with ``stateful`` the number of sequences has changed, or ``fit``
             would refuse the data.
+        KeyboardInterrupt
+            By Ctrl-C; the weights are those of the last whole step.
         """
         self._partial_fit_sequences(X, y, sample_weight)
         return self
