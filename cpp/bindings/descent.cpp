@@ -335,5 +335,6 @@ py::object descent_records(const Descent<T>& descent) {
     template class StepHooks<T>;
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)
+#undef GDFAST_INSTANTIATE
 
 }  // namespace gdfast

@@ -141,5 +141,6 @@ void register_sequences(py::module_& m) {
                                             const py::object&, const RecurrentSpec&);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)
+#undef GDFAST_INSTANTIATE
 
 }  // namespace gdfast

@@ -61,7 +61,7 @@ using Unsigned = typename Simd<T>::U;
 template <class T>
 constexpr int kPanel = 2 * Simd<T>::lanes;
 #if defined(__AVX512F__)
-constexpr int kTileRows = 14, kNarrowTileRows = 24;
+constexpr int kTileRows = 14, kNarrowTileRows = 14;
 #else
 constexpr int kTileRows = 6, kNarrowTileRows = 12;
 #endif
