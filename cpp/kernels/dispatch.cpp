@@ -30,6 +30,8 @@ bool has_avx512() {
 const Isa kIsas[] = {{"avx512", &kAvx512Tables, has_avx512},
                      {"avx2", &kAvx2Tables, has_avx2},
                      {"generic", &kGenericTables, always}};
+#elif defined(GDFAST_ARM_KERNELS)  // NEON belongs to every aarch64
+const Isa kIsas[] = {{"neon", &kNeonTables, always}, {"generic", &kGenericTables, always}};
 #else
 const Isa kIsas[] = {{"generic", &kGenericTables, always}};
 #endif

@@ -21,9 +21,10 @@ TEST(dispatch, gdfast_isa_overrules) {
             choose_isa();
         }
         CHECK(active_isa() == isa);
-        // A panel is two vectors, and a vector as many bytes in either type.
-        CHECK(kernels<float>().panel == 2 * kernels<float>().lanes);
-        CHECK(kernels<double>().panel == 2 * kernels<double>().lanes);
+        // A panel is two vectors, or four narrow ones, and a vector as many bytes in either type.
+        const int vectors = isa == "neon" ? 4 : 2;
+        CHECK(kernels<float>().panel == vectors * kernels<float>().lanes);
+        CHECK(kernels<double>().panel == vectors * kernels<double>().lanes);
         CHECK(kernels<float>().lanes == 2 * kernels<double>().lanes);
     }
     choose_isa();
