@@ -10,7 +10,7 @@ import gdfast
 import pytest
 from gdfast import _core
 
-ISAS = ("avx512", "avx2", "generic")
+ISAS = ("avx512", "avx2", "neon", "generic")
 NUMERICAL_TESTS = (
     "kernels/test_kernels.py",
     "kernels/test_gradients.py",

@@ -7,6 +7,10 @@
 
 #include "kernels/isa.h"
 
+#if defined(GDFAST_X86_KERNELS)
+#include <cpuid.h>
+#endif
+
 namespace gdfast {
 
 namespace {
@@ -20,16 +24,46 @@ struct Isa {
 bool always() { return true; }
 
 #if defined(GDFAST_X86_KERNELS)
-// __builtin_cpu_supports reads the features of the CPU, and from XCR0 whether the operating system saves the
-// registers.
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+struct Registers {
+    unsigned a, b, c, d;
+};
+
+Registers cpuid(unsigned leaf) {
+    Registers r{};
+    __get_cpuid_count(leaf, 0, &r.a, &r.b, &r.c, &r.d);  // zero where the CPU has no such leaf
+    return r;
 }
+
+// Whether all bits of `bits` are set.
+bool has(unsigned word, unsigned bits) { return (word & bits) == bits; }
+
+// Whether the operating system saves these registers; bits of XCR0. (__builtin_cpu_supports() would ask the
+// same, but needs a runtime library, which Clang for Windows does not link.)
+bool saves(unsigned state) {
+    if (!has(cpuid(1).c, bit_OSXSAVE)) return false;
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return has(low, state);
+}
+
+bool has_avx2() {
+    constexpr unsigned xmm_and_ymm = 0x6;
+    return saves(xmm_and_ymm) && has(cpuid(1).c, bit_AVX | bit_FMA) && has(cpuid(7).b, bit_AVX2);
+}
+#if defined(GDFAST_EMULATE_AVX512)
+bool has_avx512() { return has_avx2(); }
+#else
+bool has_avx512() {
+    constexpr unsigned mask_and_zmm = 0xE0;
+    return has_avx2() && saves(mask_and_zmm) &&
+           has(cpuid(7).b, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
+}
+#endif
 const Isa kIsas[] = {{"avx512", &kAvx512Tables, has_avx512},
                      {"avx2", &kAvx2Tables, has_avx2},
                      {"generic", &kGenericTables, always}};
+#elif defined(GDFAST_ARM_KERNELS)  // NEON belongs to every aarch64
+const Isa kIsas[] = {{"neon", &kNeonTables, always}, {"generic", &kGenericTables, always}};
 #else
 const Isa kIsas[] = {{"generic", &kGenericTables, always}};
 #endif

@@ -4,6 +4,10 @@
 // summed dimension. The number of rows is a template parameter, so that a smaller last tile costs no more
 // than its rows. Rows are divided evenly: a tile of one row would be bound by the latency of its
 // multiply-adds.
+//
+// Each product has one element of a row of the first matrix as its factor. Where a multiply-add takes a lane
+// of a vector as that factor (kLaneFactors), a vector of them is loaded at once; elsewhere each is loaded
+// into all lanes, which costs an x86 CPU no more than a load.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -19,7 +23,7 @@ inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int
     V acc[R][NV];
     const int last = p.columns - (NV - 1) * L;  // columns in the last vector
     const auto load_b = [&](const T* b, V* v) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j)
             v[j] = kPlain && j == NV - 1 && last < L ? load_part(b + j * L, last) : load(b + j * L);
     };
@@ -27,16 +31,16 @@ inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int
     if (p.start == Start::output) {
 #pragma GCC unroll 32
         for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int j = 0; j < NV; ++j) acc[i][j] = load(p.c + (row + i) * P + j * L);
     } else {
         V start[NV];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) start[j] = V{};
         if (p.start == Start::bias) load_b(p.bias, start);
 #pragma GCC unroll 32
         for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int j = 0; j < NV; ++j) acc[i][j] = start[j];
     }
 
@@ -49,16 +53,35 @@ inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int
 #pragma GCC unroll 32
         for (int i = 0; i < R; ++i) {
             const V x = broadcast(a[i * P + k]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int j = 0; j < NV; ++j) acc[i][j] = fma(x, v[j], acc[i][j]);
         }
     };
-    for (int64_t left = p.depth; left > 0; left -= P) {
-        if (left >= P) {
+    // The same for k, k + 1, ..., k + L - 1.
+    [[maybe_unused]] const auto add_lanes = [&](int k) __attribute__((always_inline)) {
+        V x[R];
+#pragma GCC unroll 32
+        for (int i = 0; i < R; ++i) x[i] = load(a + i * P + k);
+        each_lane<T>([&](auto lane) __attribute__((always_inline)) {
+            V v[NV];
+            load_b(b + (k + lane.number) * b_stride, v);
+#pragma GCC unroll 32
+            for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-            for (int k = 0; k < P; ++k) add(k);
+                for (int j = 0; j < NV; ++j) acc[i][j] = fma_by_lane<lane.number>(x[i], v[j], acc[i][j]);
+        });
+    };
+    for (int64_t left = p.depth; left > 0; left -= P) {
+        const int n = static_cast<int>(left < P ? left : P);
+        int k = 0;
+        if constexpr (kLaneFactors) {
+            for (; k + L <= n; k += L) add_lanes(k);
+            for (; k < n; ++k) add(k);
+        } else if (n == P) {
+#pragma GCC unroll 4
+            for (; k < P; ++k) add(k);
         } else {
-            for (int k = 0; k < static_cast<int>(left); ++k) add(k);
+            for (; k < n; ++k) add(k);
         }
         a += p.a_stride;
         b += P * b_stride;
@@ -68,7 +91,7 @@ inline __attribute__((always_inline)) void product_tile(const Product<T>& p, int
     const T* activated = p.activated + row * P;
 #pragma GCC unroll 32
     for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) {
             V v = acc[i][j];
             if (p.epilogue == Epilogue::relu) v = max(V{}, v);
@@ -90,23 +113,35 @@ template <class T, int R, int NV>
 inline __attribute__((always_inline)) void outer_tile(const Outer<T>& o, int64_t first) {
     using V = Vec<T>;
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    constexpr int kInVectors = kLaneFactors ? R / L * L : 0;  // factors that are loaded as vectors
     V acc[R][NV];
     T* g = o.g + first * P;
 #pragma GCC unroll 32
     for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) acc[i][j] = o.accumulate ? load(g + i * P + j * L) : V{};
     const T* a = o.a + first;
     const T* b = o.b;
 #pragma GCC unroll 4
     for (int64_t m = 0; m < o.rows; ++m) {
         V v[NV];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) v[j] = load(b + j * L);
 #pragma GCC unroll 32
-        for (int i = 0; i < R; ++i) {
+        for (int i = 0; i < kInVectors; i += L) {
+            const V x = load(a + i);
+            each_lane<T>([&](auto lane) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+                for (int j = 0; j < NV; ++j) {
+                    V& sum = acc[i + lane.number][j];
+                    sum = fma_by_lane<lane.number>(x, v[j], sum);
+                }
+            });
+        }
+#pragma GCC unroll 32
+        for (int i = kInVectors; i < R; ++i) {
             const V x = broadcast(a[i]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int j = 0; j < NV; ++j) acc[i][j] = fma(x, v[j], acc[i][j]);
         }
         a += P;
@@ -114,8 +149,9 @@ inline __attribute__((always_inline)) void outer_tile(const Outer<T>& o, int64_t
     }
 #pragma GCC unroll 32
     for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
-        for (int j = 0; j < 2; ++j) store(g + i * P + j * L, j < NV ? acc[i][j < NV ? j : 0] : V{});
+#pragma GCC unroll 4
+        for (int j = 0; j < kPanelVectors; ++j)
+            store(g + i * P + j * L, j < NV ? acc[i][j < NV ? j : 0] : V{});
 }
 
 template <class T, int R, int NV>
@@ -127,7 +163,7 @@ void outer_tiles(const Outer<T>& o, int64_t first, int64_t tiles) {
 // (see docs/architecture.md).
 template <class Argument>
 struct TileTable {
-    void (*tiles[kNarrowTileRows + 1])(const Argument&, int64_t first, int64_t count);
+    void (*tiles[kTileRows<1> + 1])(const Argument&, int64_t first, int64_t count);
 };
 
 template <class T, int NV, bool kPlain, int R>
@@ -169,49 +205,51 @@ inline void in_tiles(const TileTable<Argument>& table, const Argument& argument,
     table.tiles[fewest](argument, taller * (fewest + 1), tiles - taller);
 }
 
-template <class T, bool kPlain>
+// Each for the fewest vectors that hold the columns.
+template <class T, bool kPlain, int NV = kPanelVectors>
 void product(const Product<T>& p) {
-    static constexpr auto wide = filled<Product<T>, FillProduct<T, 2, kPlain, kTileRows>>();
-    static constexpr auto narrow = filled<Product<T>, FillProduct<T, 1, kPlain, kNarrowTileRows>>();
-    const bool fills = p.columns > Simd<T>::lanes;
-    in_tiles(fills ? wide : narrow, p, p.rows, fills ? kTileRows : kNarrowTileRows);
+    if constexpr (NV > 1)
+        if (p.columns <= (NV - 1) * Simd<T>::lanes) return product<T, kPlain, NV - 1>(p);
+    static constexpr auto table = filled<Product<T>, FillProduct<T, NV, kPlain, kTileRows<NV>>>();
+    in_tiles(table, p, p.rows, kTileRows<NV>);
 }
 
-template <class T>
+template <class T, int NV = kPanelVectors>
 void outer(const Outer<T>& o) {
-    static constexpr auto wide = filled<Outer<T>, FillOuter<T, 2, kTileRows>>();
-    static constexpr auto narrow = filled<Outer<T>, FillOuter<T, 1, kNarrowTileRows>>();
-    const bool fills = o.columns > Simd<T>::lanes;
-    in_tiles(fills ? wide : narrow, o, o.height, fills ? kTileRows : kNarrowTileRows);
+    if constexpr (NV > 1)
+        if (o.columns <= (NV - 1) * Simd<T>::lanes) return outer<T, NV - 1>(o);
+    constexpr int most = kTileRows<NV> < kPanel<T> ? kTileRows<NV> : kPanel<T>;
+    static constexpr auto table = filled<Outer<T>, FillOuter<T, NV, most>>();
+    in_tiles(table, o, o.height, most);
 }
 
-// Sums lane by lane over the inputs, then over the lanes as a tree, then adds the bias.
+// Sums lane by lane over the inputs, then over a panel's vectors and over the lanes as trees, then adds the
+// bias.
 template <class T, int N>
 void dots_columns(const Dots<T>& d, int first) {
     using V = Vec<T>;
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
     for (int64_t i = 0; i < d.rows; ++i) {
-        V acc[N][2];
-        for (int n = 0; n < N; ++n) acc[n][0] = acc[n][1] = V{};
+        V acc[N][kPanelVectors] = {};
         const T* a = d.a + i * P;
         const T* w = d.w + first * P;
         for (int64_t k = 0; k < d.depth; k += P) {
             // The padding of weights is zero, but the padding of activations may be NaN after an overflow.
             const int64_t left = d.depth - k;
-            const V x0 = left >= L ? load(a) : load_part(a, static_cast<int>(left));
-            const V x1 = left >= P  ? load(a + L)
-                         : left > L ? load_part(a + L, static_cast<int>(left) - L)
-                                    : V{};
 #pragma GCC unroll 4
-            for (int n = 0; n < N; ++n) {
-                acc[n][0] = fma(x0, load(w + n * P), acc[n][0]);
-                acc[n][1] = fma(x1, load(w + n * P + L), acc[n][1]);
+            for (int j = 0; j < kPanelVectors; ++j) {
+                const int64_t here = left - j * L;
+                const V x = here >= L  ? load(a + j * L)
+                            : here > 0 ? load_part(a + j * L, static_cast<int>(here))
+                                       : V{};
+#pragma GCC unroll 4
+                for (int n = 0; n < N; ++n) acc[n][j] = fma(x, load(w + n * P + j * L), acc[n][j]);
             }
             a += d.a_stride;
             w += d.w_stride;
         }
         for (int n = 0; n < N; ++n)
-            d.c[i * P + first + n] = d.bias[first + n] + sum_lanes<T>(acc[n][0] + acc[n][1]);
+            d.c[i * P + first + n] = d.bias[first + n] + sum_lanes<T>(sum_vectors<T>(acc[n]));
     }
 }
 

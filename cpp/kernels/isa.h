@@ -11,6 +11,6 @@ struct IsaTables {
     double (*fma_burst)(int64_t repeats);  // returns the number of operations
 };
 
-extern const IsaTables kGenericTables, kAvx2Tables, kAvx512Tables;
+extern const IsaTables kGenericTables, kAvx2Tables, kAvx512Tables, kNeonTables;
 
 }  // namespace gdfast

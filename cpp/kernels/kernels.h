@@ -1,7 +1,8 @@
 // The contract between the arithmetic and everything above it: one table of functions per element type and
 // instruction set. A kernel sees raw pointers; it knows no thread, no network and no Python.
 //
-// Matrices live in *panels*: P columns side by side, row after row (P = KernelTable::panel, two vectors).
+// Matrices live in *panels*: P columns side by side, row after row (P = KernelTable::panel, two vectors or
+// four).
 //
 //   activations, deltas   (rows, n)  ->  ceil(n / P) panels of (rows, P), `stride` elements apart
 //   weights W             (in, out)  ->  ceil(out / P) panels of (in rounded up to P, P)
@@ -14,7 +15,7 @@
 // change a bit of any result:
 //   over a layer's inputs    starts from the bias and adds one fused product after another, in the order of
 //                            the inputs or of a sparse row's entries
-//   the same, narrow layer   adds lane by lane, then the lanes as a tree, then the bias (see Spec)
+//   the same, narrow layer   adds lane by lane, then vectors and lanes as trees, then the bias (see Spec)
 //   over a batch             adds products row after row; the gradient of a bias has four interleaved sums in
 //                            each block of rows, and the blocks are added in order
 #pragma once

@@ -74,7 +74,9 @@ inline void softmax_row(int64_t i, int64_t columns, T* z, int64_t z_stride, Use&
     for_row<T>(i, columns, z, z_stride, [&](T* p, int64_t n) { use(p, columns - n, load(p) * scale); });
 }
 
-// The same for a row of one panel, which stays in registers.
+// The same for a row of two vectors at most, which stays in registers.
+template <class T>
+constexpr int kInRegisters = 2 * Simd<T>::lanes;
 template <class T, class Use>
 inline void softmax_panel(int64_t rows, int64_t columns, T* z, Use&& use) {
     using V = Vec<T>;
@@ -95,7 +97,7 @@ inline void softmax_panel(int64_t rows, int64_t columns, T* z, Use&& use) {
 template <class T>
 void softmax(int64_t rows, int64_t columns, T* z, int64_t z_stride) {
     using V = Vec<T>;
-    if (columns <= kPanel<T>) {
+    if (columns <= kInRegisters<T>) {
         softmax_panel<T>(rows, columns, z, [](int64_t, T* p, V p0, V p1) {
             store(p, p0);
             store(p + Simd<T>::lanes, p1);
@@ -157,12 +159,12 @@ template <class T>
 void cross_entropy(const LossRows<T>& l) {
     using V = Vec<T>;
     if (l.parameters && l.parameters[0] > 0) return smoothed_cross_entropy(l);
-    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    constexpr int L = Simd<T>::lanes;
     const V one = broadcast(T(1));
     const Int<T> index = lane_numbers<T>();
     const auto factor = [&](int64_t i) { return broadcast(l.weight ? l.weight[i] * l.scale : l.scale); };
     const auto delta = [&](V p, int64_t hit, V f) { return (p - (index == whole<T>(hit) ? one : V{})) * f; };
-    if (l.columns <= P) {
+    if (l.columns <= kInRegisters<T>) {
         softmax_panel<T>(l.rows, l.columns, l.z, [&](int64_t i, T* p, V p0, V p1) {
             store(p, p0);
             store(p + L, p1);

@@ -29,12 +29,11 @@ void gather(int64_t rows, int64_t columns, const T* x, int64_t x_stride, const i
         T* to = panels + i * P;
         int64_t left = columns;
         for (; left >= P; left -= P, from += P, to += stride) {
-            store(to, load(from));
-            store(to + L, load(from + L));
+#pragma GCC unroll 4
+            for (int j = 0; j < P; j += L) store(to + j, load(from + j));
         }
-        if (left > L) store(to, load(from));
-        const int done = left > L ? L : 0;
-        if (left > 0) store(to + done, load_part(from + done, static_cast<int>(left) - done));
+        for (; left > L; left -= L, from += L, to += L) store(to, load(from));
+        if (left > 0) store(to, load_part(from, static_cast<int>(left)));
     }
 }
 

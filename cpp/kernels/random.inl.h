@@ -122,23 +122,23 @@ inline Vec<T> normal_from_tail(Vec<T> v) {
 // g += sigma N(0, 1), for elements first .. first + n of all parameters. n and first are multiples of P.
 template <class T>
 void add_noise(int64_t n, int64_t first, RandomKey key, T sigma, T* g) {
-    constexpr int P = kPanel<T>, L = Simd<T>::lanes;
+    constexpr int L = Simd<T>::lanes, drawn = 2 * L;  // at once
     alignas(64) uint32_t words[2 * kWords];
-    alignas(64) T tail[P], sign[P];
-    for (int64_t i = 0; i < n; i += P) {
-        const uint64_t counter = static_cast<uint64_t>((first + i) / P) * kWords;
+    alignas(64) T tail[drawn], sign[drawn];
+    for (int64_t i = 0; i < n; i += drawn) {
+        const uint64_t counter = static_cast<uint64_t>((first + i) / drawn) * kWords;
         Words x0 = counters(static_cast<uint32_t>(counter)),
               x1 = Words{} + static_cast<uint32_t>(counter >> 32);
         threefry<20>(key, x0, x1);
         __builtin_memcpy(words, &x0, sizeof x0);
         __builtin_memcpy(words + kWords, &x1, sizeof x1);
-        for (int j = 0; j < P; ++j) {
+        for (int j = 0; j < drawn; ++j) {
             // 31 bits give the tail, in (0, 1), and one bit gives the sign.
             const int32_t bits = static_cast<int32_t>(words[j] >> 1);
             tail[j] = (static_cast<T>(bits) + T(0.5)) * T(4.656612873077393e-10);
             sign[j] = words[j] & 1 ? sigma : -sigma;
         }
-        for (int j = 0; j < P; j += L)
+        for (int j = 0; j < drawn; j += L)
             store(g + i + j, fma(load(sign + j), normal_from_tail<T>(load(tail + j)), load(g + i + j)));
     }
 }

@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX2__)
+#if defined(GDFAST_NEON)
+#include <arm_neon.h>
+#elif defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -56,14 +58,42 @@ using Int = typename Simd<T>::I;
 template <class T>
 using Unsigned = typename Simd<T>::U;
 
-// A panel is two vectors wide. A tile of 6 x 2 vectors (14 x 2 with 32 registers) leaves just enough
-// registers for the operands.
-template <class T>
-constexpr int kPanel = 2 * Simd<T>::lanes;
-#if defined(__AVX512F__)
-constexpr int kTileRows = 14, kNarrowTileRows = 14;
+// The vectors of a panel's row, and the rows of a tile of `vectors` vectors: as many sums as leave just
+// enough registers for the operands. Where a lane of a vector can be a factor, a tile has a register of
+// factors for each of its rows, and one for each vector of the other matrix; one of the 32 is left to the
+// compiler.
+#if defined(GDFAST_NEON)
+constexpr int kPanelVectors = 4, kRegisters = 31;
+constexpr bool kLaneFactors = true;
+template <int vectors>
+constexpr int kTileRows = (kRegisters - vectors) / (vectors + 1);
 #else
-constexpr int kTileRows = 6, kNarrowTileRows = 12;
+constexpr int kPanelVectors = 2;
+constexpr bool kLaneFactors = false;
+#if defined(__AVX512F__)
+template <int vectors>
+constexpr int kTileRows = 14;
+#else
+template <int vectors>
+constexpr int kTileRows = vectors == 1 ? 12 : 6;
+#endif
+#endif
+template <class T>
+constexpr int kPanel = kPanelVectors * Simd<T>::lanes;
+
+// Whether fma() rounds once: every target that has the instruction tells it in one of these ways.
+#if defined(__FMA__) || defined(__AVX2__) || defined(__FP_FAST_FMAF) || defined(__ARM_FEATURE_FMA) || \
+    defined(__VSX__) || defined(__s390x__) || (defined(__riscv_flen) && __riscv_flen >= 64)
+#define GDFAST_FUSED
+#endif
+
+// a b + c of one element, with the rounding of the vectors' fma().
+#if defined(GDFAST_FUSED)
+inline float fma_lane(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double fma_lane(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#else
+inline float fma_lane(float a, float b, float c) { return a * b + c; }
+inline double fma_lane(double a, double b, double c) { return a * b + c; }
 #endif
 
 inline VecF load(const float* p) { return *reinterpret_cast<const VecFAny*>(p); }
@@ -121,12 +151,62 @@ inline VecD load_part(const double* p, int n) { return (VecD)_mm256_maskload_pd(
 inline void store_part(float* p, VecF v, int n) { _mm256_maskstore_ps(p, first_lanes(p, n), (__m256)v); }
 inline void store_part(double* p, VecD v, int n) { _mm256_maskstore_pd(p, first_lanes(p, n), (__m256d)v); }
 
-#else  // any CPU: the compiler's vector types only, no fused multiply-add
+#elif defined(GDFAST_NEON)
+
+inline VecF broadcast(float x) { return (VecF)vdupq_n_f32(x); }
+inline VecD broadcast(double x) { return (VecD)vdupq_n_f64(x); }
+inline VecF fma(VecF a, VecF b, VecF c) {
+    return (VecF)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+inline VecD fma(VecD a, VecD b, VecD c) {
+    return (VecD)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+inline VecF sqrt(VecF a) { return (VecF)vsqrtq_f32((float32x4_t)a); }
+inline VecD sqrt(VecD a) { return (VecD)vsqrtq_f64((float64x2_t)a); }
+// The second operand where either is NaN: FMAX would give NaN for either, FMAXNM the number.
+inline VecF max(VecF a, VecF b) { return a > b ? a : b; }
+inline VecD max(VecD a, VecD b) { return a > b ? a : b; }
+inline VecF min(VecF a, VecF b) { return a < b ? a : b; }
+inline VecD min(VecD a, VecD b) { return a < b ? a : b; }
+inline VecF load_part(const float* p, int n) {
+    if (n >= 4) return load(p);
+    const float32x2_t none = vdup_n_f32(0);
+    if (n == 3) return (VecF)vcombine_f32(vld1_f32(p), vld1_lane_f32(p + 2, none, 0));
+    if (n == 2) return (VecF)vcombine_f32(vld1_f32(p), none);
+    return n == 1 ? (VecF)vcombine_f32(vld1_lane_f32(p, none, 0), none) : VecF{};
+}
+inline VecD load_part(const double* p, int n) {
+    if (n >= 2) return load(p);
+    return n == 1 ? VecD{p[0], 0} : VecD{};
+}
+inline void store_part(float* p, VecF v, int n) {
+    if (n >= 4) return store(p, v);
+    if (n >= 2) vst1_f32(p, vget_low_f32((float32x4_t)v));
+    if (n == 3) p[2] = v[2];
+    if (n == 1) p[0] = v[0];
+}
+inline void store_part(double* p, VecD v, int n) {
+    if (n >= 2) return store(p, v);
+    if (n == 1) p[0] = v[0];
+}
+
+#else  // any CPU: the compiler's vector types only, which make vectors of the loops over lanes
 
 inline VecF broadcast(float x) { return x - VecF{}; }
 inline VecD broadcast(double x) { return x - VecD{}; }
+#if defined(GDFAST_FUSED)
+inline VecF fma(VecF a, VecF b, VecF c) {
+    for (int i = 0; i < Simd<float>::lanes; ++i) c[i] = fma_lane(a[i], b[i], c[i]);
+    return c;
+}
+inline VecD fma(VecD a, VecD b, VecD c) {
+    for (int i = 0; i < Simd<double>::lanes; ++i) c[i] = fma_lane(a[i], b[i], c[i]);
+    return c;
+}
+#else
 inline VecF fma(VecF a, VecF b, VecF c) { return a * b + c; }
 inline VecD fma(VecD a, VecD b, VecD c) { return a * b + c; }
+#endif
 inline VecF max(VecF a, VecF b) { return a > b ? a : b; }
 inline VecD max(VecD a, VecD b) { return a > b ? a : b; }
 inline VecF min(VecF a, VecF b) { return a < b ? a : b; }
@@ -154,14 +234,33 @@ inline void store_part(double* p, VecD v, int n) { memcpy(p, &v, sizeof(double) 
 
 #endif
 
-// fma of one element, with the rounding of the vector fma.
-#if defined(__AVX2__)
-inline float fma_lane(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-inline double fma_lane(double a, double b, double c) { return __builtin_fma(a, b, c); }
+// x[lane] b + c
+#if defined(GDFAST_NEON)
+template <int lane>
+inline VecF fma_by_lane(VecF x, VecF b, VecF c) {
+    return (VecF)vfmaq_laneq_f32((float32x4_t)c, (float32x4_t)b, (float32x4_t)x, lane);
+}
+template <int lane>
+inline VecD fma_by_lane(VecD x, VecD b, VecD c) {
+    return (VecD)vfmaq_laneq_f64((float64x2_t)c, (float64x2_t)b, (float64x2_t)x, lane);
+}
 #else
-inline float fma_lane(float a, float b, float c) { return a * b + c; }
-inline double fma_lane(double a, double b, double c) { return a * b + c; }
+template <int lane, class V>
+inline V fma_by_lane(V x, V b, V c) {
+    return fma(broadcast(x[lane]), b, c);
+}
 #endif
+
+// Calls body(Lane<0>{}), body(Lane<1>{}), ...: the lane of an instruction is a constant.
+template <int lane>
+struct Lane {
+    static constexpr int number = lane;
+};
+template <class T, int lane = 0, class Body>
+inline __attribute__((always_inline)) void each_lane(const Body& body) {
+    body(Lane<lane>{});
+    if constexpr (lane + 1 < Simd<T>::lanes) each_lane<T, lane + 1>(body);
+}
 
 // Sum and maximum over lanes, always as the same tree: upper half onto lower half.
 #if (defined(__AVX512F__) && GDFAST_VECTOR_BYTES == 64) || (defined(__AVX2__) && GDFAST_VECTOR_BYTES == 32)
@@ -207,6 +306,26 @@ inline T max_lanes(Vec<T> v) {
     return across(v, max_quads);
 }
 
+#elif defined(GDFAST_NEON)
+
+template <class T>
+T sum_lanes(Vec<T> v);
+template <>
+inline float sum_lanes<float>(VecF v) {
+    const float32x2_t half = vadd_f32(vget_low_f32((float32x4_t)v), vget_high_f32((float32x4_t)v));
+    return vpadds_f32(half);
+}
+template <>
+inline double sum_lanes<double>(VecD v) {
+    return vpaddd_f64((float64x2_t)v);
+}
+template <class T>
+inline T max_lanes(Vec<T> v) {
+    for (int half = Simd<T>::lanes / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) v[i] = v[i] > v[i + half] ? v[i] : v[i + half];
+    return v[0];
+}
+
 #else
 
 template <class T>
@@ -223,6 +342,13 @@ inline T max_lanes(Vec<T> v) {
 }
 
 #endif
+
+// The sum of a panel's vectors, as a tree.
+template <class T>
+inline Vec<T> sum_vectors(const Vec<T>* v) {
+    if constexpr (kPanelVectors == 4) return (v[0] + v[1]) + (v[2] + v[3]);
+    return v[0] + v[1];
+}
 
 // An integer in every lane, and 0, 1, 2, ... in the lanes.
 template <class T>
@@ -254,9 +380,9 @@ inline Vec<T> power_of_two(Int<T> n) {
     return (Vec<T>)((n + Simd<T>::exponent_bias) << Simd<T>::mantissa_bits);
 }
 
+// Transposes a square of floats or doubles: rows are `from` apart in a and `to` apart in b.
 #if defined(__AVX2__)
 
-// Transposes 8 x 8 floats or 4 x 4 doubles: rows are `from` apart in a and `to` apart in b.
 inline void transpose_square(const float* a, int64_t from, float* b, int64_t to) {
     __m256 r[8], t[8];
     for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(a + i * from);
@@ -287,6 +413,25 @@ inline void transpose_square(const double* a, int64_t from, double* b, int64_t t
     }
 }
 constexpr int kSquareBytes = 32;
+
+#elif defined(GDFAST_NEON)
+
+inline void transpose_square(const float* a, int64_t from, float* b, int64_t to) {
+    const float32x4_t r0 = vld1q_f32(a), r1 = vld1q_f32(a + from), r2 = vld1q_f32(a + 2 * from),
+                      r3 = vld1q_f32(a + 3 * from);
+    const float32x4_t t0 = vzip1q_f32(r0, r2), t1 = vzip2q_f32(r0, r2), t2 = vzip1q_f32(r1, r3),
+                      t3 = vzip2q_f32(r1, r3);
+    vst1q_f32(b, vzip1q_f32(t0, t2));
+    vst1q_f32(b + to, vzip2q_f32(t0, t2));
+    vst1q_f32(b + 2 * to, vzip1q_f32(t1, t3));
+    vst1q_f32(b + 3 * to, vzip2q_f32(t1, t3));
+}
+inline void transpose_square(const double* a, int64_t from, double* b, int64_t to) {
+    const float64x2_t r0 = vld1q_f64(a), r1 = vld1q_f64(a + from);
+    vst1q_f64(b, vzip1q_f64(r0, r1));
+    vst1q_f64(b + to, vzip2q_f64(r0, r1));
+}
+constexpr int kSquareBytes = 16;
 
 #else
 

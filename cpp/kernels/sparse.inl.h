@@ -16,7 +16,7 @@ void sparse_product_columns(const SparseProduct<T>& p) {
     constexpr int P = kPanel<T>, L = Simd<T>::lanes;
     const int last = p.columns - (NV - 1) * L;  // columns in the last vector
     const auto load_b = [&](const T* b, V* v) __attribute__((always_inline)) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j)
             v[j] = kPlain && j == NV - 1 && last < L ? load_part(b + j * L, last) : load(b + j * L);
     };
@@ -24,26 +24,25 @@ void sparse_product_columns(const SparseProduct<T>& p) {
     load_b(p.bias, bias);
     for (int64_t i = 0; i < p.rows.count; ++i) {
         V acc[NV], v[NV];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) acc[j] = bias[j];
         for (int64_t e = p.rows.start[i]; e < p.rows.start[i + 1]; ++e) {
             load_b(p.b + p.rows.column[e] * p.b_stride, v);
             const V x = broadcast(p.rows.value[e]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int j = 0; j < NV; ++j) acc[j] = fma(x, v[j], acc[j]);
         }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j)
             store(p.c + i * P + j * L, p.epilogue == Epilogue::relu ? max(V{}, acc[j]) : acc[j]);
     }
 }
 
-template <class T, bool kPlain>
+template <class T, bool kPlain, int NV = kPanelVectors>
 void sparse_product(const SparseProduct<T>& p) {
-    if (p.columns > Simd<T>::lanes)
-        sparse_product_columns<T, 2, kPlain>(p);
-    else
-        sparse_product_columns<T, 1, kPlain>(p);
+    if constexpr (NV > 1)
+        if (p.columns <= (NV - 1) * Simd<T>::lanes) return sparse_product<T, kPlain, NV - 1>(p);
+    sparse_product_columns<T, NV, kPlain>(p);
 }
 
 // The same order of summation as dots(): lane by lane, the tree, the bias.
@@ -63,8 +62,11 @@ void sparse_dots(const SparseDots<T>& d) {
                 *lane = fma_lane(x, w[n * d.output_stride], *lane);
             }
         }
-        for (int n = 0; n < d.columns; ++n)
-            d.c[i * P + n] = d.bias[n] + sum_lanes<T>(load(acc[n]) + load(acc[n] + L));
+        for (int n = 0; n < d.columns; ++n) {
+            Vec<T> sums[kPanelVectors];
+            for (int j = 0; j < kPanelVectors; ++j) sums[j] = load(acc[n] + j * L);
+            d.c[i * P + n] = d.bias[n] + sum_lanes<T>(sum_vectors<T>(sums));
+        }
     }
 }
 
@@ -81,18 +83,17 @@ void sparse_outer_columns(const SparseOuter<T>& o) {
         const Vec<T> x = broadcast(entry.value);
         const T* b = o.b + entry.row_offset;
         T* g = o.g + entry.input * P;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) store(g + j * L, fma(x, load(b + j * L), load(g + j * L)));
     }
 }
 
-template <class T>
+template <class T, int NV = kPanelVectors>
 void sparse_outer(const SparseOuter<T>& o) {
+    if constexpr (NV > 1)
+        if (o.columns <= (NV - 1) * Simd<T>::lanes) return sparse_outer<T, NV - 1>(o);
     clear(o.height * kPanel<T>, o.g);
-    if (o.columns > Simd<T>::lanes)
-        sparse_outer_columns<T, 2>(o);
-    else
-        sparse_outer_columns<T, 1>(o);
+    sparse_outer_columns<T, NV>(o);
 }
 
 template <class T>

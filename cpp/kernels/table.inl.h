@@ -159,12 +159,12 @@ constexpr KernelTable<double> table_f64 = full_table<double>();
 
 // Has enough independent chains to hide the latency of a fused multiply-add. Returns the operations.
 double fma_burst(int64_t repeats) {
-    constexpr int chains = 12;
+    constexpr int chains = kPanelVectors * kTileRows<kPanelVectors>;
     VecF acc[chains];
     const VecF x = broadcast(0.999999f), y = broadcast(1e-6f);
     for (int i = 0; i < chains; ++i) acc[i] = broadcast(1.0f + static_cast<float>(i));
     for (int64_t r = 0; r < repeats; ++r)
-#pragma GCC unroll 16
+#pragma GCC unroll 32
         for (int i = 0; i < chains; ++i) acc[i] = fma(acc[i], x, y);
     VecF sum{};
     for (int i = 0; i < chains; ++i) sum += acc[i];

@@ -21,6 +21,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -40,6 +41,9 @@ namespace {
 inline void pause() {
 #if defined(__x86_64__)
     _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile(
+        "isb");  // waits for some tens of cycles, as x86's does; "yield" waits for none on most cores
 #endif
 }
 
