@@ -24,6 +24,7 @@ from gdfast.estimators import (
 )
 from gdfast.estimators._arguments import Arguments
 from gdfast.estimators._attributes import forget, publish, records_of
+from gdfast.estimators._convertible import Convertible
 from gdfast.estimators._divergence import diagnose
 from gdfast.estimators._listeners import FitListeners, check_callbacks
 from gdfast.estimators._outcome import warn_of
@@ -91,7 +92,7 @@ class _Run(NamedTuple):
     checkpoint: checkpoints.Checkpoint | None
 
 
-class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
+class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
     """An estimator that trains a network.
 
     What its targets are is the part of `Classification` or `Regression`, what its network is that of

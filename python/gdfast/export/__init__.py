@@ -1,0 +1,8 @@
+"""Fitted estimators in other forms, and back."""
+
+from __future__ import annotations
+
+from gdfast.export._onnx import to_onnx
+from gdfast.export._skl2onnx import register_skl2onnx
+
+__all__ = ["register_skl2onnx", "to_onnx"]
