@@ -26,8 +26,8 @@ from gdfast.training.arrays import Array
 LEAST_OPSET = 13
 _DEFAULT_OPSET = 17
 _ML_DOMAIN = "ai.onnx.ml"
-# Of the labels of strings, for LabelEncoder with numbers as values.
-_ML_OPSET = 2
+# The first whose LabelEncoder has a number for each string.
+ML_OPSET = 2
 
 
 @dataclass
@@ -293,7 +293,7 @@ def _proto(onnx: Any, model: Model, predictor: Predictor) -> Any:
     )
     opsets = [helper.make_opsetid("", graph.opset)]
     if any(node.domain for node in graph.nodes):
-        opsets.append(helper.make_opsetid(_ML_DOMAIN, _ML_OPSET))
+        opsets.append(helper.make_opsetid(_ML_DOMAIN, ML_OPSET))
     proto = helper.make_model(
         body,
         producer_name="gdfast",

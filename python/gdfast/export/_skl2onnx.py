@@ -190,12 +190,6 @@ def _labels(operator: Any, classes: Any) -> Any:
     if options.get("nocl"):
         return np.arange(len(classes))
     found = _onnx.class_labels(classes)
-    if found.dtype.kind == "f" and (found != np.trunc(found)).any():
-        broken = found[found != np.trunc(found)][0]
-        raise ValueError(
-            f"classes_ has {broken}: skl2onnx has labels of integers and strings only. Use "
-            "gdfast.export.to_onnx, or options={'nocl': True} for the numbers of the classes."
-        )
     return found if found.dtype.kind == "O" else found.astype(np.int64)
 
 
@@ -216,6 +210,7 @@ def _add(g: Graph, scope: Any, container: Any) -> None:
             node.inputs,
             node.outputs,
             op_domain=node.domain,
+            op_version=_onnx.ML_OPSET if node.domain else None,  # None: the newest up to the opset
             name=scope.get_unique_operator_name(node.op),
             **attributes,
         )
