@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from gdfast.export._c import to_c
 from gdfast.export._onnx import to_onnx
 from gdfast.export._skl2onnx import register_skl2onnx
 
-__all__ = ["register_skl2onnx", "to_onnx"]
+__all__ = ["register_skl2onnx", "to_c", "to_onnx"]

@@ -17,9 +17,9 @@ from gdfast.export import _onnx_table
 from gdfast.export._graph import Body, Graph
 from gdfast.export._onnx_layers import feed_forward
 from gdfast.export._onnx_recurrent import recurrent
-from gdfast.export._predictor import kind_of, needs, read
+from gdfast.export._predictor import check_no_embeddings, kind_of, needs, read
 from gdfast.prediction.labels import MULTILABEL
-from gdfast.prediction.predictors import _MLP, _RNN, Classes, Predictor, _Tabular
+from gdfast.prediction.predictors import _RNN, Classes, Predictor, _Tabular
 from gdfast.training.arrays import Array
 
 # Softmax over one axis and axes as inputs, which the graphs have, came with version 13.
@@ -155,16 +155,6 @@ def _of_rows(g: Graph, predictor: Any) -> Model:
     outputs = feed_forward(g, "X", predictor._network, predictor._weights)
     _add_outputs(model, outputs, predictor, ["n_rows"])
     return model
-
-
-def check_no_embeddings(predictor: _MLP) -> None:
-    """ValueError if inputs come from a table's columns that are embedded."""
-    if predictor._weights.embeddings:
-        raise ValueError(
-            f"est is a {kind_of(predictor)} that was fitted to rows of a TableEncoder with embedded columns, "
-            "and has no inputs of its own for them. Export a TabularClassifier or TabularRegressor, whose "
-            "encoder is a part of it, or encode X with TableEncoder(embed_from=None)."
-        )
 
 
 def _of_sequences(g: Graph, predictor: _RNN, lengths: bool, states: bool) -> Model:

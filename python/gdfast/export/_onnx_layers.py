@@ -13,14 +13,11 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from gdfast.export._graph import Graph
+from gdfast.export._networks import SELU_ALPHA, SELU_SCALE, parameter_of
 from gdfast.training.activations import Activation
 from gdfast.training.arrays import Array
 from gdfast.training.network import MLP
 from gdfast.training.weights import Weights
-
-# Klambauer et al. (2017), equation 2.
-_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
-_DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0}
 
 
 def feed_forward(g: Graph, x: str, network: MLP, weights: Weights) -> str:
@@ -47,10 +44,11 @@ def _normalised(g: Graph, x: str, norm: tuple[Array, ...], epsilon: float) -> st
 
 
 def activated(g: Graph, activation: Activation, z: str) -> str:
-    name, parameter = (activation, None) if isinstance(activation, str) else activation
-    if name in _DEFAULTS:
-        value = _DEFAULTS[name] if parameter is None else parameter
-        return _leaky_relu(g, z, value) if name == "leaky_relu" else _elu(g, z, value, 1.0)
+    name, parameter = parameter_of(activation)
+    if name == "leaky_relu":
+        return _leaky_relu(g, z, parameter)
+    if name == "elu":
+        return _elu(g, z, parameter, 1.0)
     return _ACTIVATIONS[name](g, z)
 
 
@@ -91,8 +89,8 @@ def _elu(g: Graph, z: str, alpha: float, scale: float) -> str:
 
 def _selu(g: Graph, z: str) -> str:
     if g.dtype == np.float32:
-        return g("Selu", z, alpha=_SELU_ALPHA, gamma=_SELU_SCALE)
-    return _elu(g, z, _SELU_ALPHA, _SELU_SCALE)
+        return g("Selu", z, alpha=SELU_ALPHA, gamma=SELU_SCALE)
+    return _elu(g, z, SELU_ALPHA, SELU_SCALE)
 
 
 def _gelu(g: Graph, z: str) -> str:

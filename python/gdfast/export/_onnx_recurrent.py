@@ -5,13 +5,12 @@ onnxruntime has the operators RNN, GRU and LSTM in float32 only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from gdfast.export._graph import Body, Graph, index
+from gdfast.export._networks import Layer, layers_of
 from gdfast.export._onnx_layers import linear, output
 from gdfast.training.arrays import Array
 from gdfast.training.network import GATES, RNN
@@ -21,28 +20,6 @@ from gdfast.training.weights import Weights
 # output, forget, cell.
 _ORDER = {"elman": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}
 _OPERATORS = {"elman": "RNN", "gru": "GRU", "lstm": "LSTM"}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A recurrent layer's weights, by inputs and by states, with the gates in PyTorch's order."""
-
-    w_in: Array
-    w_state: Array
-    b_in: Array
-    b_state: Array
-
-    @property
-    def units(self) -> int:
-        return len(self.w_state)
-
-
-def layers_of(weights: Weights) -> list[Layer]:
-    """The recurrent layers; the last array of weights is the dense layer's."""
-    pairs = zip(weights.coefs[:-1], weights.intercepts[:-1], strict=True)
-    return [
-        Layer(w_in, w_state, b_in, b_state) for (w_in, b_in), (w_state, b_state) in list(pairwise(pairs))[::2]
-    ]
 
 
 def recurrent(

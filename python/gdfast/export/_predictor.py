@@ -43,6 +43,16 @@ def kind_of(predictor: Predictor) -> str:
     return predictor._features.kind
 
 
+def check_no_embeddings(predictor: Any) -> None:
+    """ValueError if inputs come from a table's columns that are embedded."""
+    if predictor._weights.embeddings:
+        raise ValueError(
+            f"est is a {kind_of(predictor)} that was fitted to rows of a TableEncoder with embedded columns, "
+            "and has no inputs of its own for them. Export a TabularClassifier or TabularRegressor, whose "
+            "encoder is a part of it, or encode X with TableEncoder(embed_from=None)."
+        )
+
+
 def _name_of(est: Any) -> str:
     """The name in model files of the class of an estimator, or of the class that it derives from."""
     estimators = {name for name in ATTRIBUTES if not name.startswith("gdfast.preprocessing.")}

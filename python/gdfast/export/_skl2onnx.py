@@ -15,7 +15,7 @@ import numpy as np
 from gdfast.export import _onnx, _onnx_table
 from gdfast.export._graph import Graph
 from gdfast.export._onnx_layers import feed_forward
-from gdfast.export._predictor import kind_of, needs, read
+from gdfast.export._predictor import check_no_embeddings, kind_of, needs, read
 from gdfast.prediction.labels import MULTILABEL
 from gdfast.prediction.predictors import _RNN, _Tabular
 
@@ -127,7 +127,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     if isinstance(predictor, _Tabular):
         values, g_values = _of_table(g, operator, predictor)
     else:
-        _onnx.check_no_embeddings(predictor)
+        check_no_embeddings(predictor)
         outputs = feed_forward(g, _joined(g, operator.inputs), predictor._network, predictor._weights)
         values = outputs if classes is None else _onnx.probabilities(g, outputs, predictor.n_outputs_)
         g_values = g
