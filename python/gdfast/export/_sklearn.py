@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -95,9 +95,10 @@ def from_sklearn(est: Any) -> Any:
     }
     made = kind(**arguments)
     _hand_over(est, made)
-    if (optimizer := getattr(est, "_optimizer", None)) is not None and est.solver in _MOMENTS:
-        arrays = {ours: getattr(optimizer, theirs) for ours, theirs in _MOMENTS[est.solver].items()}
-        _give_optimizer(made, optimizer.learning_rate, getattr(optimizer, "t", 0), arrays)
+    # Of scores on validation sets there are no losses: the next fit with a validation set records both anew.
+    made._training = TrainingState(Weights({}), np.random.RandomState(), scored_by="scikit-learn")
+    if hasattr(est, "_optimizer") and est.solver in _MOMENTS:
+        made._training.optimizer = _our_optimizer(made, est._optimizer)
     read(made)
     return made
 
@@ -252,24 +253,23 @@ def _shortened(value: Any) -> str:
 # The optimizer.
 
 
-def _give_optimizer(est: Any, learning_rate: float, step: int, moments: Mapping[str, Any]) -> None:
-    """Let training go on with these moments."""
-    weights = Weights.of(vars(est))
+def _our_optimizer(made: Any, theirs: Any) -> Any:
+    """None if the moments are not those of the weights, which a user may have replaced."""
+    weights = Weights.of(vars(made))
     slots = {
-        name: [np.array(a, weights.dtype, order="C") for a in arrays] for name, arrays in moments.items()
+        ours: [np.array(array, weights.dtype, order="C") for array in getattr(theirs, name)]
+        for ours, name in _MOMENTS[made.solver].items()
     }
-    if [array.shape for array in weights] != [array.shape for array in next(iter(slots.values()))]:
-        return  # of a fit before the weights were replaced
-    optimizer = est._new_optimizer()
-    optimizer.load_training_state_dict(
-        {
-            **optimizer.training_state_dict(),
-            "state": {"step": int(step), "slots": slots},
-            # Adam's moves by a rate that follows from the first one and the step.
-            "learning_rate": float(learning_rate) if est.solver == "sgd" else optimizer.learning_rate_init,
-        }
-    )
-    est._training = TrainingState(Weights({}), np.random.RandomState(), optimizer=optimizer)
+    shapes = [array.shape for array in weights]
+    if any([array.shape for array in arrays] != shapes for arrays in slots.values()):
+        return None
+    found = made._new_optimizer()
+    state = found.training_state_dict()
+    state["state"] = {"step": int(getattr(theirs, "t", 0)), "slots": slots}
+    if made.solver == "sgd":  # that of Adam follows from the first one and the step
+        state["learning_rate"] = float(theirs.learning_rate)
+    found.load_training_state_dict(state)
+    return found
 
 
 def _their_optimizer(made: Any, optimizer: Any) -> Any:
