@@ -1,4 +1,13 @@
-"""Fitted estimators in other forms, and back."""
+"""Fitted estimators as models of other libraries, and back.
+
+:func:`to_onnx` makes a model of ONNX, :func:`to_c` a file of C99, :func:`to_torch` a module of PyTorch and
+:func:`to_sklearn` an estimator of scikit-learn; :func:`from_torch` and :func:`from_sklearn` take these back.
+skl2onnx converts the estimators alone and in pipelines; for scikit-learn's ensembles of them
+:func:`register_skl2onnx` is needed.
+
+Predictions are the same but for rounding. What the other cannot say raises an error that names it, before
+anything is written. The other libraries are imported when they are needed.
+"""
 
 from __future__ import annotations
 
