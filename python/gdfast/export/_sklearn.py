@@ -69,7 +69,7 @@ def from_sklearn(est: Any) -> Any:
     >>> from sklearn.neural_network import MLPRegressor
     >>> from gdfast.export import from_sklearn
     >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-    >>> theirs = MLPRegressor(5, solver="lbfgs", random_state=0).fit(X, X.ravel())
+    >>> theirs = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", random_state=0).fit(X, X.ravel())
     >>> ours = from_sklearn(theirs)
     >>> type(ours).__module__.partition(".")[0], bool(np.allclose(ours.predict(X), theirs.predict(X)))
     ('gdfast', True)
