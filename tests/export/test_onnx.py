@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.pipeline import make_pipeline
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -349,6 +350,7 @@ class Named(gdfast.MLPClassifier):
         (lambda: classifier(), {"path": 3}, TypeError, "path must be a string or a path"),
         (gdfast.MLPClassifier, {}, NotFittedError, "not fitted"),
         (lambda: "net", {}, TypeError, "est must be a fitted estimator of gdfast"),
+        (lambda: make_pipeline(classifier()), {}, TypeError, "est is a Pipeline: skl2onnx.to_onnx converts"),
         (lambda: Own(3, max_iter=1).fit(rows(), np.arange(N) % 2), {}, TypeError, "its own predict_proba"),
         (not_finite, {}, ValueError, "coefs_ .* finite"),
         (embedded, {}, ValueError, "embedded columns.*embed_from=None"),

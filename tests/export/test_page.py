@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "export.md").read_text(encoding="utf-8")
 SECTIONS = dict(section.split("\n", 1) for section in PAGE.split("\n## ")[1:])
 PROGRAMS = {
     title: re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
@@ -27,10 +28,13 @@ SETUP = PROGRAMS["ONNX"].partition("\nto_onnx(")[0]
     "title", [pytest.param(t, marks=[pytest.mark.slow] * (t == "MLflow")) for t in PROGRAMS]
 )
 def test_programs_run(title: str, tmp_path: Path) -> None:
-    program = PROGRAMS[title]
+    program, callbacks = PROGRAMS[title], (DOCS / "callbacks.md").read_text(encoding="utf-8")
     if title != "ONNX":
         setup = SETUP if title == "skl2onnx" else re.sub("import onnxruntime\n|.*to_onnx\n", "", SETUP)
         program = setup + "\n" + program
+    if title == "MLflow":
+        (callback,) = re.findall(r"```python\n(import mlflow\n.*?)```", callbacks, re.DOTALL)
+        program = callback + "\n" + program
     for name in OPTIONAL:
         if (
             re.search(rf"^(import|from) {name}\b", program, re.MULTILINE)

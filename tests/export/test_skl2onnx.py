@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from exports import N, classifier, close, recurrent, regressor, rows
 from gdfast.export import register_skl2onnx
+from gdfast.preprocessing import CategoricalEncoder, PiecewiseLinearEncoder, RobustClipper, TableEncoder
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, StackingRegressor, VotingClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -24,7 +26,11 @@ skl2onnx = pytest.importorskip("skl2onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 from skl2onnx import _parse, _supported_operators, to_onnx, update_registered_converter  # noqa: E402
 from skl2onnx.common import _registration  # noqa: E402
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType  # noqa: E402
+from skl2onnx.common.data_types import (  # noqa: E402
+    DoubleTensorType,
+    FloatTensorType,
+    StringTensorType,
+)
 from skl2onnx.common.shape_calculator import (  # noqa: E402
     calculate_linear_classifier_output_shapes,
     calculate_linear_regressor_output_shapes,
@@ -150,12 +156,71 @@ def test_tables() -> None:
              ("color", StringTensorType([None, 1]))]  # fmt: skip
     found = run(to_onnx(est, initial_types=types, options=ARRAYS), {c: frame[[c]].to_numpy() for c in frame})
     close(found["probabilities"], est.predict_proba(frame), TOLERANCE)
-    with pytest.raises(ValueError, match="3 columns: initial_types must have one"):
+    with pytest.raises(ValueError, match="a table of 3 columns, but initial_types have 2"):
         to_onnx(est, initial_types=types[:2])
-    with pytest.raises(ValueError, match="type of 'color' in initial_types must be that of strings"):
+    with pytest.raises(ValueError, match="type of column 2 in initial_types must be that of strings"):
         to_onnx(est, initial_types=[*types[:2], ("color", FloatTensorType([None, 1]))])
     X = rows(np.float32)
     check(gdfast.TabularClassifier(n_members=2, max_iter=2, random_state=0).fit(X, np.arange(N) % 3), X)
+
+
+def frame_and_types(dtype: Any) -> tuple[pd.DataFrame, list[Any]]:
+    frame = pd.DataFrame(rows()[:, :2], columns=["a", "b"]).astype(dtype)
+    frame["color"] = np.array(["red", "green", "blue", "red"])[np.arange(N) % 4]
+    frame["size"] = np.array(["s", "l"])[np.arange(N) % 2]
+    kind = FloatTensorType if dtype == np.float32 else DoubleTensorType
+    numbers, words = kind([None, 1]), StringTensorType([None, 1])
+    return frame, [("a", numbers), ("b", numbers), ("color", words), ("size", words)]
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_encoders_of_tables(double: bool) -> None:
+    frame, types = frame_and_types(np.float64 if double else np.float32)
+    frame.loc[3, "a"] = np.nan
+    encoder = TableEncoder(n_bins=4, embed_from=2, dtype="float64" if double else "float32")
+    encoder.fit(frame, np.arange(N) % 3)
+    seen = {c: frame[[c]].to_numpy(object if c in ("color", "size") else None).copy() for c in frame}
+    seen["color"][0] = "never"
+    found = run(to_onnx(encoder, initial_types=types), seen)["variable"]
+    expected = encoder.transform(frame.assign(color=seen["color"].ravel()))
+    close(found, expected, 1e-12 if double else TOLERANCE)
+    assert found.dtype == expected.dtype
+
+
+def test_a_pipeline_of_an_encoder_and_a_network() -> None:
+    frame, types = frame_and_types(np.float32)
+    net = gdfast.MLPClassifier(5, batch_norm=True, max_iter=2, random_state=0)
+    model = make_pipeline(TableEncoder(n_bins=4), net).fit(frame, np.arange(N) % 3)
+    inputs = {c: frame[[c]].to_numpy() for c in frame}
+    for seen in (types, [types[0], types[1], ("words", StringTensorType([None, 2]))]):
+        if len(seen) == 3:  # columns of one type together
+            inputs = {**{c: inputs[c] for c in "ab"}, "words": frame[["color", "size"]].to_numpy(object)}
+        found = run(to_onnx(model, initial_types=seen, options=ARRAYS), inputs)
+        close(found["probabilities"], model.predict_proba(frame), TOLERANCE)
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("encoder", [RobustClipper(limit=2.0), PiecewiseLinearEncoder(n_bins=3)])
+def test_encoders_of_numbers(encoder: Any, double: bool) -> None:
+    X = rows(np.float64 if double else np.float32)
+    X[2, 1] = np.nan
+    encoder = clone(encoder).fit(X, np.arange(N) % 2)
+    found = run(to_onnx(encoder, X[:1]), X)["variable"]
+    expected = encoder.transform(X)
+    assert (np.isnan(found) == np.isnan(expected)).all()
+    close(np.nan_to_num(found), np.nan_to_num(expected), 1e-14 if double else TOLERANCE)
+    assert found.dtype == expected.dtype
+
+
+def test_encoders_of_categories() -> None:
+    frame, types = frame_and_types(np.float32)
+    words = frame[["color", "size"]]
+    encoder = CategoricalEncoder().fit(words)
+    found = run(to_onnx(encoder, initial_types=types[2:]), {c: words[[c]].to_numpy(object) for c in words})
+    close(found["variable"], encoder.transform(words), 0)
+    codes = np.array([[1, 7], [2, 9]] * 20, np.float32)
+    encoder = CategoricalEncoder().fit(codes)
+    close(run(to_onnx(encoder, codes[:1]), codes)["variable"], encoder.transform(codes), 0)
 
 
 def test_ensembles_once_registered() -> None:

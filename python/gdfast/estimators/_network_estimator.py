@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from gdfast._convertible import Convertible
 from gdfast._model_file import checkpoints
 from gdfast.callbacks import ModelCheckpoint
 from gdfast.estimators import (
@@ -24,7 +25,6 @@ from gdfast.estimators import (
 )
 from gdfast.estimators._arguments import Arguments
 from gdfast.estimators._attributes import forget, publish, records_of
-from gdfast.estimators._convertible import Convertible
 from gdfast.estimators._divergence import diagnose
 from gdfast.estimators._listeners import FitListeners, check_callbacks
 from gdfast.estimators._outcome import warn_of

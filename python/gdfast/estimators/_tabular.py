@@ -27,10 +27,10 @@ from sklearn.utils.validation import (
 )
 
 from gdfast import _core
+from gdfast._convertible import Convertible
 from gdfast._model_file.models import Savable
 from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
-from gdfast.estimators._convertible import Convertible
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._listeners import check_callbacks
 from gdfast.estimators._members import SharedCallbacks, side_by_side

@@ -118,6 +118,8 @@ def to_onnx(
             f"opset must lie within {LEAST_OPSET} and {newest}, the newest that the installed onnx "
             f"{onnx.__version__} has, got {opset}: earlier versions lack Softmax over one axis."
         )
+    if hasattr(est, "steps"):
+        raise TypeError(f"est is a {type(est).__name__}: skl2onnx.to_onnx converts it, with its estimators.")
     predictor = read(est)
     if (lengths or states) and not isinstance(predictor, _RNN):
         raise ValueError(
@@ -179,7 +181,7 @@ def _of_sequences(g: Graph, predictor: _RNN, lengths: bool, states: bool) -> Mod
 
 def _of_table(g: Graph, predictor: Any) -> Model:
     inputs = _onnx_table.inputs_of(g, predictor)
-    outputs = _onnx_table.outputs_of(g, predictor, {name: name for name, _, _ in inputs})
+    outputs = _onnx_table.outputs_of(g, predictor, [name for name, _, _ in inputs])
     double = g.as_type(np.dtype(np.float64))
     model = Model(double, inputs)
     classes = getattr(predictor, "_classes", None)

@@ -6,7 +6,7 @@ take is in another order than in gdfast, and so are the rows of their weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,27 +50,42 @@ def inputs_of(g: Graph, predictor: _Tabular) -> list[Described]:
     """The inputs of the model: one for each column, or X if all are numbers without names."""
     encoder, names = predictor._encoder, predictor._features.names
     n_columns = predictor.n_features_in_
-    whole: list[Described] = [("X", g.dtype, ["n_rows", n_columns])]
     if isinstance(encoder, ColumnScale) or (names is None and not encoder.is_category.any()):
-        return whole
+        return [("X", g.dtype, ["n_rows", n_columns])]
     called = [f"x{i}" for i in range(n_columns)] if names is None else [str(name) for name in names]
+    kinds = dtypes_of(g, encoder)
+    return [(name, kind, ["n_rows", 1]) for name, kind in zip(called, kinds, strict=True)]
+
+
+def dtypes_of(g: Graph, encoder: ColumnEncoder) -> list[Any]:
+    """The dtype of each column: str, bool or that of numbers."""
     categories = iter(encoder.categories)
     return [
-        (name, _dtype_of_categories(g, next(categories)) if is_category else g.dtype, ["n_rows", 1])
-        for name, is_category in zip(called, encoder.is_category, strict=True)
+        _dtype_of_categories(g, next(categories)) if is_category else g.dtype
+        for is_category in encoder.is_category
     ]
 
 
-def outputs_of(g: Graph, predictor: _Tabular, given: Mapping[str, str]) -> list[str]:
-    """The outputs of each member; ``given`` has the name of the value for each input."""
+def outputs_of(g: Graph, predictor: _Tabular, given: Sequence[str]) -> list[str]:
+    """The outputs of each member; ``given`` has a value for each column, or one for all."""
     if isinstance(predictor._encoder, ColumnScale):
         factors = predictor._encoder._factors
         single = g.as_type(np.dtype(np.float32))
-        scaled = single("Mul", single("Cast", given["X"], to=single.dtype), single.weights(factors, "scale"))
+        scaled = single("Mul", single("Cast", given[0], to=single.dtype), single.weights(factors, "scale"))
         blocks = [_Inputs(scaled, np.arange(predictor.n_features_in_))]
     else:
-        blocks = _encoded(g, predictor._encoder, list(given.values()))
+        blocks = _encoded(g, predictor._encoder, given)
     return [_member(g, blocks, member) for member in predictor._members]
+
+
+def encoded(g: Graph, encoder: ColumnEncoder, given: Sequence[str]) -> str:
+    """The encoded matrix, in gdfast's order; no column is embedded."""
+    blocks = _encoded(g, encoder, given)
+    net = g.as_type(np.dtype(encoder.dtype))
+    parts = [net("Cast", block.values, to=net.dtype) for block in blocks]
+    joined = parts[0] if len(parts) == 1 else net("Concat", *parts, axis=1)
+    order = np.argsort(np.concatenate([block.places for block in blocks]))
+    return net("Gather", joined, order.astype(np.int64), axis=1)
 
 
 def _member(g: Graph, blocks: Sequence[_Inputs], member: Any) -> str:
@@ -104,7 +119,7 @@ def _encoded(g: Graph, encoder: ColumnEncoder, given: Sequence[str]) -> list[_In
     columns = encoder.encoding.columns
     starts = np.cumsum([0, *(column.n_inputs for column in columns)])
     numbers = [i for i, column in enumerate(columns) if isinstance(column, NumberColumn)]
-    if len(given) < len(columns):
+    if len(given) < len(columns):  # all are numbers
         return _numbers(g, given[0], encoder, numbers, starts)
     categories = iter(encoder.categories)
     blocks = []

@@ -7,19 +7,32 @@ scikit-learn's, never sees an estimator of gdfast.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from gdfast.export import _onnx, _onnx_table
-from gdfast.export._graph import Graph
+from gdfast.export._graph import Graph, index
 from gdfast.export._onnx_layers import feed_forward
 from gdfast.export._predictor import check_no_embeddings, kind_of, needs, read
 from gdfast.prediction.labels import MULTILABEL
-from gdfast.prediction.predictors import _RNN, _Tabular
+from gdfast.prediction.predictors import _RNN, ColumnScale, _Tabular
+from gdfast.preprocessing._categories import Categories
+from gdfast.preprocessing._encoder import ColumnEncoder
+from gdfast.training.encoding import Encoding, NumberColumn
 
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor")
+_ESTIMATORS = (
+    "MLPClassifier",
+    "MLPRegressor",
+    "TabularClassifier",
+    "TabularRegressor",
+    "preprocessing.CategoricalEncoder",
+    "preprocessing.PiecewiseLinearEncoder",
+    "preprocessing.RobustClipper",
+    "preprocessing.TableEncoder",
+)
 # As skl2onnx has them for scikit-learn's classifiers.
 _OPTIONS = {
     "zipmap": [True, False, "columns"],
@@ -49,7 +62,7 @@ def register_skl2onnx() -> None:
     import gdfast
 
     for name in _ESTIMATORS:
-        _register(getattr(gdfast, name))
+        _register(attrgetter(name)(gdfast))
 
 
 def _register(kind: type) -> None:
@@ -94,9 +107,13 @@ def calculate_shapes(operator: Any) -> None:
 
     est = operator.raw_operator
     n_rows = operator.inputs[0].get_first_dimension()
+    if not hasattr(est, "predict"):
+        kind = _type_of(_dtype_of_matrix(operator))
+        operator.outputs[0].set_type(kind([n_rows, len(est.get_feature_names_out())]))
+        return
     predictor = read(est)
     classes = getattr(predictor, "_classes", None)
-    kind = _kind_of_outputs(operator)
+    kind = _type_of(_dtype_of_inputs(operator))
     if classes is None:
         operator.outputs[0].set_type(kind([n_rows, predictor.n_outputs_]))
         return
@@ -112,17 +129,24 @@ def calculate_shapes(operator: Any) -> None:
 
 def convert(scope: Any, operator: Any, container: Any) -> None:
     """Add the nodes of an operator."""
+    opset = container.target_opset_any_domain("")
+    if opset < _onnx.LEAST_OPSET:
+        raise ValueError(f"target_opset must be at least {_onnx.LEAST_OPSET}, got {opset}.")
+    g = Graph(_dtype_of_inputs(operator), opset, scope.get_unique_variable_name)
+    if hasattr(operator.raw_operator, "predict"):
+        _add_prediction(g, operator)
+    else:
+        g("Cast", _matrix(g, operator), to=_dtype_of_matrix(operator), name=operator.outputs[0].full_name)
+    _add(g, scope, container)
+
+
+def _add_prediction(g: Graph, operator: Any) -> None:
     predictor: Any = read(operator.raw_operator)
     if isinstance(predictor, _RNN):
         raise ValueError(
             f"skl2onnx converts estimators of rows, but {kind_of(predictor)} takes sequences. Use "
             "gdfast.export.to_onnx."
         )
-    opset = container.target_opset_any_domain("")
-    if opset < _onnx.LEAST_OPSET:
-        raise ValueError(f"target_opset must be at least {_onnx.LEAST_OPSET}, got {opset}.")
-    dtype = np.dtype(np.float64 if "Double" in _kind_of_outputs(operator).__name__ else np.float32)
-    g = Graph(dtype, opset, scope.get_unique_variable_name)
     classes = getattr(predictor, "_classes", None)
     if isinstance(predictor, _Tabular):
         values, g_values = _of_table(g, operator, predictor)
@@ -138,37 +162,96 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         else:
             number = _onnx.most_probable(g_values, values, classes)
             g_values("Gather", _labels(operator, classes.values), number, name=names[0])
-    g("Cast", values, to=dtype, name=names[-1])
-    _add(g, scope, container)
+    g("Cast", values, to=g.dtype, name=names[-1])
+
+
+# Encoders.
+
+
+def _matrix(g: Graph, operator: Any) -> str:
+    """What an encoder transforms its inputs to."""
+    est = operator.raw_operator
+    if _is(est, "RobustClipper"):
+        return _clipped(g, _joined(g, operator.inputs), est)
+    encoder = _encoder_of(est, g.dtype)
+    return _onnx_table.encoded(g, encoder, _columns(g, operator, encoder))
+
+
+def _encoder_of(est: Any, dtype: np.dtype[Any]) -> ColumnEncoder:
+    if _is(est, "TableEncoder"):
+        found: ColumnEncoder = est._column_encoder(est._without_embeddings())
+        return found
+    categories: Sequence[Categories] = []
+    if _is(est, "CategoricalEncoder"):
+        columns: Sequence[Any] = est.encoded_columns()
+        categories = est._columns
+    else:
+        from gdfast.preprocessing._piecewise import distinct
+
+        columns = [NumberColumn(distinct(edges, dtype), clipped=False) for edges in est.bin_edges_]
+    n = len(columns)
+    is_category = np.full(n, bool(categories))
+    return ColumnEncoder(is_category, categories, np.zeros(n), np.ones(n), Encoding(columns), str(dtype))
+
+
+def _is(est: Any, name: str) -> bool:
+    from gdfast import preprocessing
+
+    return isinstance(est, getattr(preprocessing, name))
+
+
+def _clipped(g: Graph, x: str, est: Any) -> str:
+    """A missing number stays missing."""
+    double = g.as_type(np.dtype(np.float64))
+    distance = double("Sub", double("Cast", x, to=double.dtype), est.center_[None])
+    z = double("Div", distance, est.scale_[None])
+    bounded = double("Clip", z, -1e15, 1e15)
+    ratio = double("Div", bounded, float(est.limit))
+    found = double("Div", bounded, double("Sqrt", double("Add", double("Mul", ratio, ratio), 1.0)))
+    return double("Where", double("IsNaN", z), z, found)
+
+
+def _dtype_of_matrix(operator: Any) -> np.dtype[Any]:
+    est = operator.raw_operator
+    return np.dtype(est.dtype) if _is(est, "TableEncoder") else _dtype_of_inputs(operator)
+
+
+# Inputs and outputs.
 
 
 def _of_table(g: Graph, operator: Any, predictor: Any) -> tuple[str, Graph]:
     """The mean of the members, and the graph in its dtype."""
     double = g.as_type(np.dtype(np.float64))
-    described = _onnx_table.inputs_of(g, predictor)
-    if len(described) == 1 and described[0][0] == "X":
-        given = {"X": _joined(g, operator.inputs)}
-    elif len(described) != len(operator.inputs):
-        raise ValueError(
-            f"{kind_of(predictor)} was fitted to a table of {len(described)} columns: initial_types must "
-            f"have one of shape [None, 1] for each, got {len(operator.inputs)}."
-        )
-    else:
-        given = {
-            name: _as_type(g, variable, kind, name)
-            for (name, kind, _), variable in zip(described, operator.inputs, strict=True)
-        }
-    outputs = _onnx_table.outputs_of(g, predictor, given)
+    outputs = _onnx_table.outputs_of(g, predictor, _columns(g, operator, predictor._encoder))
     mean = _onnx_table.mean_numbers if not hasattr(predictor, "_classes") else _onnx_table.mean_probabilities
     return mean(double, outputs, predictor), double
 
 
-def _as_type(g: Graph, variable: Any, kind: Any, column: str) -> str:
-    is_text = type(variable.type).__name__ == "StringTensorType"
-    if is_text != (kind is str):
-        expected = "strings" if kind is str else "numbers"
-        raise ValueError(f"The type of {column!r} in initial_types must be that of {expected}.")
-    return str(variable.full_name) if is_text else g("Cast", variable.full_name, to=kind)
+def _columns(g: Graph, operator: Any, encoder: ColumnEncoder | ColumnScale) -> list[str]:
+    """A value for each column; or one for all, if none holds categories."""
+    if isinstance(encoder, ColumnScale) or not encoder.is_category.any():
+        return [_joined(g, operator.inputs)]
+    kinds = _onnx_table.dtypes_of(g, encoder)
+    found = []
+    for variable in operator.inputs:
+        width = variable.get_second_dimension() or len(kinds)
+        is_text = type(variable.type).__name__ == "StringTensorType"
+        for i in range(width):
+            name = variable.full_name
+            found.append((name if width == 1 else g("Gather", name, index(i), axis=1), is_text))
+    if len(found) != len(kinds):
+        raise ValueError(
+            f"{type(operator.raw_operator).__name__} was fitted to a table of {len(kinds)} columns, but "
+            f"initial_types have {len(found)}."
+        )
+    for i, (kind, (_, is_text)) in enumerate(zip(kinds, found, strict=True)):
+        if is_text != (kind is str):
+            expected = "strings" if kind is str else "numbers"
+            raise ValueError(f"The type of column {i} in initial_types must be that of {expected}.")
+    return [
+        name if kind is str else g("Cast", name, to=kind)
+        for kind, (name, _) in zip(kinds, found, strict=True)
+    ]
 
 
 def _joined(g: Graph, variables: Any) -> str:
@@ -177,11 +260,17 @@ def _joined(g: Graph, variables: Any) -> str:
     return found[0] if len(found) == 1 else g("Concat", *found, axis=1)
 
 
-def _kind_of_outputs(operator: Any) -> Any:
+def _dtype_of_inputs(operator: Any) -> np.dtype[Any]:
+    """float64 if an input is in it, else float32."""
+    doubles = any(type(variable.type).__name__ == "DoubleTensorType" for variable in operator.inputs)
+    return np.dtype(np.float64 if doubles else np.float32)
+
+
+def _type_of(dtype: np.dtype[Any]) -> Any:
+    """skl2onnx's type of a dtype."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
-    doubles = any(isinstance(variable.type, DoubleTensorType) for variable in operator.inputs)
-    return DoubleTensorType if doubles else FloatTensorType
+    return DoubleTensorType if dtype == np.float64 else FloatTensorType
 
 
 def _labels(operator: Any, classes: Any) -> Any:
