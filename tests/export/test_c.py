@@ -131,6 +131,15 @@ def test_activations(activation: str, tmp_path: Path, compiler: str) -> None:
     check_classifier(tmp_path, classifier("int", np.float32, activation=activation, **arguments), compiler)
 
 
+@pytest.mark.parametrize("activation", sorted(NAMES))
+def test_large_inputs(activation: str, tmp_path: Path, compiler: str) -> None:
+    """Nothing is infinite times zero on the way."""
+    est = regressor("one", np.float32, activation=activation)
+    call = build(tmp_path, est, compiler, predictions(False))
+    for factor in (1e4, 1e12):
+        assert np.isfinite(call(rows() * factor)[1]).all()
+
+
 @pytest.mark.parametrize("kind", [*LABELS, "multilabel"])
 def test_labels(kind: str, tmp_path: Path, compiler: str) -> None:
     check_classifier(tmp_path, classifier(kind, np.float32, batch_norm=True), compiler)

@@ -63,6 +63,15 @@ def test_activations(activation: str, batch_norm: bool, dtype: Any) -> None:
         check_classifier(est, rows(dtype), opset=21)
 
 
+@pytest.mark.parametrize("activation", sorted(NAMES))
+def test_large_inputs(activation: str, dtype: Any) -> None:
+    """Nothing is infinite times zero on the way."""
+    est = regressor("one", dtype, activation=activation)
+    for X in (rows(dtype) * dtype(1e4), rows(dtype) * dtype(1e12)):
+        (found,) = run(to_onnx(est), X=X)
+        assert np.isfinite(found).all()
+
+
 def test_an_activation_for_each_layer_and_parameters(dtype: Any) -> None:
     arguments = {
         "hidden_layer_sizes": (6, 5, 4, 3),
