@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,22 @@ def test_tables_are_refused(tmp_path: Path) -> None:
         to_c(est, tmp_path / "net.c")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         to_c(classifier(), tmp_path / "nowhere" / "net.c")
+
+
+def test_a_predictor_is_written_without_scikit_learn(tmp_path: Path) -> None:
+    est = classifier()
+    est.save(tmp_path / "net.safetensors")
+    to_c(est, tmp_path / "expected.c")
+    code = """
+import sys, gdfast
+gdfast.export.to_c(gdfast.load("net.safetensors", training=False), "net.c")
+print("sklearn" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "False", done.stderr
+    assert (tmp_path / "net.c").read_bytes() == (tmp_path / "expected.c").read_bytes()
 
 
 def test_the_same_file_each_time(tmp_path: Path) -> None:
