@@ -7,7 +7,8 @@ forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` t
 ``gdfast.schedules`` the learning-rate schedules; ``gdfast.minimize`` minimizes any function.
 ``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay`` and ``GradientNormDisplay`` plot a
 fit. ``gdfast.inspect`` has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay``
-plots it. ``gdfast.load`` reads the files of the estimators' ``save``.
+plots it. ``gdfast.load`` reads the files of the estimators' ``save``. ``gdfast.export`` makes models of
+ONNX, C, PyTorch and scikit-learn of fitted estimators, and takes the last two back.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import callbacks, inspect, kernels, optim, preprocessing, schedules
+    from gdfast import callbacks, export, inspect, kernels, optim, preprocessing, schedules
     from gdfast._displays import (
         CurvatureDisplay,
         GradientNormDisplay,
@@ -64,6 +65,7 @@ __all__ = [
     "__version__",
     "active_isa",
     "callbacks",
+    "export",
     "inspect",
     "kernels",
     "load",
@@ -88,6 +90,7 @@ _HOMES = {
     "TabularClassifier": "gdfast.estimators",
     "TabularRegressor": "gdfast.estimators",
     "callbacks": "gdfast.callbacks",
+    "export": "gdfast.export",
     "inspect": "gdfast.inspect",
     "kernels": "gdfast.kernels",
     "load": "gdfast._model_file.models",

@@ -12,8 +12,9 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {path.name: re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
          for path in sorted(DOCS.glob("*.md"))}  # fmt: skip
-# Some of its programs need libraries that are not installed: test_callbacks_page.py runs them with stand-ins.
-del PAGES["callbacks.md"]
+# Some of their programs need libraries that are not installed: test_callbacks_page.py runs them with
+# stand-ins, tests/export/test_page.py those that can be run.
+del PAGES["callbacks.md"], PAGES["export.md"]
 
 
 @pytest.mark.parametrize("page", [page for page, blocks in PAGES.items() if blocks])

@@ -10,7 +10,15 @@ from typing import Any
 import gdfast
 import pytest
 
-MODULES = [gdfast, gdfast.callbacks, gdfast.inspect, gdfast.kernels, gdfast.optim, gdfast.schedules]
+MODULES = [
+    gdfast,
+    gdfast.callbacks,
+    gdfast.export,
+    gdfast.inspect,
+    gdfast.kernels,
+    gdfast.optim,
+    gdfast.schedules,
+]
 SECTIONS = "Parameters|Attributes|Returns|Yields|Raises|Warns|See Also|Notes|References|Examples"
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from gdfast._convertible import Convertible
 from gdfast._model_file import checkpoints
 from gdfast.callbacks import ModelCheckpoint
 from gdfast.estimators import (
@@ -91,7 +92,7 @@ class _Run(NamedTuple):
     checkpoint: checkpoints.Checkpoint | None
 
 
-class NetworkEstimator(CallbackSupportMixin, Arguments, ABC):
+class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
     """An estimator that trains a network.
 
     What its targets are is the part of `Classification` or `Regression`, what its network is that of

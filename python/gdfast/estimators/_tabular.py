@@ -27,6 +27,7 @@ from sklearn.utils.validation import (
 )
 
 from gdfast import _core
+from gdfast._convertible import Convertible
 from gdfast._model_file.models import Savable
 from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
@@ -58,7 +59,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 _FEWEST_TO_SPLIT = 10
 
 
-class BaseTabular(Savable, BaseEstimator, ABC):
+class BaseTabular(Savable, Convertible, BaseEstimator, ABC):
     """Networks for tables; use :class:`TabularClassifier` or :class:`TabularRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -15,6 +15,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from gdfast._convertible import Convertible
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing._categories import Categories
 from gdfast.preprocessing._columns import as_categories, columns_of, is_known
@@ -23,7 +24,7 @@ from gdfast.training.arrays import Array
 from gdfast.training.encoding import CategoryColumn, Encoding
 
 
-class CategoricalEncoder(TransformerMixin, Savable, BaseEstimator):
+class CategoricalEncoder(TransformerMixin, Savable, Convertible, BaseEstimator):
     """Encode categories as inputs of a network: one for each, and one of -1 and 1 where there are two.
 
     Missing values and categories that ``fit`` has not seen become zeros, which are no category. Rare

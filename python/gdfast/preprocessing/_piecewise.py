@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
+from gdfast._convertible import Convertible
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing import _bins
 from gdfast.training.arrays import Array
@@ -23,7 +24,7 @@ from gdfast.training.encoding import Encoding, NumberColumn
 BINS = ("tree", "values", "quantile", "mixed")
 
 
-class PiecewiseLinearEncoder(TransformerMixin, Savable, BaseEstimator):
+class PiecewiseLinearEncoder(TransformerMixin, Savable, Convertible, BaseEstimator):
     """Encode each number by how far it reaches into each of its column's bins.
 
     A column with edges ``e_0 < e_1 < ... < e_T`` becomes T columns: ``(x - e_(t-1)) / (e_t - e_(t-1))``,

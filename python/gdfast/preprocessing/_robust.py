@@ -13,12 +13,13 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gdfast._convertible import Convertible
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing._encoder import scaled
 from gdfast.training.arrays import Array
 
 
-class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, BaseEstimator):
+class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, Convertible, BaseEstimator):
     """Scale columns by their quartiles, and bound outliers smoothly.
 
     ``z = (x - median) / IQR`` becomes ``z / sqrt(1 + (z / limit)^2)``, which is near ``z`` for small values

@@ -17,6 +17,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from gdfast._convertible import Convertible
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing import _piecewise
 from gdfast.preprocessing._categorical import CategoricalEncoder
@@ -33,7 +34,7 @@ def embedding_size(n_categories: int) -> int:
     return min(600, round(1.6 * math.pow(n_categories, 0.56)))
 
 
-class TableEncoder(TransformerMixin, Savable, BaseEstimator):
+class TableEncoder(TransformerMixin, Savable, Convertible, BaseEstimator):
     """Encode a table as inputs of a network.
 
     Numbers are scaled and bounded as by :class:`RobustClipper`, and split into bins as by
@@ -285,15 +286,18 @@ class TableEncoder(TransformerMixin, Savable, BaseEstimator):
         X = in_order(X, getattr(self, "feature_names_in_", None))
         columns = columns_of(X)
         check_columns(self if owner is None else owner, X, columns, reset=False)
-        encoder = ColumnEncoder(
+        return self._column_encoder(self.encoding_).encode(columns)
+
+    def _column_encoder(self, encoding: Encoding) -> ColumnEncoder:
+        """What has been found in the fit, as plain values."""
+        return ColumnEncoder(
             self.categorical_features_,
             self._categories._columns,
             self._centers,
             self._scales,
-            self.encoding_,
+            encoding,
             self.dtype,
         )
-        return encoder.encode(columns)
 
     def transform(self, X: Any) -> Array:
         """The encoded matrix.
