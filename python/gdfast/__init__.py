@@ -7,7 +7,8 @@ forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` t
 ``gdfast.schedules`` the learning-rate schedules; ``gdfast.minimize`` minimizes any function.
 ``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay`` and ``GradientNormDisplay`` plot a
 fit. ``gdfast.inspect`` has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay``
-plots it. ``gdfast.load`` reads the files of the estimators' ``save``.
+plots it. ``gdfast.load`` reads the files of the estimators' ``save``. ``gdfast.get_include`` and
+``gdfast.function_address`` are for compiled code.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -30,6 +31,7 @@ from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
     from gdfast import callbacks, inspect, kernels, optim, preprocessing, schedules
+    from gdfast._compiled import function_address, get_include
     from gdfast._displays import (
         CurvatureDisplay,
         GradientNormDisplay,
@@ -64,6 +66,8 @@ __all__ = [
     "__version__",
     "active_isa",
     "callbacks",
+    "function_address",
+    "get_include",
     "inspect",
     "kernels",
     "load",
@@ -88,6 +92,8 @@ _HOMES = {
     "TabularClassifier": "gdfast.estimators",
     "TabularRegressor": "gdfast.estimators",
     "callbacks": "gdfast.callbacks",
+    "function_address": "gdfast._compiled",
+    "get_include": "gdfast._compiled",
     "inspect": "gdfast.inspect",
     "kernels": "gdfast.kernels",
     "load": "gdfast._model_file.models",
