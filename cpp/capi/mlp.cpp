@@ -55,11 +55,10 @@ private:
 // ------------------------------------------------------------------------------------------------- options
 
 // One of an enumeration's entries, from `first` to `last`.
-int checked_choice(int choice, int first, int last, const ArgumentName& name, const char* choices) {
+int checked_choice(int choice, int first, int last, const std::string& name, const char* choices) {
     if (choice < first || choice > last)
-        throw std::invalid_argument(name.str() + " must be one of " + choices + ", from " +
-                                    std::to_string(first) + " to " + std::to_string(last) + ", got " +
-                                    std::to_string(choice));
+        throw std::invalid_argument(name + " must be one of " + choices + ", from " + std::to_string(first) +
+                                    " to " + std::to_string(last) + ", got " + std::to_string(choice));
     return choice;
 }
 
@@ -75,17 +74,14 @@ std::vector<int64_t> checked_units(const gdfast_mlp_options& o) {
     require(o.n_layers >= 1, "n_layers must be at least 1");
     require(o.layer_sizes, "layer_sizes must not be NULL");
     std::vector<int64_t> units(o.layer_sizes, o.layer_sizes + o.n_layers + 1);
-    for (int i = 0; i <= o.n_layers; ++i) {
-        const std::string name = ArgumentName{"layer_sizes", i}.str();
-        check_count(units[static_cast<size_t>(i)], 1, name.c_str());
-    }
+    for (int i = 0; i <= o.n_layers; ++i) check_count(units[static_cast<size_t>(i)], 1, "layer_sizes", i);
     return units;
 }
 
 std::vector<ActivationFunction> checked_activations(const gdfast_mlp_options& o) {
     std::vector<ActivationFunction> activations;
     for (int i = 0; i + 1 < o.n_layers; ++i) {
-        const ArgumentName name{"activations", i};
+        const std::string name = text("activations", i);
         const auto kind = static_cast<Activation>(
             o.activations ? checked_choice(o.activations[i], 0, GDFAST_ACTIVATION_HARD_TANH, name,
                                            "GDFAST_ACTIVATION_...")
@@ -93,14 +89,14 @@ std::vector<ActivationFunction> checked_activations(const gdfast_mlp_options& o)
         std::optional<double> parameter;
         if (o.activation_parameters && has_parameter(kind) && !std::isnan(o.activation_parameters[i]))
             parameter = o.activation_parameters[i];
-        activations.push_back(activation_function(kind, name.str(), parameter));
+        activations.push_back(activation_function(kind, name, parameter));
     }
     return activations;
 }
 
 template <class T>
 std::optional<LossFunction<T>> checked_loss(const gdfast_mlp_options& o) {
-    checked_choice(o.loss, GDFAST_LOSS_NONE, GDFAST_LOSS_QUANTILE, {"loss"}, "GDFAST_LOSS_...");
+    checked_choice(o.loss, GDFAST_LOSS_NONE, GDFAST_LOSS_QUANTILE, "loss", "GDFAST_LOSS_...");
     require(o.n_loss_parameters >= 0, "n_loss_parameters must be at least 0");
     require(o.n_loss_parameters == 0 || o.loss_parameters,
             "loss_parameters must not be NULL where n_loss_parameters is not 0");
@@ -110,7 +106,7 @@ std::optional<LossFunction<T>> checked_loss(const gdfast_mlp_options& o) {
 }
 
 Output checked_output(const gdfast_mlp_options& o) {
-    checked_choice(o.output, GDFAST_OUTPUT_OF_LOSS, GDFAST_OUTPUT_QUANTILES, {"output"}, "GDFAST_OUTPUT_...");
+    checked_choice(o.output, GDFAST_OUTPUT_OF_LOSS, GDFAST_OUTPUT_QUANTILES, "output", "GDFAST_OUTPUT_...");
     if (o.output != GDFAST_OUTPUT_OF_LOSS) return static_cast<Output>(o.output);
     return o.loss == GDFAST_LOSS_NONE ? Output::identity : output_of(static_cast<Loss>(o.loss));
 }
@@ -149,7 +145,7 @@ public:
         const size_t layers = spec_.layers.size();
         arrays_.coefs.resize(layers);
         arrays_.intercepts.resize(layers);
-        extents_.reserve(2 * layers * (2 + kMostStates) + 4);
+        extents_.resize(2 * layers * (1 + std::max(1, kMostStates)) + 4);
         if (!loss_) return;
         gradient_.emplace(spec_, *loss_, std::min(most, kSumRows), thread_limit_);
         gradients_.coefs.resize(layers);
@@ -163,11 +159,11 @@ public:
     void forward(const Weights<T>& weights, const T* X, int64_t n_rows, T* out) {
         check_rows(n_rows, 0);
         if (n_rows == 0) return;
-        extents_.clear();
-        extents_.push_back(extent(out, n_rows * spec_.outputs(), {"out"}));
-        take(weights, arrays_, "weights", "biases");
-        extents_.push_back(extent(X, n_rows * spec_.inputs(), {"X"}));
-        check_all_apart(extents_.data(), extents_.size(), 1);
+        Extents extents(extents_.data());
+        extents.add(out, n_rows * spec_.outputs(), "out");
+        take(weights, arrays_, "weights", "biases", extents);
+        extents.add(X, n_rows * spec_.inputs(), "X");
+        extents.check_apart(1);
         const Rows<T> rows = dense(X, n_rows, spec_.inputs());
         (*predictor_)(arrays_, rows, nullptr, n_rows, output_, 0, false, out,
                       predicting_threads<T>(spec_, n_rows, thread_limit_));
@@ -176,12 +172,12 @@ public:
     void loss_and_grad(const Weights<T>& weights, const Samples<T>& samples, double* loss,
                        const Weights<T>& gradients) {
         check_has_loss();
-        extents_.clear();
-        take(gradients, gradients_, "weight_grads", "bias_grads");
-        const size_t written = extents_.size();
-        take(weights, arrays_, "weights", "biases");
-        const Data<T> data = checked_data(samples);
-        check_all_apart(extents_.data(), extents_.size(), written);
+        Extents extents(extents_.data());
+        take(gradients, gradients_, "weight_grads", "bias_grads", extents);
+        const size_t written = extents.count();
+        take(weights, arrays_, "weights", "biases", extents);
+        const Data<T> data = checked_data(samples, extents);
+        extents.check_apart(written);
         const double value = (*gradient_)(arrays_, data, alpha_, gradients_);
         if (loss) *loss = value;
     }
@@ -193,21 +189,21 @@ public:
         check_step(step);
         const int kept = states_of(spec.rule);
         require(kept == 0 || states, "states must not be NULL: this rule keeps arrays of state");
-        extents_.clear();
-        take(weights, arrays_, "weights", "biases");
+        Extents extents(extents_.data());
+        take(weights, arrays_, "weights", "biases", extents);
         const auto layers = static_cast<int>(spec_.layers.size());
         for (int array = 0; array < 2 * layers; ++array)
             for (int i = array * kept; i < (array + 1) * kept; ++i)
-                extents_.push_back(extent(states[i], elements(array), {"states", i}));
-        const size_t written = extents_.size();
-        const Data<T> data = checked_data(samples);
-        check_all_apart(extents_.data(), extents_.size(), written);
+                extents.add(states[i], elements(array), "states", i);
+        const size_t written = extents.count();
+        const Data<T> data = checked_data(samples, extents);
+        extents.check_apart(written);
         for (size_t l = 0; l < spec_.layers.size(); ++l) {
             gradients_.coefs[l] = own_gradients_[2 * l].data();
             gradients_.intercepts[l] = own_gradients_[2 * l + 1].data();
         }
         const double value = (*gradient_)(arrays_, data, alpha_, gradients_);
-        const RuleStep<T> scalars = spec.at<T>(step, rule->lr, 0);
+        const RuleStep<T> scalars = scalars_at<T>(spec, step, rule->lr);
         for (int array = 0; array < 2 * layers; ++array) {
             T* const param = array % 2 ? weights.biases[array / 2] : weights.weights[array / 2];
             Updated<T> updated{param, own_gradients_[static_cast<size_t>(array)].data(), {}, elements(array)};
@@ -238,13 +234,13 @@ private:
 
     // The core's list of the caller's arrays, checked.
     template <class Arrays>
-    void take(const Weights<T>& from, Arrays& to, const char* weights, const char* biases) {
+    void take(const Weights<T>& from, Arrays& to, const char* weights, const char* biases, Extents& extents) {
         if (!from.weights || !from.biases)
             throw std::invalid_argument(std::string(from.weights ? biases : weights) + " must not be NULL");
         for (size_t l = 0; l < spec_.layers.size(); ++l) {
             const int index = static_cast<int>(l);
-            extents_.push_back(extent(from.weights[l], elements(2 * index), {weights, index}));
-            extents_.push_back(extent(from.biases[l], elements(2 * index + 1), {biases, index}));
+            extents.add(from.weights[l], elements(2 * index), weights, index);
+            extents.add(from.biases[l], elements(2 * index + 1), biases, index);
             to.coefs[l] = from.weights[l];
             to.intercepts[l] = from.biases[l];
         }
@@ -258,16 +254,16 @@ private:
         return dense;
     }
 
-    Data<T> checked_data(const Samples<T>& samples) {
+    Data<T> checked_data(const Samples<T>& samples, Extents& extents) {
         const int64_t n = samples.n_rows;
         check_rows(n, 1);
-        extents_.push_back(extent(samples.X, n * spec_.inputs(), {"X"}));
+        extents.add(samples.X, n * spec_.inputs(), "X");
         Data<T> data;
         data.x = dense(samples.X, n, spec_.inputs());
         data.count = n;
         if (loss_->kind == Loss::cross_entropy) {
             data.y.label = static_cast<const int32_t*>(samples.y);
-            extents_.push_back(extent(data.y.label, n, {"y"}));
+            extents.add(data.y.label, n, "y");
             for (int64_t i = 0; i < n; ++i)
                 if (data.y.label[i] < 0 || data.y.label[i] >= spec_.outputs())
                     throw std::invalid_argument("y must hold classes from 0 to " +
@@ -276,10 +272,10 @@ private:
         } else {
             const int64_t columns = loss_->kind == Loss::quantile ? 1 : spec_.outputs();
             data.y.values = dense(static_cast<const T*>(samples.y), n, columns);
-            extents_.push_back(extent(data.y.values.dense, n * columns, {"y"}));
+            extents.add(data.y.values.dense, n * columns, "y");
         }
         if (samples.sample_weight) {
-            extents_.push_back(extent(samples.sample_weight, n, {"sample_weight"}));
+            extents.add(samples.sample_weight, n, "sample_weight");
             data.weight = samples.sample_weight;
             require(data.weight_sum(0, n) != 0, "sample_weight sums to zero: there is no mean loss");
         }
@@ -332,7 +328,7 @@ int mlp_create(const gdfast_mlp_options* options, gdfast_mlp** mlp) {
         *mlp = nullptr;
         require(options, "options must not be NULL");
         check_options_size(options->struct_size);
-        checked_choice(options->dtype, GDFAST_FLOAT32, GDFAST_FLOAT64, {"dtype"},
+        checked_choice(options->dtype, GDFAST_FLOAT32, GDFAST_FLOAT64, "dtype",
                        "GDFAST_FLOAT32 and GDFAST_FLOAT64");
         const Uninterrupted alone;
         if (options->dtype == GDFAST_FLOAT32)

@@ -219,6 +219,18 @@ int rule_state(const gdfast_rule* rule, int index, const char** name, double* in
     });
 }
 
+// NAdam multiplies one more factor to the product of the step before: kept for the loop that this thread is
+// in.
+template <class T>
+RuleStep<T> scalars_at(const RuleSpec& spec, int64_t step, double lr) {
+    if (spec.rule != Rule::nadam) return spec.at<T>(step, lr, 0);
+    thread_local MuProduct latest;
+    spec.mu_product = latest;
+    const RuleStep<T> scalars = spec.at<T>(step, lr, 0);
+    latest = spec.mu_product;
+    return scalars;
+}
+
 template <class T>
 void update(const RuleSpec& spec, const RuleStep<T>& scalars, const Updated<T>& array, int n_threads) {
     if (n_threads == 1) {
@@ -239,21 +251,22 @@ int rule_update(const gdfast_rule* rule, int64_t step, int64_t n, T* param, cons
         if (n == 0) return;
         const int count = states_of(spec.rule);
         require(count == 0 || states, "states must not be NULL: this rule keeps arrays of state");
+        Extent memory[kMostStates + 2];
+        Extents extents(memory);
         Updated<T> array{param, grad, {}, n};
-        Extent extents[kMostStates + 2];
-        size_t written = 0;
-        extents[written++] = extent(param, n, {"param"});
+        extents.add(param, n, "param");
         for (int i = 0; i < count; ++i) {
             array.states[i] = states[i];
-            extents[written++] = extent(states[i], n, {"states", i});
+            extents.add(states[i], n, "states", i);
         }
-        extents[written] = extent(grad, n, {"grad"});
-        check_all_apart(extents, written + 1, written);
-        update<T>(spec, spec.at<T>(step, rule->lr, 0), array, rule->n_threads);
+        extents.add(grad, n, "grad");
+        extents.check_apart(static_cast<size_t>(count) + 1);
+        update<T>(spec, scalars_at<T>(spec, step, rule->lr), array, rule->n_threads);
     });
 }
 
 #define GDFAST_INSTANTIATE(T)                                                          \
+    template RuleStep<T> scalars_at(const RuleSpec&, int64_t, double);                 \
     template void update(const RuleSpec&, const RuleStep<T>&, const Updated<T>&, int); \
     template int rule_update(const gdfast_rule*, int64_t, int64_t, T*, const T*, T* const*);
 GDFAST_INSTANTIATE(float)

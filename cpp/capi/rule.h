@@ -15,6 +15,9 @@ int rule_update(const gdfast_rule* rule, int64_t step, int64_t n, T* param, cons
 RuleSpec checked_rule(const gdfast_rule* rule);
 void check_step(int64_t step);
 
+template <class T>
+RuleStep<T> scalars_at(const RuleSpec& spec, int64_t step, double lr);
+
 // On as many threads as the rule allows; denormal numbers flush to zero.
 template <class T>
 void update(const RuleSpec& spec, const RuleStep<T>& scalars, const Updated<T>& array, int n_threads);

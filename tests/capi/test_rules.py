@@ -12,8 +12,8 @@ from gdfast import kernels, optim
 from rule_variants import VARIANTS
 
 CLASSES = [
-    optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adadelta, optim.Adam, optim.AdamW, optim.NAdam, optim.Adamax,
-    optim.Lion, optim.Rprop,
+    optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adadelta, optim.Adam, optim.AdamW, optim.NAdam,
+    optim.Adamax, optim.Lion, optim.Rprop,
 ]  # fmt: skip
 
 
@@ -200,6 +200,6 @@ def test_rule_state_refuses_a_negative_index():
 
 def test_rule_init_refuses_another_size():
     rule = Rule()
-    with pytest.raises(CallError, match="another gdfast.h"):
+    with pytest.raises(CallError, match=r"another gdfast\.h"):
         check(function("rule_init")(ctypes.byref(rule), ctypes.sizeof(rule) + 8, 0))
     assert rule.struct_size == 0

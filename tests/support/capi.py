@@ -20,7 +20,8 @@ ACTIVATIONS = [
 ]  # fmt: skip
 OUTPUTS = ["identity", "softmax", "logistic", "exp", "quantiles"]
 LOSSES = [
-    "cross_entropy", "binary_cross_entropy", "squared_error", "poisson", "absolute_error", "huber", "quantile",
+    "cross_entropy", "binary_cross_entropy", "squared_error", "poisson", "absolute_error", "huber",
+    "quantile",
 ]  # fmt: skip
 
 

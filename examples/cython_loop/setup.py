@@ -1,0 +1,10 @@
+"""python setup.py build_ext --inplace"""
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+import gdfast
+
+include = gdfast.get_include()
+extension = Extension("online", ["online.pyx"], include_dirs=[include])
+setup(name="online", ext_modules=cythonize([extension], include_path=[include]))
