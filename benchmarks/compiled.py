@@ -2,7 +2,8 @@
 
     python benchmarks/compiled.py
 
-Compiles compiled.c with the compiler of CC, or cc, and prints nanoseconds to a call: the least of many rounds.
+Compiles compiled.c with the compiler of CC, or cc, and prints nanoseconds to a call: the least of many
+rounds.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Learns a system from its measurements, in a loop that is compiled. First: python setup.py build_ext --inplace"""
+"""Learns a system from its measurements, in a compiled loop. First: python setup.py build_ext --inplace"""
 
 from __future__ import annotations
 
 import numpy as np
-from online import OnlineRegressor
-
 from gdfast.kernels import mlp_forward
+from online import OnlineRegressor
 
 
 def main() -> None:

@@ -1,9 +1,8 @@
 """python setup.py build_ext --inplace"""
 
+import gdfast
 from Cython.Build import cythonize
 from setuptools import Extension, setup
-
-import gdfast
 
 include = gdfast.get_include()
 extension = Extension("online", ["online.pyx"], include_dirs=[include])

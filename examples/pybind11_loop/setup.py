@@ -1,9 +1,8 @@
 """python setup.py build_ext --inplace"""
 
+import gdfast
 from pybind11.setup_helpers import Pybind11Extension, build_ext
 from setuptools import setup
-
-import gdfast
 
 extension = Pybind11Extension(
     "random_walk", ["module.cpp", "walk.cpp"], include_dirs=[gdfast.get_include()], cxx_std=17

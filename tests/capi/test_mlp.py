@@ -338,7 +338,7 @@ def call(dtype):
             self.rule, self.step = rule, 1
 
         def run(self, name):
-                    a = self.addresses
+            a = self.addresses
             rows = a["X"], a["y"], a["sample_weight"], self.n_rows
             if name == "forward":
                 arguments = a["weights"], a["biases"], a["X"], self.n_rows, a["out"]

@@ -1,4 +1,4 @@
-"""Modules that are compiled against gdfast.h: the header, the import, versions that do not fit, the examples."""
+"""Modules compiled against gdfast.h: the header, the import, versions that do not fit, the examples."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import gdfast
 import pytest
 from capi import INVALID_ARGUMENT, NOT_IMPORTED, OK
-
-import gdfast
 
 INCLUDE = Path(gdfast.get_include())
 HEADER = INCLUDE / "gdfast.h"
@@ -118,8 +117,8 @@ def test_a_header_of_another_abi_is_refused(tmp_path):
 def test_a_header_that_has_more_functions_is_refused(tmp_path):
     include = changed_header(tmp_path / "include", "} gdfast_api;", "int (*more)(void); } gdfast_api;")
     assert re.match(
-        r"ImportError compiled against a newer gdfast\.h, whose table has \d+ bytes, where that of the installed "
-        r"gdfast \S+ has \d+: upgrade gdfast",
+        r"ImportError compiled against a newer gdfast\.h, whose table has \d+ bytes, where that of the "
+        r"installed gdfast \S+ has \d+: upgrade gdfast",
         run(LOAD, compile_probe(tmp_path, include)),
     )
 
@@ -280,7 +279,7 @@ def test_every_function_has_an_address():
 
 
 def test_an_unknown_function_is_refused():
-    with pytest.raises(ValueError, match="name must be one of gdfast_last_error, .*; got 'gdfast_none'"):
+    with pytest.raises(ValueError, match=r"name must be one of gdfast_last_error, .*; got 'gdfast_none'"):
         gdfast.function_address("gdfast_none")
     with pytest.raises(TypeError, match="name must be a string, got 3"):
         gdfast.function_address(3)
