@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import ctypes
 import threading
 
 import numpy as np
@@ -350,9 +352,7 @@ def call(dtype):
             check(function(f"mlp_{name}", dtype)(self.mlp._handle, *arguments))
 
         def refuses(self, name, message):
-            before = {
-                k: [a.copy() for a in v] if isinstance(v, list) else v.copy() for k, v in arrays.items()
-            }
+            before = copy.deepcopy(arrays)
             with pytest.raises(CallError, match=message) as error:
                 self.run(name)
             assert error.value.status == INVALID_ARGUMENT
