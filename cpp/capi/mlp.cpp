@@ -142,6 +142,7 @@ public:
         const int64_t most = max_rows_ ? max_rows_ : kSumRows;
         predictor_.emplace(spec_, 1, most,
                            predicting_threads<T>(spec_, max_rows_ ? max_rows_ : kMostRows, thread_limit_));
+        predictor_->expect_dense_rows();
         const size_t layers = spec_.layers.size();
         arrays_.coefs.resize(layers);
         arrays_.intercepts.resize(layers);

@@ -134,6 +134,11 @@ Predictor<T>::Predictor(const Spec& spec, int64_t least_rows, int64_t most_rows,
 }
 
 template <class T>
+void Predictor<T>::expect_dense_rows() {
+    for (Workspace<T>& work : work_) work.allocate(spec_, Rows<T>(), nullptr, 0);
+}
+
+template <class T>
 bool Predictor<T>::operator()(const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
                               int64_t count, Output output, double norm_epsilon, bool check_finite, T* out,
                               int threads) {

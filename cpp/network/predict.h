@@ -20,6 +20,8 @@ public:
     // For calls of `least_rows` to `most_rows` rows, on so many threads. The spec has to stay.
     Predictor(const Spec& spec, int64_t least_rows, int64_t most_rows, int threads);
 
+    // Allocates what dense rows need now, not in the first call.
+    void expect_dense_rows();
     // See predict(). `threads` are at most those of the constructor.
     bool operator()(const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
                     int64_t count, Output output, double norm_epsilon, bool check_finite, T* out,

@@ -38,6 +38,7 @@ LossGradient<T>::LossGradient(const Spec& spec, const LossFunction<T>& loss, int
                               int thread_limit)
     : spec_(spec), sum_(spec, most_rows, 3, thread_limit) {
     sum_.prepare(loss);
+    sum_.work.allocate(spec, Rows<T>(), nullptr, 0);  // for dense rows
 }
 
 template <class T>
