@@ -16,6 +16,8 @@
 #include "training/gradient.h"
 
 // The core's enumerations are the header's.
+static_assert(gdfast::kActivations == GDFAST_ACTIVATION_HARD_TANH + 1 &&
+              gdfast::kOutputs == GDFAST_OUTPUT_QUANTILES + 1 && gdfast::kLosses == GDFAST_LOSS_QUANTILE + 1);
 static_assert(static_cast<int>(gdfast::Activation::hard_tanh) == GDFAST_ACTIVATION_HARD_TANH &&
               static_cast<int>(gdfast::Activation::relu) == GDFAST_ACTIVATION_RELU &&
               static_cast<int>(gdfast::Activation::gelu_tanh) == GDFAST_ACTIVATION_GELU_TANH &&
@@ -71,8 +73,6 @@ void check_options_size(size_t size) {
 }
 
 std::vector<int64_t> checked_units(const gdfast_mlp_options& o) {
-    require(o.n_layers >= 1, "n_layers must be at least 1");
-    require(o.layer_sizes, "layer_sizes must not be NULL");
     std::vector<int64_t> units(o.layer_sizes, o.layer_sizes + o.n_layers + 1);
     for (int i = 0; i <= o.n_layers; ++i) check_count(units[static_cast<size_t>(i)], 1, "layer_sizes", i);
     return units;
@@ -329,6 +329,8 @@ int mlp_create(const gdfast_mlp_options* options, gdfast_mlp** mlp) {
         *mlp = nullptr;
         require(options, "options must not be NULL");
         check_options_size(options->struct_size);
+        require(options->n_layers >= 1 && options->n_layers <= 1 << 16, "n_layers must be from 1 to 65536");
+        require(options->layer_sizes, "layer_sizes must not be NULL");
         checked_choice(options->dtype, GDFAST_FLOAT32, GDFAST_FLOAT64, "dtype",
                        "GDFAST_FLOAT32 and GDFAST_FLOAT64");
         const Uninterrupted alone;

@@ -264,8 +264,9 @@ def test_one_handle_on_two_threads_is_refused():
     [
         ({"struct_size": 8}, "gdfast_mlp_options_init"),
         ({"type": 2}, "dtype must be one of GDFAST_FLOAT32 and GDFAST_FLOAT64, from 0 to 1, got 2"),
-        ({"n_layers": 0}, "n_layers must be at least 1"),
-        ({"n_layers": -3}, "n_layers must be at least 1"),
+        ({"n_layers": 0}, "n_layers must be from 1 to 65536"),
+        ({"n_layers": -3}, "n_layers must be from 1"),
+        ({"n_layers": 2**31 - 1}, "n_layers must be from 1"),
         ({"sizes": None}, "layer_sizes must not be NULL"),
         ({"activations": [14]}, r"activations\[0\] must be one of GDFAST_ACTIVATION_.*got 14"),
         ({"activations": [-1]}, r"activations\[0\]"),

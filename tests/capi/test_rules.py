@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import re
 
 import numpy as np
 import pytest
 from capi import EPS_MODES, RULES, CallError, Rule, check, function, rule_of, states_of, update
-from gdfast import kernels, optim
+from gdfast import _core, kernels, optim
 from rule_variants import VARIANTS
 
 CLASSES = [
@@ -47,6 +48,12 @@ def test_the_defaults_are_those_of_gdfast_optim(cls):
     assert set(inspect.signature(cls).parameters) - {"betas", "etas", "step_sizes"} <= {
         field for field, _ in Rule._fields_
     }
+
+
+def test_every_rule_of_the_core_is_there():
+    with pytest.raises(ValueError) as error:
+        _core.Optimizer("none", {})
+    assert re.findall(r"'(\w+)'", str(error.value)) == [*RULES, "none"]
 
 
 def test_the_bits_are_those_of_the_bare_functions(dtype):
