@@ -11,17 +11,17 @@ static double now(void) {
 }
 
 /* Nanoseconds of one call, the least of `rounds` times the mean of `calls`. */
-#define MEASURE(call)                                                     \
-    do {                                                                  \
-        double least = 1e30;                                              \
-        for (int round = 0; round < rounds; ++round) {                    \
-            const double begin = now();                                   \
-            for (int i = 0; i < calls; ++i)                               \
-                if (call) return -1;                                      \
-            const double each = (now() - begin) / calls * 1e9;            \
-            if (each < least) least = each;                               \
-        }                                                                 \
-        return least;                                                     \
+#define MEASURE(call)                                          \
+    do {                                                       \
+        double least = 1e30;                                   \
+        for (int round = 0; round < rounds; ++round) {         \
+            const double begin = now();                        \
+            for (int i = 0; i < calls; ++i)                    \
+                if (call) return -1;                           \
+            const double each = (now() - begin) / calls * 1e9; \
+            if (each < least) least = each;                    \
+        }                                                      \
+        return least;                                          \
     } while (0)
 
 double rule_update(const gdfast_api* api, int kind, int rounds, int calls) {
@@ -60,7 +60,8 @@ double loss_and_grad(const gdfast_api* api, int rounds, int calls) {
     gdfast_mlp* mlp;
     gdfast_table = api;
     if (make(1, sizes, &mlp)) return -1;
-    MEASURE(gdfast_mlp_loss_and_grad_f64(mlp, weights, biases, &x, &y, NULL, 1, &loss, weight_grads, bias_grads));
+    MEASURE(
+        gdfast_mlp_loss_and_grad_f64(mlp, weights, biases, &x, &y, NULL, 1, &loss, weight_grads, bias_grads));
 }
 
 double step(const gdfast_api* api, int rounds, int calls) {

@@ -15,6 +15,9 @@ namespace gdfast {
 
 namespace {
 
+// With fewer rows than this, packing the weights into panels costs more than it saves.
+constexpr int64_t kPlainRows = 16;
+
 // Copies rows order[0 .. count) (order null: first, first + 1, ...) to the workspace's inputs.
 template <class T>
 void take_rows(const Rows<T>& rows, const int64_t* order, int64_t first, int64_t count, Workspace<T>& work) {

@@ -10,9 +10,6 @@
 
 namespace gdfast {
 
-// With fewer rows than this, packing the weights into panels costs more than it saves.
-constexpr int64_t kPlainRows = 16;
-
 // For one network, again and again: with dense rows and on one thread a call allocates nothing.
 template <class T>
 class Predictor {

@@ -48,7 +48,18 @@ def compile_probe(folder: Path, include: Path) -> Path:
     target = folder / f"probe{sysconfig.get_config_var('EXT_SUFFIX')}"
     link = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
     sources = [str(PROBE / "probe.c"), str(PROBE / "elsewhere.c")]
-    command = [CC, "-std=c99", *STRICT, "-fPIC", *link, f"-I{include}", *sources, "-o", str(target)]
+    command = [
+        CC,
+        "-std=c99",
+        *STRICT,
+        "-fPIC",
+        "-pthread",
+        *link,
+        f"-I{include}",
+        *sources,
+        "-o",
+        str(target),
+    ]
     subprocess.run(command, check=True, timeout=300)
     return folder
 
@@ -100,6 +111,12 @@ except Exception as error:
     print(type(error).__name__, error)
 assert probe.init(0) == 4
 """
+
+
+@needs_c
+def test_a_thread_of_its_own_needs_no_gil(probe):
+    """Training on a thread that Python does not know, while the main thread waits for it with the GIL."""
+    assert run("import probe; probe.load(); print(probe.train())", probe) == "0\n"
 
 
 @needs_c

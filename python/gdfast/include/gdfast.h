@@ -1,11 +1,11 @@
 /* gdfast from compiled code: C99 and C++, without the GIL. docs/compiled.md has examples.
  *
- * A module calls gdfast_import() once, when it is loaded; from then on every function below can be called from
- * any of its files and threads, with or without the GIL. No function touches Python, and none throws.
+ * A module calls gdfast_import() once, when it is loaded; from then on every function below can be called
+ * from any of its files and threads, with or without the GIL. No function touches Python, and none throws.
  *
- * Functions return a status, GDFAST_OK or the reason why nothing has been written; gdfast_last_error() has the
- * sentence. Arrays are C-contiguous, aligned, and of one type: float in functions that end in _f32, double in
- * those that end in _f64. What is written must not share memory with anything else in the call.
+ * Functions return a status, GDFAST_OK or the reason why nothing has been written; gdfast_last_error() has
+ * the sentence. Arrays are C-contiguous, aligned, and of one type: float in functions that end in _f32,
+ * double in those that end in _f64. What is written must not share memory with anything else in the call.
  */
 #ifndef GDFAST_H
 #define GDFAST_H
@@ -35,7 +35,8 @@ enum {
     GDFAST_INTERNAL_ERROR = 5
 };
 
-/* ------------------------------------------------------------------------------------------ optimizer rules */
+/* ------------------------------------------------------------------------------------------ optimizer rules
+ */
 
 enum {
     GDFAST_RULE_SGD = 0,
@@ -53,8 +54,9 @@ enum {
 /* Where eps is added; see gdfast.optim.Adam. */
 enum { GDFAST_EPS_OUTSIDE = 0, GDFAST_EPS_UNCORRECTED = 1, GDFAST_EPS_INSIDE = 2 };
 
-/* A rule with its hyper-parameters, which have the names, meanings and defaults of the class in gdfast.optim. A
- * rule reads its own, and ignores those of others. Any may change between steps, if the arrays of state stay. */
+/* A rule with its hyper-parameters, which have the names, meanings and defaults of the class in gdfast.optim.
+ * A rule reads its own, and ignores those of others. Any may change between steps, if the arrays of state
+ * stay. */
 typedef struct gdfast_rule {
     size_t struct_size; /* set by gdfast_rule_init() */
     int32_t kind;       /* GDFAST_RULE_... */
@@ -73,16 +75,17 @@ typedef struct gdfast_rule {
     double eps;                     /* all but SGD, Lion and Rprop */
     int32_t eps_mode;               /* RMSprop, Adam, AdamW: GDFAST_EPS_... */
     int32_t reserved;
-    double alpha;                             /* RMSprop */
-    double rho;                               /* Adadelta */
-    double lr_decay;                          /* Adagrad */
-    double initial_accumulator_value;         /* Adagrad: what fills its state at first */
-    double momentum_decay;                    /* NAdam */
-    double eta_minus, eta_plus;               /* Rprop: etas */
-    double least_step_size, most_step_size;   /* Rprop: step_sizes */
+    double alpha;                           /* RMSprop */
+    double rho;                             /* Adadelta */
+    double lr_decay;                        /* Adagrad */
+    double initial_accumulator_value;       /* Adagrad: what fills its state at first */
+    double momentum_decay;                  /* NAdam */
+    double eta_minus, eta_plus;             /* Rprop: etas */
+    double least_step_size, most_step_size; /* Rprop: step_sizes */
 } gdfast_rule;
 
-/* ------------------------------------------------------------------------------------ multilayer perceptrons */
+/* ------------------------------------------------------------------------------------ multilayer perceptrons
+ */
 
 enum { GDFAST_FLOAT32 = 0, GDFAST_FLOAT64 = 1 };
 
@@ -130,8 +133,8 @@ typedef struct gdfast_mlp_options {
     int32_t n_layers;           /* of weights: the hidden layers and the output layer; required */
     const int64_t* layer_sizes; /* n_layers + 1: inputs, each hidden layer, outputs; required */
     const int32_t* activations; /* n_layers - 1, one for each hidden layer; NULL (default): relu */
-    /* n_layers - 1: the slope of leaky_relu and alpha of elu. NaN: the default, 0.01 and 1; so does NULL. Other
-     * activations have none, and ignore it. */
+    /* n_layers - 1: the slope of leaky_relu and alpha of elu. NaN: the default, 0.01 and 1; so does NULL.
+     * Other activations have none, and ignore it. */
     const double* activation_parameters;
     int32_t output; /* of gdfast_mlp_forward: GDFAST_OUTPUT_..., that of the loss by default */
     int32_t loss;   /* GDFAST_LOSS_..., squared_error by default */
@@ -140,17 +143,18 @@ typedef struct gdfast_mlp_options {
     int32_t n_threads;             /* the most threads to use; 1 by default */
     const double* loss_parameters; /* n_loss_parameters */
     double alpha;                  /* the L2 penalty, 0 by default: see gdfast.kernels.mlp_loss_and_grad */
-    int64_t max_rows;              /* the most rows of one call, which saves memory; 0 (default): any number */
+    int64_t max_rows; /* the most rows of one call, which saves memory; 0 (default): any number */
 } gdfast_mlp_options;
 
 /* A network without weights, with the memory that its passes need. Different ones are independent; one is not
  * for two threads at once (GDFAST_IN_USE). */
 typedef struct gdfast_mlp gdfast_mlp;
 
-/* ----------------------------------------------------------------------------------------------- the functions
+/* ----------------------------------------------------------------------------------------------- the
+ * functions
  *
- * The table of the capsule. Only the end may grow while the version of the ABI stays. What the functions do is
- * said below, where they have their names. */
+ * The table of the capsule. Only the end may grow while the version of the ABI stays. What the functions do
+ * is said below, where they have their names. */
 typedef struct gdfast_api {
     /* These three stay where they are in every version. */
     uint32_t abi_version;
@@ -163,8 +167,8 @@ typedef struct gdfast_api {
     int (*rule_state)(const gdfast_rule* rule, int index, const char** name, double* initial);
     int (*rule_update_f32)(const gdfast_rule* rule, int64_t step, int64_t n, float* param, const float* grad,
                            float* const* states);
-    int (*rule_update_f64)(const gdfast_rule* rule, int64_t step, int64_t n, double* param, const double* grad,
-                           double* const* states);
+    int (*rule_update_f64)(const gdfast_rule* rule, int64_t step, int64_t n, double* param,
+                           const double* grad, double* const* states);
     int (*mlp_options_init)(gdfast_mlp_options* options, size_t struct_size);
     int (*mlp_create)(const gdfast_mlp_options* options, gdfast_mlp** mlp);
     void (*mlp_destroy)(gdfast_mlp* mlp);
@@ -198,8 +202,8 @@ const gdfast_api* gdfast_table = NULL;
     (gdfast_table ? gdfast_table->function arguments : (int)GDFAST_NOT_IMPORTED)
 
 #ifndef GDFAST_NO_PYTHON
-/* Imports gdfast for the whole module. Returns 0, or -1 with a Python exception set: ImportError where gdfast is
- * missing or does not fit this header. With the GIL. */
+/* Imports gdfast for the whole module. Returns 0, or -1 with a Python exception set: ImportError where gdfast
+ * is missing or does not fit this header. With the GIL. */
 static inline int gdfast_import(void) {
     const gdfast_api* api;
     PyObject* capsule;
@@ -215,19 +219,21 @@ static inline int gdfast_import(void) {
     Py_DECREF(capsule); /* the table is a constant of gdfast._core, which is never unloaded */
     if (!api) return -1;
     if (api->abi_version != GDFAST_ABI_VERSION) {
-        PyErr_Format(PyExc_ImportError,
-                     "compiled against gdfast.h of ABI %u, but the installed gdfast %s has ABI %u: compile the "
-                     "module again with the gdfast.h of that version, or install a gdfast of ABI %u",
-                     (unsigned)GDFAST_ABI_VERSION, api->version, (unsigned)api->abi_version,
-                     (unsigned)GDFAST_ABI_VERSION);
+        PyErr_Format(
+            PyExc_ImportError,
+            "compiled against gdfast.h of ABI %u, but the installed gdfast %s has ABI %u: compile the "
+            "module again with the gdfast.h of that version, or install a gdfast of ABI %u",
+            (unsigned)GDFAST_ABI_VERSION, api->version, (unsigned)api->abi_version,
+            (unsigned)GDFAST_ABI_VERSION);
         return -1;
     }
     if (api->size < sizeof(gdfast_api)) {
-        PyErr_Format(PyExc_ImportError,
-                     "compiled against a newer gdfast.h, whose table has %zu bytes, where that of the installed "
-                     "gdfast %s has %zu: upgrade gdfast, or compile the module again with the gdfast.h of that "
-                     "version",
-                     sizeof(gdfast_api), api->version, api->size);
+        PyErr_Format(
+            PyExc_ImportError,
+            "compiled against a newer gdfast.h, whose table has %zu bytes, where that of the installed "
+            "gdfast %s has %zu: upgrade gdfast, or compile the module again with the gdfast.h of that "
+            "version",
+            sizeof(gdfast_api), api->version, api->size);
         return -1;
     }
     gdfast_table = api;
@@ -245,14 +251,15 @@ static inline int gdfast_rule_init(gdfast_rule* rule, size_t struct_size, int ki
     return GDFAST_CALL(rule_init, (rule, struct_size, kind));
 }
 
-/* The rule's array of state number `index`, from 0: its name in gdfast.optim and what fills it before the first
- * step. Where there is none of this number the name is NULL. Either may be NULL. */
+/* The rule's array of state number `index`, from 0: its name in gdfast.optim and what fills it before the
+ * first step. Where there is none of this number the name is NULL. Either may be NULL. */
 static inline int gdfast_rule_state(const gdfast_rule* rule, int index, const char** name, double* initial) {
     return GDFAST_CALL(rule_state, (rule, index, name, initial));
 }
 
 /* One step of a rule on n numbers: param and the arrays of state are changed in place. step: 1 for the first.
- * states: a pointer for each array that gdfast_rule_state() names, each of n numbers; NULL where there are none. */
+ * states: a pointer for each array that gdfast_rule_state() names, each of n numbers; NULL where there are
+ * none. */
 static inline int gdfast_rule_update_f32(const gdfast_rule* rule, int64_t step, int64_t n, float* param,
                                          const float* grad, float* const* states) {
     return GDFAST_CALL(rule_update_f32, (rule, step, n, param, grad, states));
@@ -278,8 +285,8 @@ static inline void gdfast_mlp_destroy(gdfast_mlp* mlp) {
 }
 
 /* The network's outputs for n_rows rows, as gdfast.kernels.mlp_forward computes them.
- *   weights: n_layers arrays (layer_sizes[l], layer_sizes[l + 1]); biases: n_layers arrays (layer_sizes[l + 1])
- *   X: (n_rows, inputs); out: (n_rows, outputs) */
+ *   weights: n_layers arrays (layer_sizes[l], layer_sizes[l + 1]); biases: n_layers arrays (layer_sizes[l +
+ * 1]) X: (n_rows, inputs); out: (n_rows, outputs) */
 static inline int gdfast_mlp_forward_f32(gdfast_mlp* mlp, float* const* weights, float* const* biases,
                                          const float* X, int64_t n_rows, float* out) {
     return GDFAST_CALL(mlp_forward_f32, (mlp, weights, biases, X, n_rows, out));
@@ -289,11 +296,10 @@ static inline int gdfast_mlp_forward_f64(gdfast_mlp* mlp, double* const* weights
     return GDFAST_CALL(mlp_forward_f64, (mlp, weights, biases, X, n_rows, out));
 }
 
-/* The mean loss over n_rows rows (at least one) and its gradient, as gdfast.kernels.mlp_loss_and_grad computes
- * them.
- *   y: int32_t (n_rows) with classes from 0 for cross_entropy; (n_rows, 1) for quantile; else (n_rows, outputs)
- *   sample_weight: (n_rows), whose sum is not 0, or NULL
- *   loss: where the loss goes, or NULL; weight_grads and bias_grads: of the shapes of weights and biases */
+/* The mean loss over n_rows rows (at least one) and its gradient, as gdfast.kernels.mlp_loss_and_grad
+ * computes them. y: int32_t (n_rows) with classes from 0 for cross_entropy; (n_rows, 1) for quantile; else
+ * (n_rows, outputs) sample_weight: (n_rows), whose sum is not 0, or NULL loss: where the loss goes, or NULL;
+ * weight_grads and bias_grads: of the shapes of weights and biases */
 static inline int gdfast_mlp_loss_and_grad_f32(gdfast_mlp* mlp, float* const* weights, float* const* biases,
                                                const float* X, const void* y, const float* sample_weight,
                                                int64_t n_rows, double* loss, float* const* weight_grads,
@@ -309,10 +315,10 @@ static inline int gdfast_mlp_loss_and_grad_f64(gdfast_mlp* mlp, double* const* w
                        (mlp, weights, biases, X, y, sample_weight, n_rows, loss, weight_grads, bias_grads));
 }
 
-/* One training step: gdfast_mlp_loss_and_grad, then gdfast_rule_update of every array of weights and biases, in
- * place. `loss` is that before the update.
- *   states: the arrays of state of weights[0], then those of biases[0], of weights[1], and so on: 2 n_layers times
- *   as many as gdfast_rule_state() names; NULL where there are none */
+/* One training step: gdfast_mlp_loss_and_grad, then gdfast_rule_update of every array of weights and biases,
+ * in place. `loss` is that before the update. states: the arrays of state of weights[0], then those of
+ * biases[0], of weights[1], and so on: 2 n_layers times as many as gdfast_rule_state() names; NULL where
+ * there are none */
 static inline int gdfast_mlp_step_f32(gdfast_mlp* mlp, float* const* weights, float* const* biases,
                                       float* const* states, const float* X, const void* y,
                                       const float* sample_weight, int64_t n_rows, const gdfast_rule* rule,

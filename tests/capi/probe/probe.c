@@ -3,6 +3,7 @@
 
 int init_elsewhere(int kind);
 const char* error_elsewhere(void);
+int train_elsewhere(void);
 
 static PyObject* load(PyObject* self, PyObject* arguments) {
     (void)self;
@@ -28,9 +29,17 @@ static PyObject* error(PyObject* self, PyObject* arguments) {
     return PyUnicode_FromString(error_elsewhere());
 }
 
+/* Keeps the GIL. */
+static PyObject* train(PyObject* self, PyObject* arguments) {
+    (void)self;
+    (void)arguments;
+    return PyLong_FromLong(train_elsewhere());
+}
+
 static PyMethodDef methods[] = {{"load", load, METH_NOARGS, NULL},
                                 {"init", init, METH_O, NULL},
                                 {"error", error, METH_NOARGS, NULL},
+                                {"train", train, METH_NOARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef module = {
