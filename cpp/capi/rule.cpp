@@ -63,6 +63,7 @@ void check_kind(int kind) {
                                     std::to_string(kKinds - 1) + ", got " + std::to_string(kind));
 }
 
+// (Once a later version's struct is longer, this one's size will be allowed, too.)
 void check_rule_size(size_t size) {
     if (size != sizeof(gdfast_rule))
         throw std::invalid_argument("a gdfast_rule has " + std::to_string(sizeof(gdfast_rule)) +

@@ -35,8 +35,7 @@ enum {
     GDFAST_INTERNAL_ERROR = 5
 };
 
-/* ------------------------------------------------------------------------------------------ optimizer rules
- */
+/* ------------------------------------------------------------------------------------- optimizer rules */
 
 enum {
     GDFAST_RULE_SGD = 0,
@@ -84,8 +83,7 @@ typedef struct gdfast_rule {
     double least_step_size, most_step_size; /* Rprop: step_sizes */
 } gdfast_rule;
 
-/* ------------------------------------------------------------------------------------ multilayer perceptrons
- */
+/* ------------------------------------------------------------------------------ multilayer perceptrons */
 
 enum { GDFAST_FLOAT32 = 0, GDFAST_FLOAT64 = 1 };
 
@@ -150,10 +148,9 @@ typedef struct gdfast_mlp_options {
  * for two threads at once (GDFAST_IN_USE). */
 typedef struct gdfast_mlp gdfast_mlp;
 
-/* ----------------------------------------------------------------------------------------------- the
- * functions
- *
- * The table of the capsule. Only the end may grow while the version of the ABI stays. What the functions do
+/* ----------------------------------------------------------------------------------------- the functions */
+
+/* The table of the capsule. Only the end may grow while the version of the ABI stays. What the functions do
  * is said below, where they have their names. */
 typedef struct gdfast_api {
     /* These three stay where they are in every version. */

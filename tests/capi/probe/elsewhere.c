@@ -17,8 +17,7 @@ const char* error_elsewhere(void) { return gdfast_last_error(); }
 enum { ROWS = 512, INPUTS = 64, HIDDEN = 128, STEPS = 100 };
 static float w0[INPUTS * HIDDEN], b0[HIDDEN], w1[HIDDEN], b1[1], X[ROWS * INPUTS], y[ROWS];
 
-/* A tenth of a second of training: several times as long as a loop of Python's goes without asking for
- * signals. */
+/* A tenth of a second of training: longer than a loop for Python goes without asking for signals. */
 static void* train(void* to) {
     const int64_t sizes[] = {INPUTS, HIDDEN, 1};
     float* weights[2];
@@ -41,8 +40,7 @@ static void* train(void* to) {
     return NULL;
 }
 
-/* The status of training on a thread that Python knows nothing of, while the caller waits and holds the GIL.
- */
+/* The status of training on a thread that Python does not know; the caller waits, and holds the GIL. */
 int train_elsewhere(void) {
     int status = -1;
     pthread_t thread;
