@@ -151,6 +151,7 @@ public:
         gradient_.emplace(spec_, *loss_, std::min(most, kSumRows), thread_limit_);
         gradients_.coefs.resize(layers);
         gradients_.intercepts.resize(layers);
+        updated_.resize(2 * layers);
         for (const Layer& l : spec_.layers) {
             own_gradients_.emplace_back(l.in * l.out);
             own_gradients_.emplace_back(l.out);
@@ -204,13 +205,15 @@ public:
             gradients_.intercepts[l] = own_gradients_[2 * l + 1].data();
         }
         const double value = (*gradient_)(arrays_, data, alpha_, gradients_);
-        const RuleStep<T> scalars = scalars_at<T>(spec, step, rule->lr);
         for (int array = 0; array < 2 * layers; ++array) {
-            T* const param = array % 2 ? weights.biases[array / 2] : weights.weights[array / 2];
-            Updated<T> updated{param, own_gradients_[static_cast<size_t>(array)].data(), {}, elements(array)};
+            Updated<T>& updated = updated_[static_cast<size_t>(array)];
+            updated.w = array % 2 ? weights.biases[array / 2] : weights.weights[array / 2];
+            updated.g = own_gradients_[static_cast<size_t>(array)].data();
+            updated.n = elements(array);
             for (int i = 0; i < kept; ++i) updated.states[i] = states[array * kept + i];
-            update<T>(spec, scalars, updated, rule->n_threads);
         }
+        update<T>(spec, scalars_at<T>(spec, step, rule->lr), updated_.data(), updated_.size(),
+                  rule->n_threads);
         if (loss) *loss = value;
     }
 
@@ -295,6 +298,7 @@ private:
     // Of the present call; members, because a call allocates nothing.
     ConstPlainArrays<T> arrays_;
     PlainArrays<T> gradients_;
+    std::vector<Updated<T>> updated_;
     std::vector<Extent> extents_;
 };
 

@@ -233,14 +233,17 @@ RuleStep<T> scalars_at(const RuleSpec& spec, int64_t step, double lr) {
 }
 
 template <class T>
-void update(const RuleSpec& spec, const RuleStep<T>& scalars, const Updated<T>& array, int n_threads) {
+void update(const RuleSpec& spec, const RuleStep<T>& scalars, const Updated<T>* arrays, size_t count,
+            int n_threads) {
     if (n_threads == 1) {
         const DenormalMode flush(Denormals::flush);
-        kernels<T>().update[static_cast<int>(spec.rule)](array.n, array.w, array.g, array.states, scalars);
+        const auto kernel = kernels<T>().update[static_cast<int>(spec.rule)];
+        for (const Updated<T>* a = arrays; a != arrays + count; ++a)
+            kernel(a->n, a->w, a->g, a->states, scalars);
         return;
     }
     const Uninterrupted alone;
-    update_all<T>(spec.rule, scalars, {array}, thread_limit(n_threads));
+    update_all<T>(spec.rule, scalars, {arrays, arrays + count}, thread_limit(n_threads));
 }
 
 template <class T>
@@ -262,13 +265,13 @@ int rule_update(const gdfast_rule* rule, int64_t step, int64_t n, T* param, cons
         }
         extents.add(grad, n, "grad");
         extents.check_apart(static_cast<size_t>(count) + 1);
-        update<T>(spec, scalars_at<T>(spec, step, rule->lr), array, rule->n_threads);
+        update<T>(spec, scalars_at<T>(spec, step, rule->lr), &array, 1, rule->n_threads);
     });
 }
 
-#define GDFAST_INSTANTIATE(T)                                                          \
-    template RuleStep<T> scalars_at(const RuleSpec&, int64_t, double);                 \
-    template void update(const RuleSpec&, const RuleStep<T>&, const Updated<T>&, int); \
+#define GDFAST_INSTANTIATE(T)                                                                  \
+    template RuleStep<T> scalars_at(const RuleSpec&, int64_t, double);                         \
+    template void update(const RuleSpec&, const RuleStep<T>&, const Updated<T>*, size_t, int); \
     template int rule_update(const gdfast_rule*, int64_t, int64_t, T*, const T*, T* const*);
 GDFAST_INSTANTIATE(float)
 GDFAST_INSTANTIATE(double)

@@ -18,8 +18,9 @@ void check_step(int64_t step);
 template <class T>
 RuleStep<T> scalars_at(const RuleSpec& spec, int64_t step, double lr);
 
-// On as many threads as the rule allows; denormal numbers flush to zero.
+// All arrays, on so many threads at most; denormal numbers flush to zero. Where that fails, none has changed.
 template <class T>
-void update(const RuleSpec& spec, const RuleStep<T>& scalars, const Updated<T>& array, int n_threads);
+void update(const RuleSpec& spec, const RuleStep<T>& scalars, const Updated<T>* arrays, size_t count,
+            int n_threads);
 
 }  // namespace gdfast::capi

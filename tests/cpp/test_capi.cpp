@@ -52,6 +52,7 @@ public:
     Problem& operator=(const Problem&) = delete;
     ~Problem() { gdfast_mlp_destroy(mlp); }
 
+    void use_threads(int n) { options.n_threads = rule_.n_threads = n; }
     int create() { return gdfast_mlp_create(&options, &mlp); }
     int forward(int64_t rows) {
         return gdfast_mlp_forward_f64(mlp, weights, biases, x_.data(), rows, out_.data());
@@ -129,6 +130,20 @@ TEST(capi, without_memory_there_is_a_status) {
         CHECK(status == GDFAST_OUT_OF_MEMORY);
         CHECK(!problem.mlp);
         CHECK(std::strcmp(gdfast_last_error(), "there is not enough memory") == 0);
+    }
+}
+
+TEST(capi, a_step_without_memory_changes_nothing) {
+    const check::Environment two("GDFAST_FORCE_THREADS", "2");  // one thread allocates nothing
+    bool stepped = false;
+    for (int64_t number = 0; !stepped; ++number) {
+        Problem problem;
+        problem.use_threads(2);
+        CHECK(problem.create() == GDFAST_OK);
+        const std::vector<Array> before = problem.arrays();
+        const check::FailingAllocation failing(number);
+        stepped = problem.step(Problem::kRows) == GDFAST_OK;
+        CHECK(stepped || problem.arrays() == before);
     }
 }
 
