@@ -3,7 +3,9 @@
 #include "bindings/encoding.h"
 
 #include <algorithm>
-#include <cmath>
+#include <optional>
+
+#include "training/functions.h"
 
 namespace gdfast {
 
@@ -399,13 +401,6 @@ void check_apart(py::handle written, const Name& name, py::handle read, const Na
 
 namespace {
 
-ActivationFunction activation_named(const std::string& name) {
-    const Activation kind = named("activation", name, kActivationNames);
-    // torch's defaults
-    const double parameter = kind == Activation::leaky_relu ? 0.01 : kind == Activation::elu ? 1 : 0;
-    return {kind, parameter};
-}
-
 // An entry that may be a name or a pair: its name, and what comes with it, or none.
 std::pair<std::string, py::object> name_and_rest(const py::handle entry, const char* what) {
     if (py::isinstance<py::str>(entry)) return {py::cast<std::string>(entry), py::none()};
@@ -428,18 +423,11 @@ std::vector<ActivationFunction> activations_named(const py::sequence& entries, s
     // Objects, not handles: a sequence such as an array makes its items as they are asked for.
     for (const py::object entry : entries) {
         const auto [name, rest] = name_and_rest(entry, "activation");
-        ActivationFunction f = activation_named(name);
-        if (!rest.is_none()) {
-            if (f.kind != Activation::leaky_relu && f.kind != Activation::elu)
-                throw py::value_error("activation '" + name + "' has no parameter");
-            f.parameter = checked_number<double>(rest, "the parameter of activation '" + name + "'");
-            // Below zero the value would not tell on which side the argument was.
-            if (!(f.parameter >= 0 && std::isfinite(f.parameter)))
-                throw py::value_error("the parameter of activation '" + name +
-                                      "' must be finite and not negative, got " +
-                                      std::to_string(f.parameter));
-        }
-        activations.push_back(f);
+        const Activation kind = named("activation", name, kActivationNames);
+        std::optional<double> parameter;
+        if (!rest.is_none())
+            parameter = checked_number<double>(rest, "the parameter of activation '" + name + "'");
+        activations.push_back(activation_function(kind, "activation '" + name + "'", parameter));
     }
     return activations;
 }
@@ -460,33 +448,7 @@ LossFunction<T> loss_named(const py::object& entry, int64_t outputs) {
         for (const py::handle number : rest)
             given.push_back(checked_number<double>(number, "a parameter of loss '" + name + "'"));
     }
-    // C++17 lets no lambda capture a structured binding, but a reference to it.
-    const auto need = [&name = name](bool met, const std::string& what) {
-        if (!met) throw py::value_error("loss '" + name + "' " + what);
-    };
-    LossFunction<T> loss{kind, std::vector<T>(given.begin(), given.end())};
-    if (kind == Loss::cross_entropy) {
-        need(given.size() <= 1 && (given.empty() || (given[0] >= 0 && given[0] < 1)),
-             "takes at most one parameter, the label smoothing, in [0, 1)");
-    } else if (kind == Loss::huber) {
-        need(given.size() == 1 && given[0] > 0 && std::isfinite(given[0]),
-             "needs one parameter, delta, which must be positive and finite");
-    } else if (kind == Loss::quantile) {
-        bool rising = !given.empty();
-        for (size_t i = 0; i < given.size(); ++i)
-            rising = rising && given[i] > (i > 0 ? given[i - 1] : 0) && given[i] < 1;
-        need(rising, "needs the levels of its quantiles, strictly increasing between 0 and 1");
-        need(static_cast<int64_t>(given.size()) == outputs, "has " + std::to_string(given.size()) +
-                                                                " quantiles, but the network has " +
-                                                                std::to_string(outputs) + " outputs");
-        double sum = 0;
-        loss.parameters.resize(2 * given.size());
-        for (size_t i = given.size(); i > 0; --i)
-            loss.parameters[given.size() + i - 1] = static_cast<T>(sum += given[i - 1]);
-    } else {
-        need(given.empty(), "has no parameters");
-    }
-    return loss;
+    return loss_function<T>(kind, "loss '" + name + "'", given, outputs);
 }
 
 #define GDFAST_INSTANTIATE(T)                                                                               \

@@ -141,6 +141,7 @@ Cell cell_named(const std::string& name);
 template <class T>
 LossFunction<T> loss_named(const py::object& entry, int64_t outputs);
 
+void register_capi(py::module_& m);
 void register_encoding(py::module_& m);
 void register_module_functions(py::module_& m);
 void register_kernels(py::module_& m);

@@ -78,6 +78,7 @@ PYBIND11_MODULE(_core, m) {
     gdfast::choose_isa();
     m.attr("__version__") = GDFAST_VERSION;
     gdfast::register_module_functions(m);
+    gdfast::register_capi(m);
     gdfast::register_stop_flag(m);
     gdfast::register_encoding(m);
     gdfast::register_kernels(m);

@@ -23,6 +23,10 @@ Interruption::~Interruption() { current_interruption = outer_; }
 
 Interruption* Interruption::current() { return current_interruption; }
 
+Uninterrupted::Uninterrupted() : outer_(current_interruption) { current_interruption = nullptr; }
+
+Uninterrupted::~Uninterrupted() { current_interruption = outer_; }
+
 void Interruption::poll() {
     if (requested() || std::chrono::steady_clock::now() < next_) return;
     const DenormalMode callers_mode(Denormals::keep);

@@ -45,6 +45,18 @@ private:
     std::atomic<bool> requested_{false};
 };
 
+// While an instance exists, nothing stops the work of its thread, whatever Interruption there is.
+class Uninterrupted {
+public:
+    Uninterrupted();
+    ~Uninterrupted();
+    Uninterrupted(const Uninterrupted&) = delete;
+    Uninterrupted& operator=(const Uninterrupted&) = delete;
+
+private:
+    Interruption* const outer_;
+};
+
 // Throws Interrupted if the calling thread's work is to stop. It is for work outside of parallel regions
 // that can be abandoned at any point.
 void stop_point();

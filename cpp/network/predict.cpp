@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 
+#include "network/denormals.h"
 #include "network/interruption.h"
 #include "network/normalization.h"
 #include "network/passes.h"
@@ -66,8 +68,8 @@ void forward_plain_sparse(const Layer& l, const ConstPlainArrays<T>& arrays, con
 
 // The same sums in the same order as forward(), with the weights read from the caller's arrays.
 template <class T>
-void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspace<T>& work, int64_t count,
-                   StopCheck& check) {
+void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, const std::vector<Buffer<T>>& narrow,
+                   Workspace<T>& work, int64_t count, StopCheck& check) {
     const KernelTable<T>& table = kernels<T>();
     const int P = spec.panel;
     for (size_t i = 0; i < spec.layers.size(); ++i) {
@@ -88,13 +90,13 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
             continue;
         }
         if (l.narrow) {
-            Buffer<T> transposed(l.in_panels * l.transposed_panel(P));
+            T* transposed = narrow[i].data();
             for (int64_t k = 0; k < l.in; ++k)
                 for (int64_t n = 0; n < l.out; ++n)
-                    transposed.data()[k / P * l.transposed_panel(P) + n * P + k % P] =
+                    transposed[k / P * l.transposed_panel(P) + n * P + k % P] =
                         arrays.coefs[i][k * l.out + n];
-            table.dots({inputs.at(0), inputs.stride, transposed.data(), l.transposed_panel(P),
-                        arrays.intercepts[i], outputs.at(0), count, l.in, static_cast<int>(l.out)});
+            table.dots({inputs.at(0), inputs.stride, transposed, l.transposed_panel(P), arrays.intercepts[i],
+                        outputs.at(0), count, l.in, static_cast<int>(l.out)});
             finish_panel(0, outputs.at(0));
             continue;
         }
@@ -118,11 +120,31 @@ void forward_plain(const Spec& spec, const ConstPlainArrays<T>& arrays, Workspac
     }
 }
 
+template <class T>
+int64_t row_units(int64_t count) {
+    return std::min(kMostUnits, divided_up(count, kRowBlock<T>));
+}
+
 }  // namespace
 
 template <class T>
-bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
-             int64_t count, Output output, double norm_epsilon, bool check_finite, T* out, int thread_limit) {
+Predictor<T>::Predictor(const Spec& spec, int64_t least_rows, int64_t most_rows, int threads) : spec_(spec) {
+    if (least_rows < kPlainRows)
+        for (const Layer& l : spec.layers)
+            narrow_.emplace_back(l.narrow ? l.in_panels * l.transposed_panel(spec.panel) : 0);
+    if (most_rows >= kPlainRows) parameters_.emplace(spec, false);
+    for (int i = 0; i < threads; ++i) work_.emplace_back(spec, std::min(kRowBlock<T>, most_rows));
+}
+
+template <class T>
+void Predictor<T>::expect_dense_rows() {
+    for (Workspace<T>& work : work_) work.allocate(spec_, Rows<T>(), nullptr, 0);
+}
+
+template <class T>
+bool Predictor<T>::operator()(const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
+                              int64_t count, Output output, double norm_epsilon, bool check_finite, T* out,
+                              int threads) {
     if (count == 0) return true;
     const auto finite = [&](int64_t first, int64_t n) {
         if (!check_finite || !rows.dense) return true;
@@ -131,51 +153,63 @@ bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>&
             if (!all_finite(rows.dense + order[i] * rows.columns, rows.columns)) return false;
         return true;
     };
+    for (int i = 0; i < threads; ++i) {
+        Workspace<T>& work = work_[static_cast<size_t>(i)];
+        work.allocate(spec_, rows, order, count);
+        use_running_moments(spec_, arrays, norm_epsilon, work);
+    }
+    Interruption* const interruption = Interruption::current();
     if (count < kPlainRows) {
         if (!finite(0, count)) return false;
-        Workspace<T> work(spec, count);
-        work.allocate(spec, rows, order, count);
-        use_running_moments(spec, arrays, norm_epsilon, work);
-        in_parallel(1, 1, [&](int64_t, int) {
-            StopCheck check(Interruption::current(), 0);
-            take_rows(rows, order, 0, count, work);
-            forward_plain(spec, arrays, work, count, check);
-            finish(spec, output, work, count, out);
-        });
+        const DenormalMode flush(Denormals::flush);
+        StopCheck check(interruption, 0);
+        take_rows(rows, order, 0, count, work_[0]);
+        forward_plain(spec_, arrays, narrow_, work_[0], count, check);
+        finish(spec_, output, work_[0], count, out);
         return true;
     }
-    Parameters<T> parameters(spec, false);
-    parameters.load(arrays);
-    const int64_t units = std::min(kMostUnits, (count + kRowBlock<T> - 1) / kRowBlock<T>);
-    const int threads =
-        threads_for_once(spec.work_per_row() * static_cast<double>(count), units, thread_limit);
-    std::vector<Workspace<T>> work;
-    for (int i = 0; i < threads; ++i) {
-        work.emplace_back(spec, std::min(kRowBlock<T>, count));
-        work.back().allocate(spec, rows, order, count);
-        use_running_moments(spec, arrays, norm_epsilon, work.back());
-    }
+    parameters_->load(arrays);
+    const int64_t units = row_units<T>(count);
     std::atomic<bool> all{true};
-    Interruption* const interruption = Interruption::current();
-    in_parallel(threads, units, [&](int64_t unit, int thread) {
-        Workspace<T>& mine = work[static_cast<size_t>(thread)];
+    const auto predict_unit = [&](int64_t unit, int thread) {
+        Workspace<T>& mine = work_[static_cast<size_t>(thread)];
         const Range unit_rows = share(count, unit, units);
         StopCheck check(interruption, thread);
         in_blocks<T>({0, unit_rows.count()}, [&](Range part) {
             const int64_t first = unit_rows.first + part.first, rows_now = part.count();
             if (!finite(first, rows_now)) all = false;
             take_rows(rows, order ? order + first : nullptr, first, rows_now, mine);
-            forward(spec, parameters, mine, Range{0, rows_now}, {0, static_cast<int64_t>(spec.layers.size())},
-                    check);
-            finish(spec, output, mine, rows_now, out + first * spec.outputs());
+            forward(spec_, *parameters_, mine, Range{0, rows_now},
+                    {0, static_cast<int64_t>(spec_.layers.size())}, check);
+            finish(spec_, output, mine, rows_now, out + first * spec_.outputs());
         });
-    });
+    };
+    in_parallel(threads, units, std::ref(predict_unit));  // a reference: nothing to allocate
     return all;
 }
 
-template bool predict(const Spec&, const ConstPlainArrays<float>&, const Rows<float>&, const int64_t*,
-                      int64_t, Output, double, bool, float*, int);
-template bool predict(const Spec&, const ConstPlainArrays<double>&, const Rows<double>&, const int64_t*,
-                      int64_t, Output, double, bool, double*, int);
+template <class T>
+int predicting_threads(const Spec& spec, int64_t count, int thread_limit) {
+    if (count < kPlainRows || thread_limit == 1) return 1;
+    return threads_for_once(spec.work_per_row() * static_cast<double>(count), row_units<T>(count),
+                            thread_limit);
+}
+
+template <class T>
+bool predict(const Spec& spec, const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
+             int64_t count, Output output, double norm_epsilon, bool check_finite, T* out, int thread_limit) {
+    if (count == 0) return true;
+    const int threads = predicting_threads<T>(spec, count, thread_limit);
+    return Predictor<T>(spec, count, count, threads)(arrays, rows, order, count, output, norm_epsilon,
+                                                     check_finite, out, threads);
+}
+
+#define GDFAST_INSTANTIATE(T)                                                                               \
+    template class Predictor<T>;                                                                            \
+    template int predicting_threads<T>(const Spec&, int64_t, int);                                          \
+    template bool predict(const Spec&, const ConstPlainArrays<T>&, const Rows<T>&, const int64_t*, int64_t, \
+                          Output, double, bool, T*, int);
+GDFAST_INSTANTIATE(float)
+GDFAST_INSTANTIATE(double)
 
 }  // namespace gdfast

@@ -40,6 +40,12 @@ public:
     RowSteps(const RowNetwork<T>& network, const Data<T>& data, int64_t batch_size, int first_layer,
              std::optional<double> weight_sum = std::nullopt, OtherPass other_pass = nullptr);
 
+    // Goes back to the first row, for another sum of the data.
+    void restart(std::optional<double> weight_sum) {
+        weight_sum_ = weight_sum;
+        batch_ = {0, 0, 0};
+    }
+
     std::vector<Phase> phases() override;
     bool next(int threads) override;
     void begin_step() override;
@@ -60,7 +66,7 @@ private:
     const Data<T>& data_;
     const int64_t batch_size_;
     const int first_layer_;
-    const std::optional<double> weight_sum_;
+    std::optional<double> weight_sum_;
     const OtherPass other_pass_;
     Interruption* const interruption_;
     Batch batch_{0, 0, 0};

@@ -72,39 +72,82 @@ private:
 
 }  // namespace
 
+// Both halves of a step, and what they refer to.
 template <class T>
-RowSum<T>::RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, int64_t most_rows,
-                  double passes, int thread_limit)
-    : weight_sum(data.weight_sum(0, data.count)),
-      batch_rows(std::min(most_rows, std::max<int64_t>(data.count, 1))),
+struct RowSum<T>::Loop {
+    Loop(RowSum& sum, const LossFunction<T>& loss, OtherPass pass, const FurtherProducts<T>* further)
+        : rows({sum.spec_, sum.parameters, sum.work, loss, moments, norm_gradients, {}, {0, 0}, steps_taken},
+               sum.data_, sum.batch_rows, 0, std::nullopt, std::move(pass)),
+          products(sum.spec_, sum.parameters, sum.tiling_, sum.most_threads(), further, sum.values.data(),
+                   sum.loss),
+          steps(rows, products) {}
+
+    std::vector<Moments<T>> moments;  // nothing is normalised or dropped out
+    std::vector<Buffer<T>> norm_gradients;
+    const int64_t steps_taken = 0;
+    RowSteps<T> rows;
+    ProductSum<T> products;
+    StepLoop<T> steps;
+};
+
+template <class T>
+RowSum<T>::RowSum(const Spec& spec, int64_t most_rows, double passes, int thread_limit)
+    : batch_rows(most_rows),
       parameters(spec, true),
       work(spec, batch_rows, std::vector<double>{}),
       values(spec.parameters),
       spec_(spec),
-      data_(data),
       tiling_(spec, batch_rows),
-      threads_([&] {
-          const double work_per_row = passes * spec.work_per_row();
-          return std::min(
-              {tiling_.most_threads(),
-               threads_for(work_per_row * static_cast<double>(batch_rows), tiling_.size(), thread_limit),
-               threads_for_once(work_per_row * static_cast<double>(data.count), tiling_.size(),
-                                thread_limit)});
-      }()) {
-    parameters.load(arrays);
-    work.allocate(spec, data.x, data.order, data.count);
+      work_per_row_(passes * spec.work_per_row()),
+      thread_limit_(thread_limit) {}
+
+template <class T>
+RowSum<T>::RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, int64_t most_rows,
+                  double passes, int thread_limit)
+    : RowSum(spec, std::min(most_rows, std::max<int64_t>(data.count, 1)), passes, thread_limit) {
+    begin(arrays, data);
 }
 
 template <class T>
-void RowSum<T>::run(const LossFunction<T>& loss_function, OtherPass pass, const FurtherProducts<T>* further) {
-    std::vector<Moments<T>> moments;  // nothing is normalised or dropped out
-    std::vector<Buffer<T>> norm_gradients;
-    const int64_t steps_taken = 0;
-    RowSteps<T> rows(
-        {spec_, parameters, work, loss_function, moments, norm_gradients, {}, {0, 0}, steps_taken}, data_,
-        batch_rows, 0, weight_sum, std::move(pass));
-    ProductSum<T> sum(spec_, parameters, tiling_, threads_, further, values.data(), loss);
-    run_steps<T>(rows, sum, threads_);
+RowSum<T>::~RowSum() = default;
+
+template <class T>
+int RowSum<T>::most_threads() const {
+    if (thread_limit_ == 1) return 1;
+    return std::min(tiling_.most_threads(), threads_for(work_per_row_ * static_cast<double>(batch_rows),
+                                                        tiling_.size(), thread_limit_));
+}
+
+template <class T>
+int RowSum<T>::threads_worth(int64_t rows) const {
+    const int most = most_threads();
+    if (most == 1) return 1;
+    return std::min(
+        most, threads_for_once(work_per_row_ * static_cast<double>(rows), tiling_.size(), thread_limit_));
+}
+
+template <class T>
+void RowSum<T>::prepare(const LossFunction<T>& loss_function, OtherPass pass,
+                        const FurtherProducts<T>* further) {
+    loop_ = std::make_unique<Loop>(*this, loss_function, std::move(pass), further);
+}
+
+template <class T>
+void RowSum<T>::begin(const ConstPlainArrays<T>& arrays, const Data<T>& data) {
+    data_ = data;
+    weight_sum = data.weight_sum(0, data.count);
+    parameters.load(arrays);
+    work.allocate(spec_, data.x, data.order, data.count);
+    if (!summed_) return;
+    std::fill_n(values.data(), values.size(), T(0));
+    loss = 0;
+}
+
+template <class T>
+void RowSum<T>::run() {
+    summed_ = true;
+    loop_->rows.restart(weight_sum);
+    loop_->steps.run(threads_worth(data_.count));
     stop_point();
 }
 

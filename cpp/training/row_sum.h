@@ -2,6 +2,8 @@
 // deltas.
 #pragma once
 
+#include <memory>
+
 #include "training/batch.h"
 #include "training/row_steps.h"
 #include "training/tiles.h"
@@ -18,20 +20,34 @@ struct FurtherProducts {
 constexpr int64_t kSumRows = 1024;
 
 // Rows are taken in batches, and the sums continue from one to the next: memory does not grow with the number
-// of rows.
+// of rows. One object may sum again and again, at other weights and over other data: on one thread, that
+// allocates nothing.
 template <class T>
 class RowSum {
 public:
     // `most_rows`: of a batch. `passes`: how many times a row's work goes through all weights, for the number
     // of threads.
+    RowSum(const Spec& spec, int64_t most_rows, double passes, int thread_limit);
+    // For one sum over the data.
     RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, int64_t most_rows,
            double passes, int thread_limit);
+    ~RowSum();
 
-    // Takes all rows through `pass`, or through the gradient's own. Throws Interrupted.
+    // What is done with the rows: `pass`, or the gradient's own. To be called once, before begin() where all
+    // data will be dense, and what is passed has to stay.
+    void prepare(const LossFunction<T>& loss, OtherPass pass = nullptr,
+                 const FurtherProducts<T>* further = nullptr);
+    // Takes the weights and the data of the next sum.
+    void begin(const ConstPlainArrays<T>& arrays, const Data<T>& data);
+    // Takes all rows through the pass. Throws Interrupted.
+    void run();
     void run(const LossFunction<T>& loss, OtherPass pass = nullptr,
-             const FurtherProducts<T>* further = nullptr);
+             const FurtherProducts<T>* further = nullptr) {
+        prepare(loss, std::move(pass), further);
+        run();
+    }
 
-    const double weight_sum;
+    double weight_sum = 0;
     const int64_t batch_rows;
     Parameters<T> parameters;
     Workspace<T> work;
@@ -39,10 +55,18 @@ public:
     double loss = 0;   // the sum of the rows' losses
 
 private:
+    struct Loop;
+
+    int most_threads() const;
+    int threads_worth(int64_t rows) const;
+
     const Spec& spec_;
-    const Data<T>& data_;
     const Tiling tiling_;
-    const int threads_;
+    const double work_per_row_;
+    const int thread_limit_;
+    Data<T> data_;
+    std::unique_ptr<Loop> loop_;
+    bool summed_ = false;  // whether `values` and `loss` hold a sum already
 };
 
 }  // namespace gdfast

@@ -5,14 +5,18 @@
 namespace gdfast {
 
 template <class T>
-void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
+StepLoop<T>::StepLoop(FirstHalf<T>& first, SecondHalf<T>& second)
+    : first_(first), second_(second), phases_(first.phases()), without_weight_(phases_.size()) {
+    for (Phase& p : second.phases(first)) phases_.push_back(std::move(p));
+}
+
+template <class T>
+void StepLoop<T>::run(int threads) {
+    FirstHalf<T>& first = first_;
+    SecondHalf<T>& second = second_;
     Interruption* const interruption = Interruption::current();
     const auto stops = [&] { return interruption && interruption->requested(); };
-    std::vector<Phase> phases = first.phases();
-    const Phase* phase = nullptr;
-    const size_t without_weight = phases.size();
-    for (Phase& p : second.phases(first)) phases.push_back(std::move(p));
-    const Phase* end = nullptr;
+    const Phase *phase = nullptr, *end = nullptr;
     bool moves = false;  // whether weights are being changed, so that the step cannot be given up
 
     const auto begin_step = [&](int members) {
@@ -22,8 +26,8 @@ void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
         const bool weighs = first.step().weight_sum != 0;
         first.begin_step();
         if (weighs) second.begin_step(first.step());
-        phase = phases.data();
-        end = phase + (weighs ? phases.size() : without_weight);
+        phase = phases_.data();
+        end = phase + (weighs ? phases_.size() : without_weight_);
         return true;
     };
     const auto end_step = [&] {
@@ -52,7 +56,7 @@ void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
     };
     try {
         do {
-            in_phases(threads, next_phase, do_unit);
+            in_phases(threads, std::ref(next_phase), std::ref(do_unit));  // references: nothing to allocate
             if (phase) phase->work(0, 0);
         } while (phase);
     } catch (...) {
@@ -61,7 +65,7 @@ void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
     }
 }
 
-template void run_steps(FirstHalf<float>&, SecondHalf<float>&, int);
-template void run_steps(FirstHalf<double>&, SecondHalf<double>&, int);
+template class StepLoop<float>;
+template class StepLoop<double>;
 
 }  // namespace gdfast

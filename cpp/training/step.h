@@ -76,10 +76,28 @@ public:
     virtual void end_step(const Step& step) = 0;
 };
 
-// Runs all steps: one parallel region, or, where a phase is for the calling thread, one after another. The
-// calling thread's Interruption ends it after a whole step, or in a phase that leaves the step to be given
-// up. An exception gives the step up, too; phases that change weights do not throw.
+// The phases of both halves, to be run once or again and again.
 template <class T>
-void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads);
+class StepLoop {
+public:
+    StepLoop(FirstHalf<T>& first, SecondHalf<T>& second);
+
+    // Runs all steps: one parallel region, or, where a phase is for the calling thread, one after another.
+    // The calling thread's Interruption ends it after a whole step, or in a phase that leaves the step to be
+    // given up. An exception gives the step up, too; phases that change weights do not throw. On one thread
+    // the loop itself allocates nothing.
+    void run(int threads);
+
+private:
+    FirstHalf<T>& first_;
+    SecondHalf<T>& second_;
+    std::vector<Phase> phases_;
+    size_t without_weight_;  // phases of a step without weight
+};
+
+template <class T>
+void run_steps(FirstHalf<T>& first, SecondHalf<T>& second, int threads) {
+    StepLoop<T>(first, second).run(threads);
+}
 
 }  // namespace gdfast

@@ -8,7 +8,8 @@ forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` t
 ``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay`` and ``GradientNormDisplay`` plot a
 fit. ``gdfast.inspect`` has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay``
 plots it. ``gdfast.load`` reads the files of the estimators' ``save``. ``gdfast.export`` makes models of
-ONNX, C, PyTorch and scikit-learn of fitted estimators, and takes the last two back.
+ONNX, C, PyTorch and scikit-learn of fitted estimators, and takes the last two back. ``gdfast.get_include``
+and ``gdfast.function_address`` are for compiled code.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -31,6 +32,7 @@ from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
     from gdfast import callbacks, export, inspect, kernels, optim, preprocessing, schedules
+    from gdfast._compiled import function_address, get_include
     from gdfast._displays import (
         CurvatureDisplay,
         GradientNormDisplay,
@@ -66,6 +68,8 @@ __all__ = [
     "active_isa",
     "callbacks",
     "export",
+    "function_address",
+    "get_include",
     "inspect",
     "kernels",
     "load",
@@ -91,6 +95,8 @@ _HOMES = {
     "TabularRegressor": "gdfast.estimators",
     "callbacks": "gdfast.callbacks",
     "export": "gdfast.export",
+    "function_address": "gdfast._compiled",
+    "get_include": "gdfast._compiled",
     "inspect": "gdfast.inspect",
     "kernels": "gdfast.kernels",
     "load": "gdfast._model_file.models",

@@ -86,6 +86,10 @@ class Encoding:
 def shuffle(bit_generator: Any, rows: _Rows) -> None: ...
 def fma_peak(n_threads: int, seconds: float) -> float: ...
 
+_C_API: Any  # a PyCapsule; see include/gdfast.h
+
+def function_address(name: str) -> int: ...
+
 class Trainer:
     def __init__(
         self,
