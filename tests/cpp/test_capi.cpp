@@ -14,13 +14,16 @@ namespace {
 
 using Array = std::vector<double>;
 
+// What gdfast_import() does.
+const bool imported = (gdfast_table = &capi::kApi) != nullptr;
+
 // A network with its arrays, and rows to learn.
 class Problem {
 public:
     static constexpr int64_t kRows = 40;
 
     explicit Problem(int loss = GDFAST_LOSS_SQUARED_ERROR, int rule = GDFAST_RULE_ADAM) {
-        gdfast_table = &capi::kApi;
+        CHECK(imported);
         gdfast_mlp_options_init(&options, sizeof options);
         options.dtype = GDFAST_FLOAT64;
         options.n_layers = 3;
