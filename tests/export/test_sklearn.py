@@ -216,6 +216,21 @@ def test_drop_names_arguments() -> None:
         to_sklearn(classifier(), drop="activation")
 
 
+def test_a_subclass_with_predictions_of_its_own() -> None:
+    class Own(sklearn.neural_network.MLPClassifier):
+        def predict_proba(self, X: Any) -> Any:
+            return super().predict_proba(X) ** 2
+
+    class Named(sklearn.neural_network.MLPClassifier):
+        pass
+
+    X, y = make("binary")
+    with pytest.raises(TypeError, match="Own has its own predict_proba, which cannot be handed over"):
+        from_sklearn(Own(3, max_iter=1).fit(X, y))
+    est = Named(3, max_iter=1).fit(X, y)
+    assert_same_predictions(from_sklearn(est), est, X)
+
+
 def test_what_is_no_fitted_estimator(tmp_path: Any) -> None:
     with pytest.raises(
         TypeError, match=r"est must be an MLPClassifier or MLPRegressor of sklearn.*got gdfast"

@@ -428,6 +428,28 @@ def test_modules_that_gdfast_has_not(
         from_torch(nn.Sequential(*module), **arguments)
 
 
+def test_modules_with_a_forward_of_their_own() -> None:
+    class Shortcut(nn.Sequential):
+        def forward(self, X: Any) -> Any:
+            return super().forward(X) + X
+
+    class Named(nn.Sequential):
+        pass
+
+    class Scaled(nn.Linear):
+        def forward(self, X: Any) -> Any:
+            return super().forward(X) * 2
+
+    class Net(nn.Module):
+        def forward(self, X: Any) -> Any:
+            return X
+
+    for module in (Shortcut(L(4, 4)), nn.Sequential(Scaled(4, 3)), Net()):
+        with pytest.raises(TypeError, match="whose forward is its own"):
+            from_torch(module)
+    assert from_torch(Named(L(4, 3))).n_outputs_ == 3
+
+
 def test_what_is_no_module() -> None:
     with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Module, got MLPClassifier"):
         from_torch(classifier())

@@ -37,6 +37,8 @@ _ATTRIBUTES = (
 _MOMENTS = {"sgd": {"velocity": "velocities"}, "adam": {"m": "ms", "v": "vs"}}
 # Arguments that say what the network is.
 _OF_THE_NETWORK = frozenset({"hidden_layer_sizes", "activation"})
+# A subclass that has its own of these predicts something else.
+_PREDICTS = ("predict", "predict_proba", "_predict", "_forward_pass_fast")
 # Without influence on any result.
 _OF_THE_MACHINE = ("n_jobs",)
 
@@ -87,8 +89,10 @@ def from_sklearn(est: Any) -> Any:
             "est must be an MLPClassifier or MLPRegressor of sklearn.neural_network, got "
             f"{type(est).__module__}.{type(est).__name__}."
         )
+    theirs, kind = getattr(neural_network, name), getattr(gdfast, name)
+    if changed := [m for m in _PREDICTS if getattr(type(est), m, None) is not getattr(theirs, m, None)]:
+        raise TypeError(f"{type(est).__name__} has its own {changed[0]}, which cannot be handed over.")
     check_is_fitted(est)
-    kind = getattr(gdfast, name)
     known = kind._get_param_names()
     arguments = {
         key: copy.deepcopy(value) for key, value in est.get_params(deep=False).items() if key in known

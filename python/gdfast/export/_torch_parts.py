@@ -48,6 +48,13 @@ class Parts:
 
         from gdfast.export._torch_modules import Exp, Quantiles, Recurrent
 
+        kinds: list[Any] = [
+            kind for kind in type(part).__mro__ if kind.__module__.startswith(("torch.", "gdfast."))
+        ]
+        if type(part).forward is not kinds[0].forward:
+            raise TypeError(
+                f"{where} is a {type(part).__name__}, whose forward is its own: it may do anything."
+            )
         if isinstance(part, Recurrent):
             self.per_step = part.per_step
             for name in ("layers", "head", "output"):
