@@ -1,8 +1,8 @@
 # The compilers that can compile gdfast, and their flags. The oldest versions: GCC has __builtin_convertvector since 9;
-# of Clang, 13 is the oldest that has been tried.
+# of Clang, 14 is the oldest that has been tried, and Apple's of that number is no older.
 set(oldest_GNU 9)
-set(oldest_Clang 13)
-set(oldest_AppleClang 13)
+set(oldest_Clang 14)
+set(oldest_AppleClang 14)
 
 if(CMAKE_CXX_COMPILER_ID STREQUAL "MSVC")
   message(FATAL_ERROR "gdfast is written with the vector types of GCC and Clang, which Microsoft's compiler does not "

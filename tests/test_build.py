@@ -45,7 +45,7 @@ def judged(compiler: str, version: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("compiler", "version", "oldest"),
-    [("GNU", "8.5.0", "9"), ("Clang", "12.0.1", "13"), ("AppleClang", "12.0.5", "13")],
+    [("GNU", "8.5.0", "9"), ("Clang", "13.0.1", "14"), ("AppleClang", "13.1.6", "14")],
 )
 def test_an_old_compiler_is_named_with_the_version_that_it_takes(
     compiler: str, version: str, oldest: str
@@ -59,7 +59,7 @@ def test_an_old_compiler_is_named_with_the_version_that_it_takes(
 
 @pytest.mark.parametrize(
     ("compiler", "version"),
-    [("GNU", "9.1.0"), ("GNU", "16.1.0"), ("Clang", "13.0.0"), ("AppleClang", "13.0.0"), ("Intel", "1.0")],
+    [("GNU", "9.1.0"), ("GNU", "16.1.0"), ("Clang", "14.0.0"), ("AppleClang", "14.0.0"), ("Intel", "1.0")],
 )
 def test_others_are_taken(compiler: str, version: str) -> None:
     assert judged(compiler, version) == (0, "")
