@@ -369,6 +369,8 @@ def test_what_pytorch_has_not() -> None:
         to_torch(gdfast.MLPClassifier())
     with pytest.raises(TypeError, match="est must be a fitted estimator"):
         to_torch(nn.Linear(2, 2))
+    with pytest.raises(TypeError, match="logits must be True or False"):
+        to_torch(classifier(), logits="no")
 
 
 L = nn.Linear
