@@ -244,7 +244,7 @@ def inputs_of(frame: pd.DataFrame, dtype: Any) -> dict[str, Any]:
     def values(name: str) -> Any:
         if name in ("color", "city"):
             return frame[name].to_numpy(object)
-        return frame[name].to_numpy(bool if name == "sold" else dtype)
+        return frame[name].to_numpy(dtype)
 
     return {str(name): values(name).reshape(-1, 1) for name in frame}
 
@@ -286,6 +286,15 @@ def test_tables_in_float32() -> None:
     label, found = run(to_onnx(est, dtype="float32"), **inputs_of(table(), np.float32))
     close(found, est.predict_proba(table().astype({"size": np.float32})), TOLERANCE[np.float32])
     assert (found.dtype, label.dtype) == (np.float32, bool)
+
+
+def test_missing_categories() -> None:
+    frame = table()[["sold", "color", "code"]].astype(object)
+    frame.iloc[[0, 1, 2], [0, 1, 2]] = None
+    est = tabular("classes", frame)
+    given = {name: frame[name].to_numpy(np.float64)[:, None] for name in ("sold", "code")}
+    found = run(to_onnx(est), **given, color=frame[["color"]].fillna("").to_numpy(object))
+    close(found[1], est.predict_proba(frame), TOLERANCE[np.float32])
 
 
 def test_arrays_in_place_of_tables() -> None:

@@ -55,10 +55,10 @@ def to_onnx(
 
     The input is ``X``, with any number of rows: of shape (n_rows, n_features), or (n_sequences, n_steps,
     n_features) for recurrent networks. Tabular estimators have an input of shape (n_rows, 1) for each column
-    of a frame, of its name; or ``X`` if they were fitted to an array of numbers. A missing number is NaN, a
-    missing string any that is no category, such as "", and a date its days since 1970. The outputs have
-    skl2onnx's names: ``label`` and ``probabilities`` of classifiers, ``variable`` of regressors, of shape
-    (n_rows, n_outputs).
+    of a frame, of its name; or ``X`` if they were fitted to an array of numbers. A boolean is 0 or 1, a date
+    its days since 1970, a missing number NaN, and a missing string any that is no category, such as "". The
+    outputs have skl2onnx's names: ``label`` and ``probabilities`` of classifiers, ``variable`` of regressors,
+    of shape (n_rows, n_outputs).
 
     Parameters
     ----------
