@@ -404,6 +404,12 @@ A = ["a", "b", "c"]
             ValueError,
             "earlier layers have none",
         ),
+        (
+            [L(4, 5), nn.BatchNorm1d(6), nn.ReLU(), L(5, 3)],
+            {},
+            ValueError,
+            r"module\[1\] takes 6 inputs, but the layer before it has 5",
+        ),
         ([L(4, 3), nn.BatchNorm1d(3)], {}, ValueError, "1 BatchNorm1d for 0 hidden layers"),
         (
             [L(4, 5), nn.BatchNorm1d(5, track_running_stats=False), nn.ReLU(), L(5, 3)],

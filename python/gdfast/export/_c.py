@@ -67,7 +67,7 @@ def to_c(
     Raises
     ------
     TypeError
-        If ``est`` is no estimator of gdfast.
+        If ``est`` is no estimator of gdfast, or an argument has another type.
     ValueError
         If the network has more bytes than ``max_bytes``, the estimator cannot be said in C, or an argument is
         invalid. Nothing is written then.

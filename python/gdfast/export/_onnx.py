@@ -90,7 +90,7 @@ def to_onnx(
     ImportError
         If the package onnx is not installed.
     TypeError
-        If ``est`` is no estimator of gdfast.
+        If ``est`` is no estimator of gdfast, or an argument has another type.
     ValueError
         If the estimator cannot be said in ONNX, the message says why; or an argument is invalid.
     sklearn.exceptions.NotFittedError

@@ -46,7 +46,7 @@ def to_torch(est: Any, *, logits: bool = False) -> Any:
     ImportError
         If PyTorch is not installed.
     TypeError
-        If ``est`` is no estimator of gdfast.
+        If ``est`` is no estimator of gdfast, or an argument has another type.
     ValueError
         If PyTorch has no layers for it.
     sklearn.exceptions.NotFittedError

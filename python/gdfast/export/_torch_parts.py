@@ -130,6 +130,7 @@ class Parts:
             raise ValueError(
                 f"{where} is {part}: in gdfast batch normalisation comes between a Linear and its activation."
             )
+        self._check_width(part.num_features, where)
         if part.running_mean is None:
             raise ValueError(f"{where} has track_running_stats=False: prediction needs the running moments.")
         if part.momentum is None:
