@@ -12,7 +12,19 @@ from typing import Any
 import gdfast
 import numpy as np
 import pytest
-from exports import CELLS, LABELS, OUTPUTS, N, classifier, close, recurrent, regressor, rows, sequences
+from exports import (
+    CELLS,
+    LABELS,
+    OUTPUTS,
+    N,
+    beyond_float32,
+    classifier,
+    close,
+    recurrent,
+    regressor,
+    rows,
+    sequences,
+)
 from gdfast.export import to_c
 from gdfast.training.activations import NAMES
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -244,6 +256,22 @@ def test_two_files_in_one_program_of_cpp(tmp_path: Path, compiler: str) -> None:
     assert subprocess.run([tmp_path / "a.out"]).returncode == 0
 
 
+def test_a_header_of_ones_own_beside_the_file(tmp_path: Path, compiler: str) -> None:
+    """Its guard is another one: a file NET.H has mostly NET_H."""
+    to_c(regressor("one", np.float32), tmp_path / "net.c", name="net")
+    (tmp_path / "net.h").write_text(
+        '#ifndef NET_H\n#define NET_H\n#define NET_DECLARATIONS\n#include "net.c"\n#endif\n'
+    )
+    (tmp_path / "main.c").write_text(
+        '#include "net.h"\nint main(void) { float x[NET_N_FEATURES], y[NET_N_OUTPUTS];'
+        " return net_predict == 0 && x == y; }\n"
+    )
+    done = subprocess.run(
+        [compiler, "-std=c99", "-c", "main.c"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
 # What is refused.
 
 
@@ -277,6 +305,10 @@ class NoEstimator:
         (classifier, {"dtype": "float16"}, ValueError, "dtype must be float32 or float64"),
         (gdfast.MLPRegressor, {}, NotFittedError, "not fitted"),
         (NoEstimator, {}, TypeError, "est must be a fitted estimator of gdfast"),
+        (classifier, {"dtype": "foo"}, ValueError, "dtype must be float32 or float64, got 'foo'"),
+        (lambda: beyond_float32("weight"), {}, ValueError, "est has numbers that are beyond float32"),
+        (lambda: beyond_float32("parameter"), {}, ValueError, "est has numbers that are beyond float32"),
+        (lambda: beyond_float32("factor"), {}, ValueError, "est has numbers that are beyond float32"),
         (lambda: with_label("x" * 5000), {}, ValueError, "more than 4095 bytes"),
         (lambda: with_label("a\0b"), {}, ValueError, "null character"),
     ],

@@ -11,7 +11,20 @@ import gdfast
 import numpy as np
 import pandas as pd
 import pytest
-from exports import CELLS, LABELS, OUTPUTS, RNG, N, classifier, close, recurrent, regressor, rows, sequences
+from exports import (
+    CELLS,
+    LABELS,
+    OUTPUTS,
+    RNG,
+    N,
+    beyond_float32,
+    classifier,
+    close,
+    recurrent,
+    regressor,
+    rows,
+    sequences,
+)
 from gdfast.export import to_onnx
 from gdfast.training.activations import NAMES
 from hypothesis import given
@@ -231,7 +244,7 @@ def inputs_of(frame: pd.DataFrame, dtype: Any) -> dict[str, Any]:
     def values(name: str) -> Any:
         if name in ("color", "city"):
             return frame[name].to_numpy(object)
-        return frame[name].to_numpy(bool if name == "sold" else dtype)
+        return frame[name].to_numpy(dtype)
 
     return {str(name): values(name).reshape(-1, 1) for name in frame}
 
@@ -273,6 +286,15 @@ def test_tables_in_float32() -> None:
     label, found = run(to_onnx(est, dtype="float32"), **inputs_of(table(), np.float32))
     close(found, est.predict_proba(table().astype({"size": np.float32})), TOLERANCE[np.float32])
     assert (found.dtype, label.dtype) == (np.float32, bool)
+
+
+def test_missing_categories() -> None:
+    frame = table()[["sold", "color", "code"]].astype(object)
+    frame.iloc[[0, 1, 2], [0, 1, 2]] = None
+    est = tabular("classes", frame)
+    given = {name: frame[name].to_numpy(np.float64)[:, None] for name in ("sold", "code")}
+    found = run(to_onnx(est), **given, color=frame[["color"]].fillna("").to_numpy(object))
+    close(found[1], est.predict_proba(frame), TOLERANCE[np.float32])
 
 
 def test_arrays_in_place_of_tables() -> None:
@@ -356,6 +378,9 @@ class Named(gdfast.MLPClassifier):
         (lambda: classifier(), {"dtype": "float16"}, ValueError, "dtype must be float32 or float64"),
         (lambda: classifier(), {"lengths": True}, ValueError, "lengths=True is for recurrent networks"),
         (lambda: classifier(), {"states": True}, ValueError, "states=True is for recurrent networks"),
+        (lambda: classifier(), {"dtype": "foo"}, ValueError, "dtype must be float32 or float64, got 'foo'"),
+        (lambda: recurrent(), {"lengths": [5, 3]}, TypeError, "lengths must be True or False"),
+        (lambda: recurrent(), {"states": "no"}, TypeError, "states must be True or False"),
         (lambda: classifier(), {"path": 3}, TypeError, "path must be a string or a path"),
         (gdfast.MLPClassifier, {}, NotFittedError, "not fitted"),
         (lambda: "net", {}, TypeError, "est must be a fitted estimator of gdfast"),
@@ -368,6 +393,30 @@ class Named(gdfast.MLPClassifier):
 def test_refusals(est: Any, options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         to_onnx(est(), **options)
+
+
+@pytest.mark.parametrize("what", ["weight", "parameter", "factor"])
+def test_numbers_that_float32_has_not(what: str) -> None:
+    est = beyond_float32(what)
+    with pytest.raises(ValueError, match="est has numbers that are beyond float32: export it in float64"):
+        to_onnx(est, dtype="float32")
+    to_onnx(est)
+
+
+@pytest.mark.parametrize("target", ["classes", "number"])
+def test_names_of_columns_that_onnx_has_not(target: str) -> None:
+    """Those of the model's outputs, and none at all."""
+    unfit, *others = ["label", "variable"] if target == "classes" else ["variable", "label"]
+    for name in ("", unfit):
+        frame = table()[["size"]].rename(columns={"size": name})
+        with pytest.raises(ValueError, match=f"with a column '{name}', which in ONNX is .*another name"):
+            to_onnx(tabular(target, frame))
+    for name in (*others, "Cast_0", "coef_constant_0", "Gemm_0", "a b", "é"):
+        frame = table()[["size"]].rename(columns={"size": name})
+        est = tabular(target, frame)
+        found = run(to_onnx(est), **{name: frame.to_numpy(np.float64)})
+        expected = est.predict_proba(frame) if target == "classes" else est.predict(frame)[:, None]
+        close(found[-1], expected, TOLERANCE[np.float32])
 
 
 def test_labels_that_onnx_has_not() -> None:

@@ -120,6 +120,22 @@ def test_round_trips(sizes: list[int], activation: str, kind: str, double: bool)
     assert_same_predictions(theirs, est, rows(dtype), 1e-12 if double else 2e-6)
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("origin", ["lbfgs", "elsewhere"])
+def test_training_by_scikit_learn_of_what_has_no_records(origin: str, early_stopping: bool) -> None:
+    """Weights found by lbfgs, or in another library, have no loss curve to go on with."""
+    est = classifier("binary", solver="lbfgs")
+    if origin == "elsewhere":
+        for name in ("loss_", "loss_curve_", "best_loss_", "validation_scores_", "_training"):
+            vars(est).pop(name, None)
+    est.set_params(solver="adam", warm_start=True, max_iter=2, early_stopping=early_stopping)
+    y = np.array(["no", "yes"])[np.arange(N) % 2]
+    theirs = to_sklearn(est).fit(rows(), y)
+    assert (len(theirs.loss_curve_), theirs.n_iter_) == (2, 2)
+    if not early_stopping:
+        assert len(to_sklearn(est).partial_fit(rows(), y).loss_curve_) == 1
+
+
 def test_names_of_features() -> None:
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame(rows(), columns=["a", "b", "c", "d"])
@@ -214,6 +230,9 @@ def test_drop_names_arguments() -> None:
         to_sklearn(classifier(), drop=["dropuot"])
     with pytest.raises(ValueError, match="drop names 'activation', without which there is no prediction"):
         to_sklearn(classifier(), drop="activation")
+    for drop in (None, 3, [3], [["dropout"]], b"dropout"):
+        with pytest.raises(TypeError, match="drop must be a string or a collection of strings"):
+            to_sklearn(classifier(), drop=drop)  # type: ignore[arg-type]
 
 
 def test_a_subclass_with_predictions_of_its_own() -> None:

@@ -242,8 +242,40 @@ def test_losses_of_regressors() -> None:
     assert from_torch(to_torch(regressor("poisson"))).loss == "poisson"
 
 
-def test_half_precision_becomes_float32() -> None:
-    module = nn.Sequential(nn.Linear(4, 2)).to(torch.bfloat16)
+def test_an_identity_is_none() -> None:
+    """It often holds the place of a normalisation or an activation."""
+    module = nn.Sequential(
+        *(nn.Linear(4, 5), nn.Identity(), nn.BatchNorm1d(5), nn.Identity(), nn.ReLU(), nn.Dropout(0.1)),
+        *(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.Identity(), nn.Dropout(0.2), nn.Linear(6, 2), nn.Identity()),
+    )
+    est = from_torch(stirred(module))
+    assert (est.activation, est.dropout) == (("relu", "identity"), (0.0, 0.1, 0.2))
+    close(est.predict(rows(np.float32)), outputs_of(module, rows(np.float32)), 2e-6)
+
+
+def test_the_axis_of_outputs_per_step() -> None:
+    parts = nn.ModuleList([nn.GRU(3, 4, batch_first=True), nn.Linear(4, 3), nn.Softmax(2)])
+    est = from_torch(parts, classes=A, per_step=True)
+    X = sequences(np.float32)
+    with torch.no_grad():
+        close(est.predict_proba(X), parts[2](parts[1](parts[0](torch.from_numpy(X))[0])), 1e-6)
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
+def test_a_parametrised_module(name: str) -> None:
+    """In training mode spectral_norm changes when its weight is read."""
+    module = nn.Sequential(
+        getattr(nn.utils.parametrizations, name)(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 2)
+    )
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    est = from_torch(module)
+    assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
+    close(est.predict(rows(np.float32)), outputs_of(module.eval(), rows(np.float32)), 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e4m3fn"])
+def test_half_precision_becomes_float32(dtype: str) -> None:
+    module = nn.Sequential(nn.Linear(4, 2)).to(getattr(torch, dtype))
     est = from_torch(module)
     assert est.coefs_[0].dtype == np.float32
     close(est.coefs_[0].T, module[0].weight.detach().float(), 0)
@@ -337,6 +369,8 @@ def test_what_pytorch_has_not() -> None:
         to_torch(gdfast.MLPClassifier())
     with pytest.raises(TypeError, match="est must be a fitted estimator"):
         to_torch(nn.Linear(2, 2))
+    with pytest.raises(TypeError, match="logits must be True or False"):
+        to_torch(classifier(), logits="no")
 
 
 L = nn.Linear
@@ -369,6 +403,12 @@ A = ["a", "b", "c"]
             {},
             ValueError,
             "earlier layers have none",
+        ),
+        (
+            [L(4, 5), nn.BatchNorm1d(6), nn.ReLU(), L(5, 3)],
+            {},
+            ValueError,
+            r"module\[1\] takes 6 inputs, but the layer before it has 5",
         ),
         ([L(4, 3), nn.BatchNorm1d(3)], {}, ValueError, "1 BatchNorm1d for 0 hidden layers"),
         (
@@ -418,6 +458,32 @@ A = ["a", "b", "c"]
         ([nn.GRU(3, 4), nn.LSTM(4, 4), L(4, 2)], {}, ValueError, "one kind of cell"),
         ([nn.GRU(3, 4), nn.GRU(5, 4), L(4, 2)], {}, ValueError, r"module\[1\] takes 5 inputs"),
         ([L(3, 3), nn.GRU(3, 4), L(4, 2)], {}, ValueError, "recurrent layers come before all others"),
+        ([nn.Dropout(0.5), nn.GRU(3, 4), L(4, 2)], {}, ValueError, "recurrent layers come before all others"),
+        ([nn.Flatten(), nn.GRU(3, 4), L(4, 2)], {}, ValueError, "recurrent layers come before all others"),
+        ([nn.GRU(3, 4), nn.Flatten(), L(4, 2)], {}, TypeError, r"module\[1\] is Flatten"),
+        ([nn.GRU(3, 4), L(4, 3), nn.Softmax(1)], {"classes": A, "per_step": True}, ValueError, "dim=1"),
+        ([nn.GRU(3, 4), L(4, 3), nn.Softmax()], {"classes": A, "per_step": True}, ValueError, "dim=None"),
+        ([L(4, 3), nn.Softmax(2)], {"classes": A}, ValueError, "dim=2"),
+        ([L(4, 5), nn.Identity(), nn.Dropout(0.1), nn.ReLU(), L(5, 3)], {}, ValueError, "comes behind a L"),
+        ([L(4, 5, device="meta"), nn.ReLU(), L(5, 3)], {}, ValueError, r"module\[0\] has no weights.*meta"),
+        ([L(4, 5), nn.ReLU(), nn.LazyLinear(3)], {}, ValueError, r"module\[2\] is lazy and has no weights"),
+        ([L(4, 5), nn.LazyBatchNorm1d(), nn.ReLU(), L(5, 3)], {}, ValueError, r"module\[1\] is lazy"),
+        ([L(4, 3, dtype=torch.complex64)], {}, ValueError, r"module\[0\] has complex weights"),
+        ([L(4, 5), nn.BatchNorm1d(5), nn.ReLU(), L(5, 3)], {"bn_momentum": 0.5}, TypeError, "no bn_momentum"),
+        ([L(4, 3)], {"multilabel": "yes"}, TypeError, "multilabel must be True or False"),
+        ([nn.GRU(3, 4), L(4, 2)], {"per_step": "no"}, TypeError, "per_step must be True or False"),
+        *(
+            ([L(4, 2)], {"classes": classes}, ValueError, "classes must be labels of one dimension")
+            for classes in (
+                [None, "a"],
+                [1, "a"],
+                [0.5, 1.5],
+                [float("nan"), 1.0],
+                (2**70, 1),
+                [[0], [1]],
+                "ab",
+            )
+        ),
         ([nn.GRU(3, 4), L(4, 4), nn.ReLU(), L(4, 2)], {}, ValueError, "several layers behind the recurrent"),
     ],
 )
@@ -448,6 +514,26 @@ def test_modules_with_a_forward_of_their_own() -> None:
         with pytest.raises(TypeError, match="whose forward is its own"):
             from_torch(module)
     assert from_torch(Named(L(4, 3))).n_outputs_ == 3
+
+
+def test_parts_that_do_something_else_than_their_class() -> None:
+    hooked, patched = (nn.Sequential(L(4, 5), nn.ReLU(), L(5, 3)) for _ in range(2))
+    hooked[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    patched[2].forward = torch.exp
+    before = nn.Sequential(L(4, 3))
+    before.register_forward_pre_hook(lambda module, inputs: 2 * inputs[0])
+    for module, where in ((hooked, r"module\[0\]"), (before, "module")):
+        with pytest.raises(ValueError, match=f"^{where} has a forward hook, which may change what it does"):
+            from_torch(module)
+    with pytest.raises(TypeError, match=r"module\[2\] is a Linear, whose forward is its own"):
+        from_torch(patched)
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("size", [(4, 0), (0, 4)])
+def test_an_empty_layer(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="in gdfast a layer has at least one input and one output"):
+        from_torch(nn.Linear(*size))
 
 
 def test_what_is_no_module() -> None:

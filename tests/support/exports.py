@@ -66,6 +66,19 @@ def regressor(outputs: str = "one", dtype: Any = np.float64, **arguments: Any) -
     return stirred(est)
 
 
+def beyond_float32(what: str) -> Any:
+    """A network of float64 that float32 cannot say: a weight, an activation's parameter or a factor."""
+    norm = {"batch_norm": True, "bn_epsilon": 1e-300} if what == "factor" else {}
+    est = classifier(activation="elu", **norm)
+    if what == "weight":
+        est.coefs_[0][0, 0] = 1e300
+    elif what == "parameter":
+        est.activation_params = {"elu": 1e300}
+    else:
+        est.bn_var_[0][0] = 0
+    return est
+
+
 def sequences(dtype: Any = np.float64, n: int = 7, steps: int = 5) -> np.ndarray:
     return RNG(4).normal(size=(n, steps, 3)).astype(dtype)
 

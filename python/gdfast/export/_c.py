@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from gdfast._checks import check_count
 from gdfast._files import check_place, name_of, written_whole
 from gdfast.export._c_writer import Writer
+from gdfast.export._networks import checked_dtype
 from gdfast.export._predictor import check_no_embeddings, kind_of, read
 from gdfast.prediction.predictors import _Tabular
 
@@ -67,7 +67,7 @@ def to_c(
     Raises
     ------
     TypeError
-        If ``est`` is no estimator of gdfast.
+        If ``est`` is no estimator of gdfast, or an argument has another type.
     ValueError
         If the network has more bytes than ``max_bytes``, the estimator cannot be said in C, or an argument is
         invalid. Nothing is written then.
@@ -96,8 +96,7 @@ def to_c(
     _check_name(name)
     if max_bytes is not None:
         check_count("max_bytes", max_bytes)
-    if dtype is None or np.dtype(dtype) not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
+    kind = checked_dtype(dtype)
     predictor = read(est)
     if isinstance(predictor, _Tabular):
         raise ValueError(
@@ -105,13 +104,13 @@ def to_c(
             "missing values. Use to_onnx, or fit an MLPClassifier or MLPRegressor to numbers."
         )
     check_no_embeddings(predictor)
-    size = sum(array.size for array in predictor._weights) * np.dtype(dtype).itemsize  # type: ignore[attr-defined]
+    size = sum(array.size for array in predictor._weights) * kind.itemsize  # type: ignore[attr-defined]
     if max_bytes is not None and size > max_bytes:
         raise ValueError(
-            f"The weights of the {kind_of(predictor)} have {size} bytes as {np.dtype(dtype)}, more than "
+            f"The weights of the {kind_of(predictor)} have {size} bytes as {kind}, more than "
             f"max_bytes={max_bytes}. Use smaller hidden_layer_sizes."
         )
-    text = Writer(predictor, name, np.dtype(dtype), size).text()
+    text = Writer(predictor, name, kind, size).text()
     with written_whole(target) as file:
         file.write(text.encode("ascii"))
 

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from gdfast._core import __version__
-from gdfast.export._networks import SELU_ALPHA, SELU_SCALE, Layer, layers_of, parameter_of
+from gdfast.export._networks import (
+    SELU_ALPHA,
+    SELU_SCALE,
+    Layer,
+    layers_of,
+    normalisation,
+    parameter_of,
+    rounded,
+)
 from gdfast.export._predictor import kind_of
 from gdfast.prediction.labels import MULTILABEL
 from gdfast.prediction.predictors import _RNN
@@ -46,8 +54,8 @@ class Writer:
             "/*",
             *(f" * {line}".rstrip() for line in self._comment()),
             " */",
-            f"#ifndef {upper}_H",
-            f"#define {upper}_H",
+            f"#ifndef GDFAST_{upper}_H",
+            f"#define GDFAST_{upper}_H",
             "#include <stddef.h>",
             *(["#include <stdint.h>"] if label_type == "int64_t" else []),
             "",
@@ -103,16 +111,19 @@ class Writer:
     # Constants.
 
     def _number(self, value: float) -> str:
-        """A literal of the dtype that is exact."""
-        rounded = float(self._dtype.type(value))
-        mantissa, _, exponent = rounded.hex().partition("p")
+        """A literal of a number that is rounded to the dtype."""
+        return self._literal(rounded(value, self._dtype).item())
+
+    def _literal(self, value: float) -> str:
+        """A literal that is exact."""
+        mantissa, _, exponent = value.hex().partition("p")
         if "." in mantissa:
             mantissa = mantissa.rstrip("0").removesuffix(".")
         return f"{mantissa}p{exponent}{'f' if self._is_single else ''}"
 
     def _array(self, name: str, values: Array) -> str:
         """Add a constant array, and return its name."""
-        numbers = [self._number(value) for value in values.astype(self._dtype).ravel().tolist()]
+        numbers = [self._literal(value) for value in rounded(values, self._dtype).ravel().tolist()]
         rows = [", ".join(numbers[i : i + 6]) for i in range(0, len(numbers), 6)]
         body = ",\n".join(f"    {row}" for row in rows)
         self._constants += [
@@ -302,11 +313,10 @@ static void {name}(const {self._type} *x, size_t n_in, const {self._type} *w, co
         value = f"{buffer}[i]"
         lines = []
         if norms is not None:
-            gamma, beta, mean, variance = (array.astype(self._dtype) for array in norms[i])
-            scale = gamma / np.sqrt(variance + self._dtype.type(network.bn_epsilon))
+            parts = normalisation(norms[i], network.bn_epsilon, self._dtype)
             arrays = [
                 self._array(f"{what}{i}", values)
-                for what, values in (("mean", mean), ("scale", scale), ("shift", beta))
+                for what, values in zip(("mean", "scale", "shift"), parts, strict=True)
             ]
             center, factor, shift = (f"{array}[i]" for array in arrays)
             lines.append(self._loop(n, f"{value} = ({value} - {center}) * {factor} + {shift};"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
+from gdfast._checks import check_flag
 from gdfast.export._fitted import restore
 from gdfast.export._predictor import needs
 from gdfast.export._torch_parts import Parts
@@ -57,10 +59,11 @@ def from_torch(
     ImportError
         If PyTorch is not installed.
     TypeError
-        If ``module`` has a part that gdfast has not (the message names it), or an argument is one that the
-        module decides.
+        If ``module`` has a part that gdfast has not (the message names it), an argument is one that the
+        module decides, or has another type.
     ValueError
-        If the parts do not make a network of gdfast, or ``classes`` do not suit its outputs.
+        If the parts do not make a network of gdfast, one has a forward hook or no weights yet, or ``classes``
+        do not suit the outputs.
 
     Examples
     --------
@@ -68,20 +71,21 @@ def from_torch(
     >>> from torch import nn  # doctest: +SKIP
     >>> module = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 3))  # doctest: +SKIP
     >>> from_torch(module, classes=["a", "b", "c"])  # doctest: +SKIP
-    MLPClassifier(activation=('gelu',), hidden_layer_sizes=(8,))
+    MLPClassifier(activation='gelu', hidden_layer_sizes=(8,))
     """
     needs("torch", "from_torch", "pip install torch")
     from torch import nn
 
     import gdfast
 
-    if given := _OF_THE_MODULE & arguments.keys():
-        raise TypeError(f"from_torch takes no {min(given)}: the module decides it.")
+    _check_not_given(_OF_THE_MODULE & arguments.keys())
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}.")
     if classes is not None and multilabel:
         raise ValueError("classes are for one class of each row: leave them out with multilabel=True.")
-    parts = Parts(module)
+    check_flag("multilabel", multilabel)
+    check_flag("per_step", per_step)
+    parts = Parts(module, bool(per_step))
     classifies = classes is not None or multilabel
     is_sequence = bool(parts.recurrent)
     name = f"{'RNN' if is_sequence else 'MLP'}{'Classifier' if classifies else 'Regressor'}"
@@ -89,10 +93,9 @@ def from_torch(
     output = parts.output
     if per_step and not is_sequence:
         raise ValueError("per_step=True is for recurrent networks, but the module has no recurrent layer.")
-    if is_sequence:
-        arguments |= parts.cell() | {"per_step": bool(per_step or parts.per_step)}
-    else:
-        arguments |= parts.feed_forward()
+    found = parts.cell() | {"per_step": parts.per_step} if is_sequence else parts.feed_forward()
+    _check_not_given(found.keys() & arguments.keys())
+    arguments |= found
     found_classes = None
     if classifies:
         output, found_classes = _classes(arrays, output, classes, multilabel)
@@ -106,6 +109,11 @@ def from_torch(
         classes=found_classes,
         is_multilabel=multilabel,
     )
+
+
+def _check_not_given(names: Collection[str]) -> None:
+    if names:
+        raise TypeError(f"from_torch takes no {min(names)}: the module decides it.")
 
 
 def _classes(
@@ -125,8 +133,11 @@ def _classes(
             raise ValueError("multilabel=True needs two outputs or more, one for each label; module has one.")
         return "logistic", np.arange(n_outputs)
     given = np.asarray(classes)
-    if given.ndim != 1 or given.dtype.kind not in "biufUO" or len(np.unique(given)) < len(given):
-        raise ValueError("classes must be labels of one dimension, each of them once.")
+    if given.ndim != 1 or not _are_labels(given, classes) or len(np.unique(given)) < len(given):
+        raise ValueError(
+            "classes must be labels of one dimension, each of them once, all of them strings, booleans or "
+            f"whole numbers, got {classes!r}."
+        )
     expected = 2 if n_outputs == 1 else n_outputs
     if len(given) != expected or len(given) < 2:
         raise ValueError(
@@ -149,6 +160,16 @@ def _classes(
         return "logistic", given[order]
     coefs[-1], intercepts[-1] = coefs[-1][:, order], intercepts[-1][order]
     return "softmax", given[order]
+
+
+def _are_labels(array: Array, given: Any) -> bool:
+    """Whether what was given is of one type that estimators have as labels."""
+    match array.dtype.kind:
+        case "U" | "O":  # NumPy makes strings of numbers beside strings
+            return all(isinstance(label, str) for label in given)
+        case "f":
+            return bool((array == np.trunc(array)).all())
+    return array.dtype.kind in "biu"
 
 
 def _of_regressor(ending: str, arguments: dict[str, Any], n_outputs: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from gdfast.export._networks import rounded
 from gdfast.training.arrays import Array
 
 # An input of a node: the name of a value, or a constant; numbers become constants of the graph's dtype.
@@ -38,6 +39,8 @@ class Graph:
     opset : int
     unique : callable, default=None
         Makes a name of its own for a value of a name that may be taken. None counts.
+    taken : collection of str, default=()
+        Names of inputs and outputs, which no other value gets.
 
     Attributes
     ----------
@@ -45,16 +48,24 @@ class Graph:
     constants : dict of str to ndarray
     """
 
-    def __init__(self, dtype: np.dtype[Any], opset: int, unique: Callable[[str], str] | None = None) -> None:
-        self.dtype, self.opset = dtype, opset
+    def __init__(
+        self,
+        dtype: np.dtype[Any],
+        opset: int,
+        unique: Callable[[str], str] | None = None,
+        taken: Collection[str] = (),
+    ) -> None:
+        self.dtype, self.opset, self.taken = dtype, opset, taken
         self.unique = unique or self._counted
         self._counts: dict[str, int] = {}
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
 
     def _counted(self, name: str) -> str:
-        self._counts[name] = number = self._counts.get(name, -1) + 1
-        return f"{name}_{number}"
+        while True:
+            self._counts[name] = number = self._counts.get(name, -1) + 1
+            if (found := f"{name}_{number}") not in self.taken:
+                return found
 
     def __call__(
         self, op: str, *inputs: Input, name: str | None = None, domain: str = "", **attributes: Any
@@ -96,7 +107,7 @@ class Graph:
 
     def weights(self, array: Array, name: str = "weights") -> str:
         """The name of a constant in the graph's dtype."""
-        return self.constant(np.ascontiguousarray(array, self.dtype), name)
+        return self.constant(rounded(array, self.dtype), name)
 
 
 def index(*values: int) -> Array:

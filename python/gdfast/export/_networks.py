@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 from gdfast.training.activations import Activation
 from gdfast.training.arrays import Array
@@ -12,6 +15,36 @@ from gdfast.training.weights import Weights
 # Klambauer et al. (2017), equation 2.
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 _DEFAULTS = {"leaky_relu": 0.01, "elu": 1.0}
+
+
+def checked_dtype(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64; ValueError for anything else."""
+    try:
+        found: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
+    return found
+
+
+def rounded(values: Any, dtype: np.dtype[Any]) -> Array:
+    """The values in a dtype; ValueError if some are beyond it."""
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(values, dtype)
+    if not np.isfinite(found).all():
+        raise ValueError(f"est has numbers that are beyond {dtype}: export it in float64.")
+    return found
+
+
+def normalisation(
+    norm: tuple[Array, ...], epsilon: float, dtype: np.dtype[Any]
+) -> tuple[Array, Array, Array]:
+    """What batch normalisation subtracts, then multiplies by and then adds."""
+    gamma, beta, mean, variance = (rounded(array, dtype) for array in norm)
+    with np.errstate(divide="ignore"):
+        scale = gamma / np.sqrt(variance + dtype.type(epsilon))
+    return mean, rounded(scale, dtype), beta
 
 
 def parameter_of(activation: Activation) -> tuple[str, float]:

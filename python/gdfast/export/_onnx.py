@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from gdfast._checks import check_flag
 from gdfast._core import __version__
 from gdfast._files import check_place, name_of, written_whole
 from gdfast.export import _onnx_table
 from gdfast.export._graph import Body, Graph
+from gdfast.export._networks import checked_dtype
 from gdfast.export._onnx_layers import feed_forward
 from gdfast.export._onnx_recurrent import recurrent
 from gdfast.export._predictor import check_no_embeddings, kind_of, needs, read
@@ -52,10 +55,10 @@ def to_onnx(
 
     The input is ``X``, with any number of rows: of shape (n_rows, n_features), or (n_sequences, n_steps,
     n_features) for recurrent networks. Tabular estimators have an input of shape (n_rows, 1) for each column
-    of a frame, of its name; or ``X`` if they were fitted to an array of numbers. A missing number is NaN, a
-    missing string any that is no category, such as "", and a date its days since 1970. The outputs have
-    skl2onnx's names: ``label`` and ``probabilities`` of classifiers, ``variable`` of regressors, of shape
-    (n_rows, n_outputs).
+    of a frame, of its name; or ``X`` if they were fitted to an array of numbers. A boolean is 0 or 1, a date
+    its days since 1970, a missing number NaN, and a missing string any that is no category, such as "". The
+    outputs have skl2onnx's names: ``label`` and ``probabilities`` of classifiers, ``variable`` of regressors,
+    of shape (n_rows, n_outputs).
 
     Parameters
     ----------
@@ -87,7 +90,7 @@ def to_onnx(
     ImportError
         If the package onnx is not installed.
     TypeError
-        If ``est`` is no estimator of gdfast.
+        If ``est`` is no estimator of gdfast, or an argument has another type.
     ValueError
         If the estimator cannot be said in ONNX, the message says why; or an argument is invalid.
     sklearn.exceptions.NotFittedError
@@ -118,6 +121,8 @@ def to_onnx(
             f"opset must lie within {LEAST_OPSET} and {newest}, the newest that the installed onnx "
             f"{onnx.__version__} has, got {opset}: earlier versions lack Softmax over one axis."
         )
+    check_flag("lengths", lengths)
+    check_flag("states", states)
     if hasattr(est, "steps"):
         raise TypeError(f"est is a {type(est).__name__}: skl2onnx.to_onnx converts it, with its estimators.")
     predictor = read(est)
@@ -127,7 +132,8 @@ def to_onnx(
             f"{kind_of(predictor)}."
         )
     default = np.float64 if isinstance(predictor, _Tabular) else predictor._weights.dtype  # type: ignore[attr-defined]
-    g = Graph(_checked_dtype(default if dtype is None else dtype), int(opset))
+    kind = checked_dtype(default if dtype is None else dtype)
+    g = Graph(kind, int(opset), taken=_column_names(predictor))
     if isinstance(predictor, _RNN):
         model = _of_sequences(g, predictor, lengths, states)
     elif isinstance(predictor, _Tabular):
@@ -141,11 +147,16 @@ def to_onnx(
     return proto
 
 
-def _checked_dtype(dtype: Any) -> np.dtype[Any]:
-    found: np.dtype[Any] = np.dtype(dtype)
-    if found not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {found}.")
-    return found
+def _column_names(predictor: Predictor) -> Collection[str]:
+    """The names of a table's columns, which are those of inputs; ValueError if they cannot be."""
+    names = predictor._features.names if isinstance(predictor, _Tabular) else None
+    outputs = ("label", "probabilities") if hasattr(predictor, "_classes") else ("variable",)
+    if unfit := [name for name in (names if names is not None else ()) if name in ("", *outputs)]:
+        raise ValueError(
+            f"est was fitted to a table with a column {str(unfit[0])!r}, which in ONNX is "
+            f"{'the name of an output' if unfit[0] else 'no name'}: give the column another name."
+        )
+    return () if names is None else frozenset(names)
 
 
 # Kinds of estimators.

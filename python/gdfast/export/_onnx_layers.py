@@ -13,7 +13,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from gdfast.export._graph import Graph
-from gdfast.export._networks import SELU_ALPHA, SELU_SCALE, parameter_of
+from gdfast.export._networks import SELU_ALPHA, SELU_SCALE, normalisation, parameter_of, rounded
 from gdfast.training.activations import Activation
 from gdfast.training.arrays import Array
 from gdfast.training.network import MLP
@@ -38,13 +38,13 @@ def linear(g: Graph, x: str, coef: Array, intercept: Array) -> str:
 
 def _normalised(g: Graph, x: str, norm: tuple[Array, ...], epsilon: float) -> str:
     """Not by the operator BatchNormalization, which multiplies first: less precise far from zero."""
-    gamma, beta, mean, variance = (array.astype(g.dtype) for array in norm)
-    scale = gamma / np.sqrt(variance + g.dtype.type(epsilon))
-    return g("Add", g("Mul", g("Sub", x, mean), scale), beta)
+    mean, scale, shift = normalisation(norm, epsilon, g.dtype)
+    return g("Add", g("Mul", g("Sub", x, mean), scale), shift)
 
 
 def activated(g: Graph, activation: Activation, z: str) -> str:
     name, parameter = parameter_of(activation)
+    rounded(parameter, g.dtype)
     if name == "leaky_relu":
         return _leaky_relu(g, z, parameter)
     if name == "elu":

@@ -21,7 +21,7 @@ from gdfast.training.arrays import Array
 from gdfast.training.encoding import CategoryColumn, NumberColumn
 from gdfast.training.weights import Weights
 
-_DOUBLE, _INT64, _BOOL = np.dtype(np.float64), np.dtype(np.int64), np.dtype(bool)
+_DOUBLE, _INT64 = np.dtype(np.float64), np.dtype(np.int64)
 
 # An input or output of a model: its name, dtype (str for strings) and shape.
 Described = tuple[str, Any, list[Any]]
@@ -58,7 +58,7 @@ def inputs_of(g: Graph, predictor: _Tabular) -> list[Described]:
 
 
 def dtypes_of(g: Graph, encoder: ColumnEncoder) -> list[Any]:
-    """The dtype of each column: str, bool or that of numbers."""
+    """The dtype of each column: str or that of numbers."""
     categories = iter(encoder.categories)
     return [
         _dtype_of_categories(g, next(categories)) if is_category else g.dtype
@@ -148,18 +148,18 @@ def _rows_of(column: CategoryColumn) -> Array:
 
 
 def _dtype_of_categories(g: Graph, categories: Categories) -> Any:
-    """The dtype of a column of categories: str, bool or that of numbers."""
+    """The dtype of a column of categories: str or that of numbers.
+
+    Booleans are numbers, too: ONNX's have no missing value.
+    """
     values = categories.values.tolist()
-    if values and all(isinstance(value, str) for value in values):
-        return str
-    return _BOOL if values and all(isinstance(value, bool) for value in values) else g.dtype
+    return str if values and all(isinstance(value, str) for value in values) else g.dtype
 
 
 def _number_of_category(g: Graph, x: str, categories: Categories) -> str:
     """The numbers of the rows' categories; -1 for what is none."""
     values = categories.values.tolist()
-    kind = _dtype_of_categories(g, categories)
-    if kind is str:
+    if _dtype_of_categories(g, categories) is str:
         number = g(
             "LabelEncoder",
             x,
@@ -175,8 +175,6 @@ def _number_of_category(g: Graph, x: str, categories: Categories) -> str:
             f"A column has categories that are the same number in {g.dtype}, of {values[:3]}. Use "
             "dtype='float64'."
         )
-    if kind == _BOOL:
-        x = g("Cast", x, to=g.dtype)
     is_value = g("Cast", g("Equal", x, keys.astype(g.dtype)[None]), to=g.dtype)
     numbers = categories.numbers if values else np.zeros(1)
     found = g("Sub", g("MatMul", is_value, g.weights(numbers[:, None] + 1.0, "numbers")), 1.0)

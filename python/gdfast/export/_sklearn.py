@@ -127,7 +127,7 @@ def to_sklearn(est: Any, *, drop: Collection[str] = ()) -> Any:
     Raises
     ------
     TypeError
-        If ``est`` is no estimator of gdfast.
+        If ``est`` is no estimator of gdfast, or ``drop`` no names.
     ValueError
         If scikit-learn's estimator cannot say what ``est`` is: the message names it. Arguments that have no
         influence on predictions may be left out by ``drop``.
@@ -155,13 +155,14 @@ def to_sklearn(est: Any, *, drop: Collection[str] = ()) -> Any:
     if est is predictor:
         raise TypeError("est must be an estimator: a predictor has no arguments of training.")
     kind = getattr(neural_network, kind_of(predictor))
-    drop = frozenset({drop} if isinstance(drop, str) else drop)
+    drop = _names(drop)
     if unknown := drop - est.get_params(deep=False).keys():
         raise ValueError(f"drop names {min(unknown)!r}, which {type(est).__name__} does not have.")
     if needed := drop & (_OF_THE_NETWORK | ({"loss"} if predictor._network.output == "exp" else set())):
         raise ValueError(f"drop names {min(needed)!r}, without which there is no prediction.")
     _check_network(predictor, kind)
     made = kind(**_arguments(est, predictor, kind, drop))
+    vars(made).update(_records_before_training(made))
     _hand_over(est, made)
     made._random_state = copy.deepcopy(est._training.random_state) if "_training" in vars(est) else None
     made._best_coefs, made._best_intercepts = list(made.coefs_), list(made.intercepts_)
@@ -177,6 +178,24 @@ def _hand_over(source: Any, to: Any) -> None:
     for name in _ATTRIBUTES:
         if name in vars(source):
             vars(to)[name] = copy.deepcopy(vars(source)[name])
+
+
+def _names(drop: Any) -> frozenset[str]:
+    if isinstance(drop, str):
+        return frozenset({drop})
+    if not isinstance(drop, Collection) or not all(isinstance(name, str) for name in drop):
+        raise TypeError(f"drop must be a string or a collection of strings, got {drop!r}.")
+    return frozenset(drop)
+
+
+def _records_before_training(made: Any) -> dict[str, Any]:
+    """What scikit-learn's training adds to: an estimator whose weights come from elsewhere has none."""
+    if made.solver == "lbfgs":
+        return {}
+    best: dict[str, Any] = {"best_loss_": np.inf, "validation_scores_": None, "best_validation_score_": None}
+    if made.early_stopping:
+        best = {"best_loss_": None, "validation_scores_": [], "best_validation_score_": -np.inf}
+    return {"loss_curve_": [], "_no_improvement_count": 0, **best}
 
 
 # What scikit-learn can say.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gdfast._checks import check_flag
 from gdfast.export._networks import layers_of, parameter_of
 from gdfast.export._predictor import check_no_embeddings, kind_of, needs, read
 from gdfast.prediction.predictors import _RNN, _Tabular
@@ -45,7 +46,7 @@ def to_torch(est: Any, *, logits: bool = False) -> Any:
     ImportError
         If PyTorch is not installed.
     TypeError
-        If ``est`` is no estimator of gdfast.
+        If ``est`` is no estimator of gdfast, or an argument has another type.
     ValueError
         If PyTorch has no layers for it.
     sklearn.exceptions.NotFittedError
@@ -66,6 +67,7 @@ def to_torch(est: Any, *, logits: bool = False) -> Any:
     )
     """
     needs("torch", "to_torch", "pip install torch")
+    check_flag("logits", logits)
     predictor = read(est)
     if isinstance(predictor, _Tabular):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,18 @@ class Parts:
         The activation of the output layer, "" for none.
     recurrent : list of nn.RNN, nn.GRU or nn.LSTM
     per_step : bool
+        Whether there is an output for each step: if it was given, or the module says so.
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, per_step: bool = False) -> None:
         self._linears: list[Any] = []
         self._norms: list[Any] = []
         self._activations: list[tuple[str, float | None]] = []
         self._dropout: list[float] = [0.0]
         self.recurrent: list[Any] = []
-        self.output, self.per_step = "", False
+        self.output, self.per_step = "", per_step
+        # Whether an Identity came behind the latest Linear, and whether a Flatten came.
+        self._is_plain = self._is_flat = False
         self._add(module, "module")
         if not self._linears:
             raise ValueError("module has no Linear, but ends with one in gdfast, before its activation.")
@@ -45,18 +49,16 @@ class Parts:
 
     def _add(self, part: Any, where: str) -> None:
         from torch import nn
+        from torch.nn.utils.parametrize import is_parametrized
 
         from gdfast.export._torch_modules import Exp, Quantiles, Recurrent
 
-        kinds: list[Any] = [
-            kind for kind in type(part).__mro__ if kind.__module__.startswith(("torch.", "gdfast."))
-        ]
-        if type(part).forward is not kinds[0].forward:
-            raise TypeError(
-                f"{where} is a {type(part).__name__}, whose forward is its own: it may do anything."
-            )
+        _check_weights(part, where)
+        _check_forward(part, where)
+        if is_parametrized(part):  # in training mode some change when they are read
+            part = deepcopy(part).eval()
         if isinstance(part, Recurrent):
-            self.per_step = part.per_step
+            self.per_step |= part.per_step
             for name in ("layers", "head", "output"):
                 self._add(getattr(part, name), f"{where}.{name}")
         elif isinstance(part, nn.Sequential | nn.ModuleList):
@@ -72,8 +74,12 @@ class Parts:
             self._add_norm(part, where)
         elif isinstance(part, nn.Dropout):
             self._add_dropout(part, where)
-        elif isinstance(part, nn.Flatten) and not self._linears and (part.start_dim, part.end_dim) == (1, -1):
-            return  # X has rows of features
+        elif (
+            isinstance(part, nn.Flatten)
+            and not (self._linears or self.recurrent)
+            and (part.start_dim, part.end_dim) == (1, -1)
+        ):
+            self._is_flat = True  # X has rows of features
         elif isinstance(part, nn.Softmax | nn.LogSoftmax | Exp | Quantiles):
             self._end(part, where)
         else:
@@ -88,8 +94,11 @@ class Parts:
         if self._open:
             self._activations.append(("identity", None))
             self._dropout.append(0.0)
+        if not (part.in_features and part.out_features):
+            raise ValueError(f"{where} is {part}: in gdfast a layer has at least one input and one output.")
         self._check_width(part.in_features, where)
         self._linears.append(part)
+        self._is_plain = False
 
     def _check_width(self, n_in: int, where: str) -> None:
         before: Any = None
@@ -109,7 +118,7 @@ class Parts:
                 f"{where} has dropout={part.dropout}, which recurrent networks of gdfast have not. It has no "
                 "influence on predictions: set it to 0."
             )
-        if self._linears or self._activations:
+        if self._linears or self._activations or self._is_flat or any(self._dropout):
             raise ValueError(f"{where} is {part}: in gdfast recurrent layers come before all others.")
         if self.recurrent and self.recurrent[0].mode != part.mode:
             raise ValueError(f"{where} is {part}: in gdfast all recurrent layers have one kind of cell.")
@@ -121,6 +130,7 @@ class Parts:
             raise ValueError(
                 f"{where} is {part}: in gdfast batch normalisation comes between a Linear and its activation."
             )
+        self._check_width(part.num_features, where)
         if part.running_mean is None:
             raise ValueError(f"{where} has track_running_stats=False: prediction needs the running moments.")
         if part.momentum is None:
@@ -130,23 +140,28 @@ class Parts:
         self._norms.append(part)
 
     def _add_dropout(self, part: Any, where: str) -> None:
+        if self._open and self._is_plain:
+            self._activations.append(("identity", None))
+            self._dropout.append(0.0)
         if self._open or self.recurrent:
             raise ValueError(
                 f"{where} is {part}: in gdfast dropout comes before the first Linear or behind an activation."
             )
-        self._dropout[-1] = 1 - (1 - self._dropout[-1]) * (1 - part.p)
+        before = self._dropout[-1]
+        self._dropout[-1] = 1 - (1 - before) * (1 - part.p) if before else part.p
 
     def _end(self, part: Any, where: str) -> None:
         if not self._open:
             raise ValueError(f"{where} is {part}: in gdfast it comes behind the last Linear.")
-        if getattr(part, "dim", None) not in (None, -1, 1):
+        if hasattr(part, "dim") and part.dim not in ((-1, 2) if self.per_step else (None, -1, 1)):
             raise ValueError(f"{where} has dim={part.dim}: in gdfast it is over the outputs, dim=-1.")
         kinds = {"Softmax": "softmax", "LogSoftmax": "softmax", "Exp": "exp", "Quantiles": "quantiles"}
         self.output = kinds[type(part).__name__]
 
     def _add_activation(self, part: Any, where: str) -> None:
         name, parameter = _name_of(part, where)
-        if name == "identity" and not self._open:
+        if name == "identity":
+            self._is_plain = True
             return
         if not self._open:
             raise ValueError(f"{where} is {part}: in gdfast an activation comes behind a Linear.")
@@ -227,10 +242,37 @@ class Parts:
         return found
 
 
+def _check_forward(part: Any, where: str) -> None:
+    """An error if a part may do something else than its class in PyTorch."""
+    import torch
+
+    kinds: list[Any] = [
+        kind for kind in type(part).__mro__ if kind.__module__.startswith(("torch.", "gdfast."))
+    ]
+    is_compiled = isinstance(part, torch.jit.ScriptModule)
+    if is_compiled or "forward" in vars(part) or type(part).forward is not kinds[0].forward:
+        raise TypeError(f"{where} is a {type(part).__name__}, whose forward is its own: it may do anything.")
+    if part._forward_hooks or part._forward_pre_hooks:
+        raise ValueError(f"{where} has a forward hook, which may change what it does: remove it before.")
+
+
+def _check_weights(part: Any, where: str) -> None:
+    """ValueError if there are none yet, or none that are real."""
+    from torch.nn.parameter import is_lazy
+
+    for weight in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
+        if is_lazy(weight):
+            raise ValueError(f"{where} is lazy and has no weights yet: call module once before.")
+        if weight.is_meta:
+            raise ValueError(f"{where} has no weights: it is on the device 'meta'.")
+        if weight.is_complex():
+            raise ValueError(f"{where} has complex weights: those of gdfast are real.")
+
+
 def _array(tensor: Any) -> Array:
     import torch
 
-    wide = tensor.detach().cpu().to(torch.promote_types(tensor.dtype, torch.float32))
+    wide = tensor.detach().cpu().to(torch.float64 if tensor.dtype == torch.float64 else torch.float32)
     found: Array = np.array(wide.numpy())
     return found
 
