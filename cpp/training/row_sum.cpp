@@ -100,11 +100,10 @@ RowSum<T>::RowSum(const Spec& spec, int64_t most_rows, double passes, int thread
       tiling_(spec, batch_rows),
       work_per_row_(passes * spec.work_per_row()),
       thread_limit_(thread_limit),
-      most_threads_(thread_limit == 1
-                        ? 1
-                        : std::min(tiling_.most_threads(),
-                                   threads_for(work_per_row_ * static_cast<double>(batch_rows),
-                                               tiling_.size(), thread_limit))) {}
+      most_threads_(thread_limit == 1 ? 1
+                                      : std::min(tiling_.most_threads(),
+                                                 threads_for(work_per_row_ * static_cast<double>(batch_rows),
+                                                             tiling_.size(), thread_limit))) {}
 
 template <class T>
 RowSum<T>::RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, int64_t most_rows,
@@ -119,8 +118,8 @@ RowSum<T>::~RowSum() = default;
 template <class T>
 int RowSum<T>::threads_worth(int64_t rows) const {
     if (most_threads_ == 1) return 1;
-    return std::min(
-        most_threads_, threads_for_once(work_per_row_ * static_cast<double>(rows), tiling_.size(), thread_limit_));
+    return std::min(most_threads_, threads_for_once(work_per_row_ * static_cast<double>(rows), tiling_.size(),
+                                                    thread_limit_));
 }
 
 template <class T>

@@ -20,7 +20,8 @@ double MuProduct::operator()(int64_t step, double beta_1, double momentum_decay)
     }
     // Only 1 - product is ever used: what is smaller is nothing, and a late step need not count up to itself.
     constexpr double nothing = std::numeric_limits<double>::epsilon() / 8;
-    while (step_ < step && product_ > nothing) product_ *= mu(static_cast<double>(++step_), beta_1, momentum_decay);
+    while (step_ < step && product_ > nothing)
+        product_ *= mu(static_cast<double>(++step_), beta_1, momentum_decay);
     return product_;
 }
 
