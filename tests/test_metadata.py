@@ -74,3 +74,10 @@ def test_the_installed_package_has_this_metadata() -> None:
     assert "LICENSE" in (installed.get_all("License-File") or [])
     assert installed.get_all("Project-URL") is None
     assert "](docs/" not in str(installed.get_payload())
+
+
+def test_only_what_has_no_wheels_is_missing_from_the_tests_on_musllinux() -> None:
+    (override,) = PROJECT["tool"]["cibuildwheel"]["overrides"]
+    everywhere = set(PROJECT["project"]["optional-dependencies"]["test"])
+    assert everywhere - set(override["test-requires"]) == {"onnx", "onnxruntime", "skl2onnx"}
+    assert set(override["test-requires"]) < everywhere

@@ -146,7 +146,7 @@ public:
         const size_t layers = spec_.layers.size();
         arrays_.coefs.resize(layers);
         arrays_.intercepts.resize(layers);
-        extents_.resize(2 * layers * (1 + std::max(1, kMostStates)) + 4);
+        extents_.resize(2 * layers * (1 + std::max(1, kMostStates)) + 4);  // and loss, X, y, sample_weight
         if (!loss_) return;
         gradient_.emplace(spec_, *loss_, std::min(most, kSumRows), thread_limit_);
         gradients_.coefs.resize(layers);
@@ -176,6 +176,7 @@ public:
         check_has_loss();
         Extents extents(extents_.data());
         take(gradients, gradients_, "weight_grads", "bias_grads", extents);
+        if (loss) extents.add(loss, 1, "loss");
         const size_t written = extents.count();
         take(weights, arrays_, "weights", "biases", extents);
         const Data<T> data = checked_data(samples, extents);
@@ -197,6 +198,7 @@ public:
         for (int array = 0; array < 2 * layers; ++array)
             for (int i = array * kept; i < (array + 1) * kept; ++i)
                 extents.add(states[i], elements(array), "states", i);
+        if (loss) extents.add(loss, 1, "loss");
         const size_t written = extents.count();
         const Data<T> data = checked_data(samples, extents);
         extents.check_apart(written);

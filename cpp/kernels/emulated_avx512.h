@@ -1,5 +1,5 @@
 // The AVX-512 intrinsics of simd.h on any CPU with AVX2, by SIMDe: for tests of the AVX-512 kernels, their
-// arithmetic and their layouts, on a machine without AVX-512 (GDFAST_EMULATE_AVX512 in CMakeLists.txt).
+// arithmetic and their layouts, on a machine without AVX-512 (GDFAST_EMULATE_AVX512 in cpp/CMakeLists.txt).
 #pragma once
 
 #include <immintrin.h>

@@ -146,6 +146,7 @@ bool Predictor<T>::operator()(const ConstPlainArrays<T>& arrays, const Rows<T>& 
                               int64_t count, Output output, double norm_epsilon, bool check_finite, T* out,
                               int threads) {
     if (count == 0) return true;
+    threads = std::min(threads, static_cast<int>(work_.size()));
     const auto finite = [&](int64_t first, int64_t n) {
         if (!check_finite || !rows.dense) return true;
         if (!order) return all_finite(rows.dense + first * rows.columns, n * rows.columns);

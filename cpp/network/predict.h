@@ -19,7 +19,7 @@ public:
 
     // Allocates what dense rows need now, not in the first call.
     void expect_dense_rows();
-    // See predict(). `threads` are at most those of the constructor.
+    // See predict(). More `threads` than those of the constructor are not used.
     bool operator()(const ConstPlainArrays<T>& arrays, const Rows<T>& rows, const int64_t* order,
                     int64_t count, Output output, double norm_epsilon, bool check_finite, T* out,
                     int threads);

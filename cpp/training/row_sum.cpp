@@ -78,7 +78,7 @@ struct RowSum<T>::Loop {
     Loop(RowSum& sum, const LossFunction<T>& loss, OtherPass pass, const FurtherProducts<T>* further)
         : rows({sum.spec_, sum.parameters, sum.work, loss, moments, norm_gradients, {}, {0, 0}, steps_taken},
                sum.data_, sum.batch_rows, 0, std::nullopt, std::move(pass)),
-          products(sum.spec_, sum.parameters, sum.tiling_, sum.most_threads(), further, sum.values.data(),
+          products(sum.spec_, sum.parameters, sum.tiling_, sum.most_threads_, further, sum.values.data(),
                    sum.loss),
           steps(rows, products) {}
 
@@ -99,7 +99,11 @@ RowSum<T>::RowSum(const Spec& spec, int64_t most_rows, double passes, int thread
       spec_(spec),
       tiling_(spec, batch_rows),
       work_per_row_(passes * spec.work_per_row()),
-      thread_limit_(thread_limit) {}
+      thread_limit_(thread_limit),
+      most_threads_(thread_limit == 1 ? 1
+                                      : std::min(tiling_.most_threads(),
+                                                 threads_for(work_per_row_ * static_cast<double>(batch_rows),
+                                                             tiling_.size(), thread_limit))) {}
 
 template <class T>
 RowSum<T>::RowSum(const Spec& spec, const ConstPlainArrays<T>& arrays, const Data<T>& data, int64_t most_rows,
@@ -112,18 +116,10 @@ template <class T>
 RowSum<T>::~RowSum() = default;
 
 template <class T>
-int RowSum<T>::most_threads() const {
-    if (thread_limit_ == 1) return 1;
-    return std::min(tiling_.most_threads(), threads_for(work_per_row_ * static_cast<double>(batch_rows),
-                                                        tiling_.size(), thread_limit_));
-}
-
-template <class T>
 int RowSum<T>::threads_worth(int64_t rows) const {
-    const int most = most_threads();
-    if (most == 1) return 1;
-    return std::min(
-        most, threads_for_once(work_per_row_ * static_cast<double>(rows), tiling_.size(), thread_limit_));
+    if (most_threads_ == 1) return 1;
+    return std::min(most_threads_, threads_for_once(work_per_row_ * static_cast<double>(rows), tiling_.size(),
+                                                    thread_limit_));
 }
 
 template <class T>

@@ -57,13 +57,12 @@ public:
 private:
     struct Loop;
 
-    int most_threads() const;
     int threads_worth(int64_t rows) const;
 
     const Spec& spec_;
     const Tiling tiling_;
     const double work_per_row_;
-    const int thread_limit_;
+    const int thread_limit_, most_threads_;
     Data<T> data_;
     std::unique_ptr<Loop> loop_;
     bool summed_ = false;  // whether `values` and `loss` hold a sum already

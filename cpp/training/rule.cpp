@@ -7,8 +7,8 @@
 
 namespace gdfast {
 
-double MuProduct::mu(int64_t step, double beta_1, double momentum_decay) {
-    return beta_1 * (1 - 0.5 * std::pow(0.96, static_cast<double>(step) * momentum_decay));
+double MuProduct::mu(double step, double beta_1, double momentum_decay) {
+    return beta_1 * (1 - 0.5 * std::pow(0.96, step * momentum_decay));
 }
 
 double MuProduct::operator()(int64_t step, double beta_1, double momentum_decay) {
@@ -20,7 +20,8 @@ double MuProduct::operator()(int64_t step, double beta_1, double momentum_decay)
     }
     // Only 1 - product is ever used: what is smaller is nothing, and a late step need not count up to itself.
     constexpr double nothing = std::numeric_limits<double>::epsilon() / 8;
-    while (step_ < step && product_ > nothing) product_ *= mu(++step_, beta_1, momentum_decay);
+    while (step_ < step && product_ > nothing)
+        product_ *= mu(static_cast<double>(++step_), beta_1, momentum_decay);
     return product_;
 }
 
@@ -95,8 +96,8 @@ void correct_first(const RuleSpec& r, int64_t step, double learning_rate, RuleSt
 void look_ahead(const RuleSpec& r, int64_t step, double learning_rate, RuleStep<double>& s) {
     const double rate = correct_second(r, step, learning_rate, s);
     const double product = r.mu_product(step, r.beta_1, r.momentum_decay);
-    const double mu = MuProduct::mu(step, r.beta_1, r.momentum_decay);
-    const double next = MuProduct::mu(step + 1, r.beta_1, r.momentum_decay);
+    const double mu = MuProduct::mu(static_cast<double>(step), r.beta_1, r.momentum_decay);
+    const double next = MuProduct::mu(static_cast<double>(step) + 1, r.beta_1, r.momentum_decay);
     s.gradient_scale = rate * (1 - mu) / (1 - product);
     s.step = rate * next / (1 - product * next);
 }

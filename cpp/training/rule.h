@@ -23,7 +23,7 @@ struct Slot {
 // mu_1 mu_2 ... mu_step of NAdam: each step multiplies by one more factor; it can start at any step.
 class MuProduct {
 public:
-    static double mu(int64_t step, double beta_1, double momentum_decay);
+    static double mu(double step, double beta_1, double momentum_decay);
     double operator()(int64_t step, double beta_1, double momentum_decay);
 
 private:

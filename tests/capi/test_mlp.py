@@ -147,6 +147,24 @@ def test_threads_change_no_bit(dtype):
         np.testing.assert_array_equal(one, two)
 
 
+def test_a_handle_runs_on_no_more_threads_than_it_was_made_for(dtype, monkeypatch):
+    sizes, n = [64, 64, 8], 3000
+    rng = np.random.default_rng(4)
+    weights, biases = network(rng, sizes, dtype)
+    X, y = rng.normal(size=(n, 64)).astype(dtype), rng.normal(size=(n, 8)).astype(dtype)
+    mlp = MLP(sizes, dtype, n_threads=2)
+    monkeypatch.setenv("GDFAST_FORCE_THREADS", "7")
+    out, outputs = (like(weights), like(biases)), np.empty((n, 8), dtype)
+    mlp.forward(weights, biases, X, outputs)
+    value = mlp.loss_and_grad(weights, biases, X, y, out)
+    np.testing.assert_array_equal(outputs, mlp_forward(X, weights, biases))
+    expected, gradients = mlp_loss_and_grad(X, y, weights, biases)
+    assert value == expected
+    for mine, theirs in zip(out, gradients, strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_step_is_the_gradient_and_the_rule(variant, dtype):
     optimizer = VARIANTS[variant]
@@ -339,17 +357,19 @@ def call(dtype):
             self.n_rows = n
             self.mlp = MLP(sizes, dtype)
             self.rule, self.step = rule, 1
+            self.loss = None
 
         def run(self, name):
             a = self.addresses
             rows = a["X"], a["y"], a["sample_weight"], self.n_rows
+            loss = ctypes.cast(self.loss, ctypes.POINTER(ctypes.c_double))
             if name == "forward":
                 arguments = a["weights"], a["biases"], a["X"], self.n_rows, a["out"]
             elif name == "step":
                 rule = None if self.rule is None else ctypes.byref(self.rule)
-                arguments = a["weights"], a["biases"], a["states"], *rows, rule, self.step, None
+                arguments = a["weights"], a["biases"], a["states"], *rows, rule, self.step, loss
             else:
-                arguments = a["weights"], a["biases"], *rows, None, a["weight_grads"], a["bias_grads"]
+                arguments = a["weights"], a["biases"], *rows, loss, a["weight_grads"], a["bias_grads"]
             check(function(f"mlp_{name}", dtype)(self.mlp._handle, *arguments))
 
         def refuses(self, name, message):
@@ -442,6 +462,23 @@ def test_shared_memory_is_refused(call, name, written, other):
     else:
         call.addresses[written][1] = shared
     call.refuses(name, "must not share memory with")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        (name, other)
+        for name in ("loss_and_grad", "step")
+        for other in (*USES[name], "sample_weight")
+        if other != "rule"
+    ],
+)
+def test_the_loss_shares_no_memory(call, name, other):
+    array = call.arrays[other]
+    call.loss = pointer(array[0] if isinstance(array, list) else array)
+    call.refuses(name, rf"must not share memory with (loss|{other})")
+    call.loss += 1
+    call.refuses(name, "loss must be aligned to 8 bytes")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ def run(code: str, *paths: Path) -> str:
 def compile_probe(folder: Path, include: Path) -> Path:
     """The folder of a module `probe`, compiled against the header in `include`."""
     assert CC
+    if sys.platform == "win32":
+        pytest.skip("the probe is compiled as on Unix")
     target = folder / f"probe{sysconfig.get_config_var('EXT_SUFFIX')}"
     link = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
     sources = [str(PROBE / "probe.c"), str(PROBE / "elsewhere.c")]
@@ -78,12 +80,33 @@ def probe(tmp_path_factory) -> Path:
 
 
 @needs_cxx
+@pytest.mark.skipif(sys.platform == "win32", reason="these are flags of Unix")
 @pytest.mark.parametrize("standard", ["c++11", "c++17"])
 def test_the_header_is_cxx(tmp_path, standard):
     source = tmp_path / "header.cpp"
     source.write_text("#include <gdfast.h>\nint load();\nint load() { return gdfast_import(); }\n")
     command = [CXX, f"-std={standard}", *STRICT, f"-I{INCLUDE}", "-fsyntax-only", str(source)]
     subprocess.run(command, check=True, timeout=300)
+
+
+CLANG = shutil.which("clang")
+
+
+@pytest.mark.skipif(not CLANG, reason="there is no Clang, which compiles for any system")
+@pytest.mark.parametrize("language", ["c", "c++"])
+@pytest.mark.parametrize("target", ["x86_64-pc-windows-msvc", "x86_64-w64-mingw32", "arm64-apple-macos11"])
+def test_the_header_is_for_other_systems(tmp_path, target, language):
+    assert CLANG
+    source = tmp_path / "header.c"
+    source.write_text(
+        "#define GDFAST_NO_PYTHON\n#include <gdfast.h>\nint call(void);\n"
+        "int call(void) { return gdfast_rule_init(NULL, 0, 0); }\n"
+    )
+    # Freestanding: the headers of those systems are not here.
+    command = [CLANG, f"--target={target}", "-x", language, "-ffreestanding", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run(
+        [*command, "-nostdlibinc", f"-I{INCLUDE}", "-fsyntax-only", str(source)], check=True, timeout=300
+    )
 
 
 @needs_c

@@ -80,6 +80,14 @@ def test_threads_change_no_bit(dtype):
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_the_last_step_there_is_has_a_number(cls):
+    rule = rule_of(cls())
+    param = np.ones(4)
+    update(rule, 2**63 - 1, param, np.ones(4), [np.full(4, initial) for initial in states_of(rule).values()])
+    assert np.isfinite(param).all()
+
+
 def test_a_rule_reads_its_own_hyper_parameters_only():
     rule = rule_of(optim.Lion())
     rule.momentum, rule.eps, rule.eps_mode, rule.rho = -1, np.nan, 99, 7

@@ -10,7 +10,8 @@
 #ifndef GDFAST_H
 #define GDFAST_H
 
-/* GDFAST_NO_PYTHON leaves out gdfast_import(), for files of C or C++ that do not know Python. */
+/* GDFAST_NO_PYTHON leaves out gdfast_import(), for files of C or C++ that do not know Python. The file that
+ * imports includes gdfast.h before any header that includes it so. */
 #ifndef GDFAST_NO_PYTHON
 #include <Python.h>
 #endif
@@ -189,11 +190,11 @@ typedef struct gdfast_api {
 
 /* One variable for all files of a module, and none that another module could see. */
 #if defined(_WIN32)
-extern __declspec(selectany) const gdfast_api* gdfast_table;
+__declspec(selectany) const gdfast_api* gdfast_table = NULL;
 #else
 extern __attribute__((weak, visibility("hidden"))) const gdfast_api* gdfast_table;
-#endif
 const gdfast_api* gdfast_table = NULL;
+#endif
 
 #define GDFAST_CALL(function, arguments) \
     (gdfast_table ? gdfast_table->function arguments : (int)GDFAST_NOT_IMPORTED)
