@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
+
+
+def _skl2onnx() -> Any:
+    # By name, because exports stand on the estimators; only skl2onnx calls these methods.
+    return import_module("gdfast.export._skl2onnx")
 
 
 class Convertible:
@@ -15,9 +21,7 @@ class Convertible:
         -------
         parser : callable or None
         """
-        from gdfast.export import _skl2onnx
-
-        return _skl2onnx.parser_of(self)
+        return _skl2onnx().parser_of(self)
 
     def onnx_shape_calculator(self) -> Any:
         """What skl2onnx finds the types of the outputs by.
@@ -26,9 +30,7 @@ class Convertible:
         -------
         calculator : callable
         """
-        from gdfast.export import _skl2onnx
-
-        return _skl2onnx.calculate_shapes
+        return _skl2onnx().calculate_shapes
 
     def onnx_converter(self) -> Any:
         """What skl2onnx converts the estimator by.
@@ -37,6 +39,4 @@ class Convertible:
         -------
         converter : callable
         """
-        from gdfast.export import _skl2onnx
-
-        return _skl2onnx.convert
+        return _skl2onnx().convert
