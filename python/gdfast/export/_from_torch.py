@@ -76,7 +76,7 @@ def from_torch(
     needs("torch", "from_torch", "pip install torch")
     from torch import nn
 
-    import gdfast
+    from gdfast import estimators
 
     _check_not_given(_OF_THE_MODULE & arguments.keys())
     if not isinstance(module, nn.Module):
@@ -102,7 +102,7 @@ def from_torch(
     else:
         output = _of_regressor(output, arguments, len(arrays["intercepts_"][-1]))
     return restore(
-        getattr(gdfast, name)(**arguments),
+        getattr(estimators, name)(**arguments),
         arrays,
         n_features=len(arrays["coefs_"][0]),
         output=output,

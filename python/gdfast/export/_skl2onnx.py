@@ -8,7 +8,6 @@ scikit-learn's, never sees an estimator of gdfast.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -23,16 +22,8 @@ from gdfast.preprocessing._categories import Categories
 from gdfast.preprocessing._encoder import ColumnEncoder
 from gdfast.training.encoding import Encoding, NumberColumn
 
-_ESTIMATORS = (
-    "MLPClassifier",
-    "MLPRegressor",
-    "TabularClassifier",
-    "TabularRegressor",
-    "preprocessing.CategoricalEncoder",
-    "preprocessing.PiecewiseLinearEncoder",
-    "preprocessing.RobustClipper",
-    "preprocessing.TableEncoder",
-)
+_ESTIMATORS = ("MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor")
+_ENCODERS = ("CategoricalEncoder", "PiecewiseLinearEncoder", "RobustClipper", "TableEncoder")
 # As skl2onnx has them for scikit-learn's classifiers.
 _OPTIONS = {
     "zipmap": [True, False, "columns"],
@@ -59,10 +50,11 @@ def register_skl2onnx() -> None:
     >>> register_skl2onnx()  # doctest: +SKIP
     """
     needs("skl2onnx", "register_skl2onnx", "pip install skl2onnx")
-    import gdfast
+    from gdfast import estimators, preprocessing
 
-    for name in _ESTIMATORS:
-        _register(attrgetter(name)(gdfast))
+    for module, names in ((estimators, _ESTIMATORS), (preprocessing, _ENCODERS)):
+        for name in names:
+            _register(getattr(module, name))
 
 
 def _register(kind: type) -> None:

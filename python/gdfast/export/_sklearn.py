@@ -79,7 +79,7 @@ def from_sklearn(est: Any) -> Any:
     from sklearn import neural_network
     from sklearn.utils.validation import check_is_fitted
 
-    import gdfast
+    from gdfast import estimators
 
     for name in ("MLPClassifier", "MLPRegressor"):
         if isinstance(est, getattr(neural_network, name)):
@@ -89,7 +89,7 @@ def from_sklearn(est: Any) -> Any:
             "est must be an MLPClassifier or MLPRegressor of sklearn.neural_network, got "
             f"{type(est).__module__}.{type(est).__name__}."
         )
-    theirs, kind = getattr(neural_network, name), getattr(gdfast, name)
+    theirs, kind = getattr(neural_network, name), getattr(estimators, name)
     if changed := [m for m in _PREDICTS if getattr(type(est), m, None) is not getattr(theirs, m, None)]:
         raise TypeError(f"{type(est).__name__} has its own {changed[0]}, which cannot be handed over.")
     check_is_fitted(est)
