@@ -65,8 +65,8 @@ class SOAP(WholeRule):
     >>> params, optimizer = np.zeros((2, 2)), SOAP(lr=0.1, weight_decay=0.0)
     >>> for _ in range(300):
     ...     optimizer.step(params, 2 * (params - target))
-    >>> np.abs(params - target).max() < 0.1
-    np.True_
+    >>> bool(np.abs(params - target).max() < 0.1)
+    True
     """
 
     _rule_name = "soap"
