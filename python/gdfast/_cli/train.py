@@ -7,7 +7,7 @@ import time
 import warnings
 from argparse import Namespace
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,7 +113,7 @@ def _problem(arguments: Namespace, table: Table) -> Problem:
     if task == "classification":
         y = _classes(y)
         if len(np.unique(y)) < 2:
-            raise CommandError(f"{path}: column {target!r} has one class only, {y[0]!r}.")
+            raise CommandError(f"{path}: column {target!r} has one class only, {str(y[0])!r}.")
     weights = None if weight is None else table[weight].values[known]
     if weights is not None and not (np.all(weights >= 0) and weights.any()):
         raise CommandError(f"{path}: column {weight!r} must have weights of at least 0, and not 0 alone.")
@@ -194,14 +194,16 @@ def _split(problem: Problem, test_size: float, seed: int) -> tuple[Array, Array]
 
 def _estimator(arguments: Namespace, task: Task) -> Any:
     kind = gdfast.TabularClassifier if task == "classification" else gdfast.TabularRegressor
-    has_bar = find_spec("tqdm") is not None
+    try:
+        bar = [ProgressBar(file=sys.stderr, disable=None)]  # None: only on a terminal
+    except ImportError:
+        bar = None
     return kind(
         arguments.preset,
         max_iter=arguments.max_iter,
         max_time=arguments.time,
         random_state=arguments.seed,
-        # None: only on a terminal.
-        callbacks=[ProgressBar(file=sys.stderr, disable=None)] if has_bar else None,
+        callbacks=bar,
     )
 
 
@@ -258,13 +260,16 @@ def _scores(est: Any, problem: Problem, rows: Array) -> list[tuple[str, float]]:
 def _check_plot(path: Path, *others: Path) -> None:
     if path.suffix.lower() not in _PICTURES:
         raise CommandError(f"--plot {path} must end in {', '.join(_PICTURES)}.")
-    if find_spec("matplotlib") is None:
-        raise CommandError("--plot needs matplotlib: install it.")
+    try:
+        import_module("matplotlib")
+    except ImportError:
+        raise CommandError("--plot needs matplotlib: install it.") from None
     check_writable(path, "--plot", *others)
 
 
 def _plot(est: Any, path: Path) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(layout="constrained")
     ax = figure.subplots()
@@ -275,6 +280,6 @@ def _plot(est: Any, path: Path) -> None:
             estimator_name=f"network {number + 1}",
         )
         display.plot(ax=ax, color=f"C{number}", validation_kwargs={"color": f"C{number}", "linestyle": "--"})
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     with written_whole(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())
