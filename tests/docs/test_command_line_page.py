@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text()
 
 
 def blocks(language: str) -> str:
-    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+    return "".join(re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 
 
 def split(text: str) -> tuple[str, list[float]]:
