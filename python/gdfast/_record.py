@@ -28,7 +28,7 @@ class Record:
         """ValueError if a name is not an argument of the constructor."""
         for name in names:
             if name not in self._names:
-                known = ", ".join(sorted(self._names)) or "none"
+                known = ", ".join(self._names) or "none"
                 raise ValueError(f"{type(self).__name__} has no parameter {name!r}; it has {known}")
 
     def __repr__(self) -> str:

@@ -409,6 +409,10 @@ class RNNClassifier(Classification, Recurrent):
     def predict(
         self, X: Any, initial_state: Any = None, *, return_state: Literal[True]
     ) -> tuple[Array, list[Array]]: ...
+    @overload
+    def predict(
+        self, X: Any, initial_state: Any, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Predict the class, or the labels, of every sequence or every step.
 
@@ -448,6 +452,10 @@ class RNNClassifier(Classification, Recurrent):
     def predict_proba(
         self, X: Any, initial_state: Any = None, *, return_state: Literal[True]
     ) -> tuple[Array, list[Array]]: ...
+    @overload
+    def predict_proba(
+        self, X: Any, initial_state: Any, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
     def predict_proba(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Probability of every class, or of every label, for every sequence or every step.
 
@@ -486,6 +494,10 @@ class RNNClassifier(Classification, Recurrent):
     @overload
     def predict_log_proba(
         self, X: Any, initial_state: Any = None, *, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
+    @overload
+    def predict_log_proba(
+        self, X: Any, initial_state: Any, return_state: Literal[True]
     ) -> tuple[Array, list[Array]]: ...
     def predict_log_proba(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Logarithm of :meth:`predict_proba`.

@@ -407,6 +407,10 @@ class RNNRegressor(Regression, Recurrent):
     def predict(
         self, X: Any, initial_state: Any = None, *, return_state: Literal[True]
     ) -> tuple[Array, list[Array]]: ...
+    @overload
+    def predict(
+        self, X: Any, initial_state: Any, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Predict the targets of every sequence or every step.
 

@@ -210,7 +210,7 @@ class Optimizer(Record):
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._names:
             raise AttributeError(
-                f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(sorted(self._names))}"
+                f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self._names)}"
             )
         self.set_params(**{name: value})
 
