@@ -51,7 +51,7 @@ def typical_use() -> None:
     assert_type(recurrent.fit(sequences, y), RNNClassifier)
     assert_type(recurrent.predict(sequences), NDArray[Any])
     assert_type(recurrent.predict_proba(sequences), NDArray[Any])
-    predicted, states = recurrent.predict(sequences, return_state=True)
+    _, states = recurrent.predict(sequences, return_state=True)
     assert_type(states, list[NDArray[Any]])
     assert_type(recurrent.predict(sequences, states, True), tuple[NDArray[Any], list[NDArray[Any]]])
     assert_type(RNNRegressor().fit(sequences, y).predict(sequences), NDArray[Any])
