@@ -17,6 +17,7 @@ from gdfast.training.arrays import Array
 # Those of pandas.
 _MISSING = frozenset(
     [
+        None,
         *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
         *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
     ]
@@ -33,7 +34,7 @@ def of_texts(path: str, name: str, texts: Sequence[str | None], kind: Kind | Non
     CommandError if it is none of them.
     """
     values = np.array([*texts, None], dtype=object)[:-1]
-    missing = np.fromiter((text is None or text in _MISSING for text in texts), bool, len(texts))
+    missing = np.fromiter(map(_MISSING.__contains__, texts), bool, len(texts))
     values[missing] = None
     if kind == "category":
         return Column(name, values, "category")

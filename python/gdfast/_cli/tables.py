@@ -19,6 +19,7 @@ from gdfast.preprocessing._columns import Column, Kind, columns_of
 Table = dict[str, Column]
 
 _MAGIC = b"PAR1"
+_CHUNK = 10_000  # rows
 _DELIMITERS = ",;\t|"
 
 
@@ -81,6 +82,7 @@ def _texts(path: Path) -> dict[str, list[str]]:
             if doubled := [name for name, count in Counter(names).items() if count > 1]:
                 raise CommandError(f"{path} has several columns of the name {doubled[0]!r}.")
             columns: list[list[str]] = [[] for _ in names]
+            chunk: list[list[str]] = []
             for row in rows:
                 if len(row) != len(names):
                     if not row:  # an empty line
@@ -89,8 +91,11 @@ def _texts(path: Path) -> dict[str, list[str]]:
                         f"{path}, line {rows.line_num}: there are {len(row)} fields, but the first line "
                         f"names {len(names)} columns: the file is cut off or malformed."
                     )
-                for column, text in zip(columns, row, strict=True):
-                    column.append(sys.intern(text))  # equal texts share memory
+                chunk.append(row)
+                if len(chunk) == _CHUNK:
+                    _append(columns, chunk)
+                    chunk = []
+            _append(columns, chunk)
     except UnicodeDecodeError as error:
         raise CommandError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}.") from None
     except csv.Error as error:
@@ -98,6 +103,11 @@ def _texts(path: Path) -> dict[str, list[str]]:
             f"{path}, line {rows.line_num}: {error}: the file is cut off or malformed."
         ) from None
     return dict(zip(names, columns, strict=True))
+
+
+def _append(columns: list[list[str]], rows: list[list[str]]) -> None:
+    for column, texts in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
+        column.extend(map(sys.intern, texts))  # equal texts share memory
 
 
 def _marks(header: str) -> dict[str, int]:
