@@ -205,9 +205,12 @@ def test_options() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "newton"}, "method must be one of 'sgd', .*'annealing'.*; got 'newton'"),
+        ({"method": "newton"}, "method must be one of .*'annealing', .*'sgd'.*; got 'newton'"),
         ({"method": 3}, "method must be one of"),
-        ({"options": {"learning_rate": 1}}, "unknown option 'learning_rate'; this method has maxiter"),
+        (
+            {"options": {"learning_rate": 1}},
+            "unknown option 'learning_rate'; this method has amsgrad, .*maxiter",
+        ),
         ({"method": optim.Adam(), "options": {"lr": 1.0}}, r"options\['lr'\] contradicts method=Adam"),
         ({"method": optim.Adam(), "options": {"momentum": 1.0}}, "unknown option 'momentum'"),
         ({"options": {"maxiter": 0}}, "maxiter"),
@@ -226,7 +229,7 @@ def test_options() -> None:
         ({"method": "annealing"}, "takes no gradient"),
         (
             {"method": "annealing", "jac": None, "options": {"lr": 1}},
-            "unknown option 'lr'; this method has maxfev",
+            "unknown option 'lr'; this method has cooling, .*maxfev",
         ),
         ({"method": "annealing", "jac": None, "options": {"cooling": "fast"}}, "cooling"),
         ({"method": "annealing", "jac": None, "options": {"maxfev": 0}}, "maxfev"),

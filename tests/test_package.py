@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
+from typing import Any
 
 import gdfast
 import pytest
 from gdfast import _core
+
+MODULES = ["callbacks", "export", "inspect", "kernels", "optim", "preprocessing", "schedules"]
 
 
 def run(*arguments: str) -> str:
@@ -78,3 +81,19 @@ def test_python_m_gdfast_prints_what_a_bug_report_needs() -> None:
         assert int(lines["threads"]) == 1
     for package in ("numpy", "scipy", "scikit-learn"):
         assert lines[package].strip() == importlib.metadata.version(package)
+
+
+@pytest.mark.parametrize(
+    "module", [gdfast, *(getattr(gdfast, name) for name in MODULES)], ids=["gdfast", *MODULES]
+)
+def test_dir_has_what_is_public_and_nothing_else(module: Any) -> None:
+    assert dir(module) == sorted(module.__all__)
+    for name in dir(module):
+        getattr(module, name)
+    with pytest.raises(AttributeError):
+        module.annotations_of_the_future  # noqa: B018
+
+
+def test_dir_is_the_same_before_and_after_names_are_used() -> None:
+    code = "import gdfast; a = dir(gdfast); gdfast.MLPClassifier, gdfast.optim; assert a == dir(gdfast)"
+    run("-c", code)

@@ -107,14 +107,16 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gdfast' has no attribute {name!r}")
-    home = import_module(_HOMES[name])
-    value = home if _HOMES[name] == f"gdfast.{name}" else getattr(home, name)
-    globals()[name] = value  # later accesses do not call __getattr__
-    return value
+if not TYPE_CHECKING:  # for which a name that does not exist would exist, with any type
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'gdfast' has no attribute {name!r}")
+        home = import_module(_HOMES[name])
+        value = home if _HOMES[name] == f"gdfast.{name}" else getattr(home, name)
+        globals()[name] = value  # later accesses do not call __getattr__
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return list(__all__)

@@ -1,37 +1,10 @@
-"""``python -m gdfast``: print the information for a bug report."""
+"""``python -m gdfast``, see `gdfast._cli`."""
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
+import sys
 
-from gdfast import _core
-
-_DEPENDENCIES = ("numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "matplotlib")
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def report() -> str:
-    """The lines that ``python -m gdfast`` prints."""
-    available = ", ".join(_core.available_isas())
-    facts = {
-        "gdfast": _core.__version__,
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "platform": platform.platform(),
-        "ISA in use": f"{_core.active_isa()} (available: {available}; GDFAST_ISA overrides)",
-        "threads": str(_core.max_threads()),
-        **_core.build_info(),
-        **{package: _installed(package) for package in _DEPENDENCIES},
-    }
-    width = max(map(len, facts))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in facts.items())
-
+from gdfast._cli.main import main
 
 if __name__ == "__main__":
-    print(report())
+    sys.exit(main())

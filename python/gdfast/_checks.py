@@ -66,4 +66,4 @@ def check_choice(name: str, choice: str, choices: Collection[str]) -> None:
     if not isinstance(choice, str):
         raise TypeError(f"{name} must be a string, got {choice!r}")
     if choice not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {choice!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, sorted(choices)))}; got {choice!r}")

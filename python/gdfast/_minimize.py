@@ -250,7 +250,7 @@ def _anneal(
     cooling = options.get("cooling", "geometric")
     if cooling not in COOLINGS:
         raise ValueError(
-            f"options['cooling'] must be one of {', '.join(map(repr, COOLINGS))}; got {cooling!r}"
+            f"options['cooling'] must be one of {', '.join(map(repr, sorted(COOLINGS)))}; got {cooling!r}"
         )
     for name in ("initial_temp", "final_temp"):
         if options.get(name) is not None:
@@ -295,7 +295,7 @@ def _optimizer(method: str | optim.Optimizer, options: dict[str, Any]) -> optim.
         _check_known(options, _DESCENT_OPTIONS)
         return type(method)(**params)
     if not isinstance(method, str) or method.lower() not in _METHODS:
-        names = ", ".join(map(repr, [*_METHODS, "annealing"]))
+        names = ", ".join(map(repr, sorted([*_METHODS, "annealing"])))
         raise ValueError(f"method must be one of {names}, or an optimizer of gdfast.optim; got {method!r}")
     kind = _METHODS[method.lower()]
     _check_known(options, (*_DESCENT_OPTIONS, *kind._names))
@@ -305,7 +305,7 @@ def _optimizer(method: str | optim.Optimizer, options: dict[str, Any]) -> optim.
 def _check_known(options: dict[str, Any], names: Sequence[str]) -> None:
     for name in options:
         if name not in names:
-            raise ValueError(f"unknown option {name!r}; this method has {', '.join(names)}")
+            raise ValueError(f"unknown option {name!r}; this method has {', '.join(sorted(names))}")
 
 
 def _projection(bounds: Any, n: int) -> Callable[[Vector], Vector] | None:

@@ -69,6 +69,10 @@ from gdfast._writer import BackgroundWriter
 __all__ = ["EarlyStopping", "ModelCheckpoint", "ProgressBar"]
 
 
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 class ProgressBar:
     """Show the progress of a fit in epochs, with loss and score, by tqdm.
 

@@ -43,6 +43,11 @@ __all__ = [
     "sgd_update",
 ]
 
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Activation: TypeAlias = str | tuple[str, float]
 Layers: TypeAlias = tuple[Sequence[FloatArray], Sequence[FloatArray]]  # of the weights, of the biases

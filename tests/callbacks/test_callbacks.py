@@ -202,7 +202,7 @@ def test_callbacks_are_cloned_pickled_and_searched_with() -> None:
     ("callbacks", "error", "message"),
     [
         ([Diary], TypeError, "callbacks must hold instances, got the class Diary"),
-        ([object()], TypeError, "A callback must have one of the methods on_train_begin"),
+        ([object()], TypeError, "A callback must have one of the methods on_epoch_begin"),
         (Diary(), ValueError, "'callbacks' parameter of MLPRegressor must be"),
     ],
 )
@@ -312,7 +312,7 @@ def test_monitoring_what_is_not_there() -> None:
             ValueError, match=r"There is no 'val_loss' to monitor, only \['learning_rate', 'loss'"
         ):
             gdfast.MLPRegressor(callbacks=[callback], **FIT).fit(X, Y)
-    with pytest.raises(ValueError, match="mode must be one of 'auto', 'min', 'max'; got 'most'"):
+    with pytest.raises(ValueError, match="mode must be one of 'auto', 'max', 'min'; got 'most'"):
         EarlyStopping(mode="most")
     for bad in ({"patience": -1}, {"patience": np.nan}, {"min_delta": np.nan}, {"min_delta": -0.1}):
         with pytest.raises(ValueError, match="patience and min_delta must be at least 0"):

@@ -245,7 +245,7 @@ def test_a_schedule_gets_the_validation_loss(kind: Any) -> None:
             {"weight_decay_schedule": "cosine", "solver": optim.AdamW(weight_decay=0.1)},
             "^weight_decay_schedule='cosine' has no meaning with weight_decay=0",
         ),
-        ({"dropout_schedule": "sine", "dropout": 0.1}, "^dropout_schedule must be one of 'constant'"),
+        ({"dropout_schedule": "sine", "dropout": 0.1}, "^dropout_schedule must be one of 'adaptive'"),
         ({"weight_decay_schedule": "sine", "weight_decay": 1}, "^weight_decay_schedule must be one of"),
         ({"dropout_schedule": lambda e: 1 + e, "dropout": 0.6}, "^dropout must be .* got 1.2 in epoch 1"),
         ({"dropout_schedule": lambda e: -1, "dropout": 0.6}, "dropout_schedule=Lambda.*at least 0"),

@@ -301,7 +301,7 @@ def test_resolve() -> None:
     curve(resolved)
     assert plateau._lr is None, "the caller's own has heard nothing"
     assert curve(schedules.resolve(lambda epoch: 0.5**epoch))[STEPS] == LR / 2
-    with pytest.raises(ValueError, match=r"schedule must be one of 'constant', .*; got 'cosinus'"):
+    with pytest.raises(ValueError, match=r"schedule must be one of 'adaptive', .*; got 'cosinus'"):
         schedules.resolve("cosinus")
     with pytest.raises(TypeError, match="schedule must be a schedule"):
         schedules.resolve(3)  # type: ignore[arg-type]

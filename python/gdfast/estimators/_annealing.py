@@ -17,10 +17,12 @@ def check(params: Mapping[Any, Any] | None) -> None:
     """ValueError if annealing_params are not valid for `anneal`."""
     for name, value in (params or {}).items():
         if name not in _PARAMETERS:
-            raise ValueError(f"annealing_params may have {', '.join(_PARAMETERS)}, got {name!r}.")
+            raise ValueError(f"annealing_params may have {', '.join(sorted(_PARAMETERS))}, got {name!r}.")
         if name == "cooling":
             if value not in COOLINGS:
-                raise ValueError(f"annealing_params['cooling'] must be one of {COOLINGS}, got {value!r}.")
+                raise ValueError(
+                    f"annealing_params['cooling'] must be one of {sorted(COOLINGS)}, got {value!r}."
+                )
         elif not isinstance(value, Real) or not 0 < float(value) < np.inf:
             raise ValueError(f"annealing_params[{name!r}] must be a positive number, got {value!r}.")
 

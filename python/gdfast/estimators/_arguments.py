@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options
 
 from gdfast import optim
+from gdfast._constraints import StrOptions
+from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.estimators import _solvers
 from gdfast.schedules import Schedule
@@ -44,7 +46,7 @@ _DECLARED = {
 _LARGEST = int(np.finfo(np.float64).max)
 
 
-class Arguments(Savable, BaseEstimator):
+class Arguments(Savable, Described, BaseEstimator):
     """The arguments of all networks. Each estimator has its own constructor, as scikit-learn requires."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -14,9 +14,10 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
+from gdfast._constraints import StrOptions
 from gdfast.estimators import _class_weight
 from gdfast.estimators._task import Task, as_columns
 from gdfast.prediction import labels

@@ -1,7 +1,7 @@
 """Feed-forward networks: rows of samples, arguments, weights and outputs."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import (
     _check_y,
     check_consistent_length,
@@ -20,6 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from gdfast import _core, optim
+from gdfast._constraints import StrOptions, checks_arguments
 from gdfast.estimators import _annealing, _dropout, _holdout, _schedules, _solvers, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator, data_for
 from gdfast.prediction import inputs
@@ -73,7 +73,7 @@ class FeedForward(NetworkEstimator):
     bn_var_: list[Array]
     embeddings_: list[Array]
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def fit(
         self,
         X: Any,

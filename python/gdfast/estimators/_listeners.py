@@ -29,7 +29,7 @@ def check_callbacks(callbacks: Iterable[Any] | None) -> None:
             raise TypeError(f"callbacks must hold instances, got the class {callback.__name__} itself.")
         if not any(callable(getattr(callback, hook, None)) for hook in HOOKS):
             raise TypeError(
-                f"A callback must have one of the methods {', '.join(HOOKS)}; {callback!r} has none."
+                f"A callback must have one of the methods {', '.join(sorted(HOOKS))}; {callback!r} has none."
             )
 
 

@@ -11,9 +11,9 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gdfast._constraints import StrOptions
 from gdfast.estimators import _holdout, _ineffective, _schedules, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator
 from gdfast.estimators._sequences import check_not_per_step, check_step_weights, check_targets

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
+from gdfast._constraints import StrOptions
 from gdfast.estimators import _validation
 from gdfast.estimators._task import Task, as_columns
 from gdfast.training.arrays import Array

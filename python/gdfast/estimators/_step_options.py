@@ -43,8 +43,8 @@ def rate_factors(given: Any, n_arrays: Mapping[str, int]) -> dict[str, list[floa
     for group, value in given.items():
         if group not in GROUPS:
             raise ValueError(
-                f"learning_rate_factors has no group {group!r}. Its keys are {', '.join(map(repr, GROUPS))}, "
-                "the last two with batch normalisation."
+                f"learning_rate_factors has no group {group!r}. Its keys are "
+                f"{', '.join(map(repr, sorted(GROUPS)))}, the first two with batch normalisation."
             )
         name = f"learning_rate_factors[{group!r}]"
         if group not in n_arrays:

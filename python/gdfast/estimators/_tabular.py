@@ -1,7 +1,7 @@
 """What the tabular estimators share: a front end for columns, and networks that are trained side by side."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv, train_test_split
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import (
     _check_feature_names,
     check_consistent_length,
@@ -27,7 +27,9 @@ from sklearn.utils.validation import (
 )
 
 from gdfast import _core
+from gdfast._constraints import StrOptions, checks_arguments
 from gdfast._convertible import Convertible
+from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
@@ -59,7 +61,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 _FEWEST_TO_SPLIT = 10
 
 
-class BaseTabular(Savable, Convertible, BaseEstimator, ABC):
+class BaseTabular(Savable, Convertible, Described, BaseEstimator, ABC):
     """Networks for tables; use :class:`TabularClassifier` or :class:`TabularRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -173,7 +175,7 @@ class BaseTabular(Savable, Convertible, BaseEstimator, ABC):
 
     # Training.
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the members to a table and its target.
 

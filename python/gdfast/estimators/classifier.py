@@ -1,15 +1,13 @@
 """MLPClassifier: class labels, one or several for a sample, from the outputs of a network."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from sklearn.base import _fit_context
-from sklearn.utils.metaestimators import available_if
-
+from gdfast._constraints import available_if, checks_arguments
 from gdfast.estimators._classification import Classification
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.prediction.labels import logarithms
@@ -372,7 +370,7 @@ class MLPClassifier(Classification, FeedForward):
         self._store(locals())
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch on the given data, with the optimizer state of the previous call.
 
@@ -406,7 +404,7 @@ class MLPClassifier(Classification, FeedForward):
         self._fit(X, y, sample_weight, incremental=True, classes=classes)
         return self
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> Array:
         """Predict the class, or the labels, of every sample.
 
         Parameters
@@ -419,7 +417,8 @@ class MLPClassifier(Classification, FeedForward):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The class labels, or an indicator matrix.
         """
-        return self._predictions(self._outputs(X))
+        predicted: Array = self._predictions(self._outputs(X))
+        return predicted
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of every class, or of every label, for every sample.

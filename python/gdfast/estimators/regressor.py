@@ -1,15 +1,13 @@
 """MLPRegressor: real targets, one or several for a sample, from the outputs of a network."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from sklearn.base import _fit_context
-from sklearn.utils.metaestimators import available_if
-
+from gdfast._constraints import available_if, checks_arguments
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._regression import Regression
 from gdfast.training.arrays import Array
@@ -405,7 +403,7 @@ class MLPRegressor(Regression, FeedForward):
         self._store(locals())
 
     @available_if(lambda est: est._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on the given data, with the optimizer state of the previous call.
 

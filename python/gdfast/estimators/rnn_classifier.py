@@ -1,14 +1,13 @@
 """RNNClassifier: class labels for sequences, or for each of their steps."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
-from sklearn.base import _fit_context
-
+from gdfast._constraints import checks_arguments
 from gdfast.estimators._classification import Classification
 from gdfast.estimators._recurrent import Recurrent
 from gdfast.prediction.labels import logarithms
@@ -319,7 +318,7 @@ class RNNClassifier(Classification, Recurrent):
     ) -> None:
         self._store(locals())
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def fit(
         self,
         X: Any,
@@ -369,7 +368,7 @@ class RNNClassifier(Classification, Recurrent):
         self._fit_sequences(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch on the given sequences, with the optimizer state of the previous call.
 
@@ -404,6 +403,16 @@ class RNNClassifier(Classification, Recurrent):
         self._partial_fit_sequences(X, y, sample_weight, classes)
         return self
 
+    @overload
+    def predict(self, X: Any, initial_state: Any = None, return_state: Literal[False] = False) -> Array: ...
+    @overload
+    def predict(
+        self, X: Any, initial_state: Any = None, *, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
+    @overload
+    def predict(
+        self, X: Any, initial_state: Any, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Predict the class, or the labels, of every sequence or every step.
 
@@ -435,6 +444,18 @@ class RNNClassifier(Classification, Recurrent):
         """
         return self._predict(X, initial_state, return_state, self._predictions)
 
+    @overload
+    def predict_proba(
+        self, X: Any, initial_state: Any = None, return_state: Literal[False] = False
+    ) -> Array: ...
+    @overload
+    def predict_proba(
+        self, X: Any, initial_state: Any = None, *, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
+    @overload
+    def predict_proba(
+        self, X: Any, initial_state: Any, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
     def predict_proba(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Probability of every class, or of every label, for every sequence or every step.
 
@@ -466,6 +487,18 @@ class RNNClassifier(Classification, Recurrent):
         """
         return self._predict(X, initial_state, return_state, self._probabilities)
 
+    @overload
+    def predict_log_proba(
+        self, X: Any, initial_state: Any = None, return_state: Literal[False] = False
+    ) -> Array: ...
+    @overload
+    def predict_log_proba(
+        self, X: Any, initial_state: Any = None, *, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
+    @overload
+    def predict_log_proba(
+        self, X: Any, initial_state: Any, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
     def predict_log_proba(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Logarithm of :meth:`predict_proba`.
 

@@ -1,16 +1,16 @@
 """RNNRegressor: real targets for sequences, or for each of their steps."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
-from sklearn.base import _fit_context
-
+from gdfast._constraints import checks_arguments
 from gdfast.estimators._recurrent import Recurrent
 from gdfast.estimators._regression import Regression
+from gdfast.training.arrays import Array
 
 
 class RNNRegressor(Regression, Recurrent):
@@ -320,7 +320,7 @@ class RNNRegressor(Regression, Recurrent):
     ) -> None:
         self._store(locals())
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def fit(
         self,
         X: Any,
@@ -370,7 +370,7 @@ class RNNRegressor(Regression, Recurrent):
         self._fit_sequences(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on the given sequences, with the optimizer state of the previous call.
 
@@ -401,6 +401,16 @@ class RNNRegressor(Regression, Recurrent):
         self._partial_fit_sequences(X, y, sample_weight)
         return self
 
+    @overload
+    def predict(self, X: Any, initial_state: Any = None, return_state: Literal[False] = False) -> Array: ...
+    @overload
+    def predict(
+        self, X: Any, initial_state: Any = None, *, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
+    @overload
+    def predict(
+        self, X: Any, initial_state: Any, return_state: Literal[True]
+    ) -> tuple[Array, list[Array]]: ...
     def predict(self, X: Any, initial_state: Any = None, return_state: bool = False) -> Any:
         """Predict the targets of every sequence or every step.
 

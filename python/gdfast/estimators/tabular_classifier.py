@@ -1,20 +1,21 @@
 """Classification of tables."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, column_or_1d
 
+from gdfast._constraints import StrOptions
 from gdfast.estimators._calibration import fit_temperature
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._tabular import BaseTabular
@@ -294,7 +295,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             exclusive=self._is_exclusive,
         )
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any) -> Array:
         """Predict the class, or the labels, of every row.
 
         Parameters
@@ -309,9 +310,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """
         probabilities, binarizer = self.predict_proba(X), self._label_binarizer
         if binarizer.sparse_input_:
-            return binarizer.inverse_transform(probabilities)
+            labels: Array = binarizer.inverse_transform(probabilities)
+            return labels
         return most_probable(probabilities, self.classes_, binarizer.y_type_)
 
+    @overload
+    def predict_proba(self, X: Any, return_std: Literal[False] = False) -> Array: ...
+    @overload
+    def predict_proba(self, X: Any, return_std: Literal[True]) -> tuple[Array, Array]: ...
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
         """Probability of every class, or of every label, for every row: the mean of the members'.
 

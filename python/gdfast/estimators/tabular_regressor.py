@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -257,6 +257,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _prediction_of(self, member: Any, rows: Any) -> Array:
         return self._target.in_units(member.predict(rows))
 
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = False) -> Array: ...
+    @overload
+    def predict(self, X: Any, return_std: Literal[True]) -> tuple[Array, Array]: ...
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the targets of every row: the mean of the members' predictions.
 

@@ -27,3 +27,7 @@ __all__ = [
     "to_sklearn",
     "to_torch",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

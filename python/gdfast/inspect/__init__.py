@@ -34,3 +34,7 @@ from gdfast.inspect._curvature import Curvature, curvature
 from gdfast.inspect._products import gauss_newton_vector_product, hessian_vector_product
 
 __all__ = ["Curvature", "curvature", "gauss_newton_vector_product", "hessian_vector_product"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

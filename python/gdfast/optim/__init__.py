@@ -52,3 +52,7 @@ __all__ = [
     "Rprop",
     "ScheduleFree",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

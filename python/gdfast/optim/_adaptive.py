@@ -167,7 +167,7 @@ class RMSprop(Optimizer):
         super()._check(params)
         if params["eps_mode"] == "uncorrected":
             raise ValueError(
-                "eps_mode must be one of 'outside', 'inside' for RMSprop, which corrects nothing"
+                "eps_mode must be one of 'inside', 'outside' for RMSprop, which corrects nothing"
             )
 
 

@@ -66,7 +66,7 @@ def check_coefficients(name: str, coefficients: tuple[float, float, float]) -> N
 
 def check_adjust_lr(name: str, choice: str | None) -> None:
     if choice is not None and choice not in ("original", "match_rms_adamw"):
-        raise ValueError(f"{name} must be one of 'original', 'match_rms_adamw', or None; got {choice!r}")
+        raise ValueError(f"{name} must be one of 'match_rms_adamw', 'original', or None; got {choice!r}")
 
 
 def check_flags(name: str, flags: Sequence[bool] | None) -> None:

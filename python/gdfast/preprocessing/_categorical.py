@@ -1,7 +1,7 @@
 """Inputs of categories."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from gdfast._constraints import checks_arguments
 from gdfast._convertible import Convertible
+from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing._categories import Categories
 from gdfast.preprocessing._columns import as_categories, columns_of, is_known
@@ -24,7 +26,7 @@ from gdfast.training.arrays import Array
 from gdfast.training.encoding import CategoryColumn, Encoding
 
 
-class CategoricalEncoder(TransformerMixin, Savable, Convertible, BaseEstimator):
+class CategoricalEncoder(TransformerMixin, Savable, Convertible, Described, BaseEstimator):
     """Encode categories as inputs of a network: one for each, and one of -1 and 1 where there are two.
 
     Missing values and categories that ``fit`` has not seen become zeros, which are no category. Rare
@@ -76,7 +78,7 @@ class CategoricalEncoder(TransformerMixin, Savable, Convertible, BaseEstimator):
         self.max_categories = max_categories
         self.sparse_output = sparse_output
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the categories of each column.
 

@@ -1,7 +1,7 @@
 """Piecewise-linear encoding of numbers."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
+from gdfast._constraints import StrOptions, checks_arguments
 from gdfast._convertible import Convertible
+from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing import _bins
 from gdfast.training.arrays import Array
@@ -24,7 +26,7 @@ from gdfast.training.encoding import Encoding, NumberColumn
 BINS = ("tree", "values", "quantile", "mixed")
 
 
-class PiecewiseLinearEncoder(TransformerMixin, Savable, Convertible, BaseEstimator):
+class PiecewiseLinearEncoder(TransformerMixin, Savable, Convertible, Described, BaseEstimator):
     """Encode each number by how far it reaches into each of its column's bins.
 
     A column with edges ``e_0 < e_1 < ... < e_T`` becomes T columns: ``(x - e_(t-1)) / (e_t - e_(t-1))``,
@@ -93,7 +95,7 @@ class PiecewiseLinearEncoder(TransformerMixin, Savable, Convertible, BaseEstimat
         self.min_samples_leaf = min_samples_leaf
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the edges.
 

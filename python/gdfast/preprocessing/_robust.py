@@ -1,7 +1,7 @@
 """Robust scaling with smooth clipping."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gdfast._constraints import checks_arguments
 from gdfast._convertible import Convertible
+from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing._encoder import scaled
 from gdfast.training.arrays import Array
 
 
-class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, Convertible, BaseEstimator):
+class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, Convertible, Described, BaseEstimator):
     """Scale columns by their quartiles, and bound outliers smoothly.
 
     ``z = (x - median) / IQR`` becomes ``z / sqrt(1 + (z / limit)^2)``, which is near ``z`` for small values
@@ -63,7 +65,7 @@ class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, Convertible
     def __init__(self, limit: float = 3.0) -> None:
         self.limit = limit
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find median and interquartile range of each column.
 

@@ -1,7 +1,7 @@
 """The front end of the tabular estimators: a table's columns to a network's inputs."""
 
 # scikit-learn ships no types.
-# mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from gdfast._constraints import StrOptions, checks_arguments
 from gdfast._convertible import Convertible
+from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing import _piecewise
 from gdfast.preprocessing._categorical import CategoricalEncoder
@@ -34,7 +36,7 @@ def embedding_size(n_categories: int) -> int:
     return min(600, round(1.6 * math.pow(n_categories, 0.56)))
 
 
-class TableEncoder(TransformerMixin, Savable, Convertible, BaseEstimator):
+class TableEncoder(TransformerMixin, Savable, Convertible, Described, BaseEstimator):
     """Encode a table as inputs of a network.
 
     Numbers are scaled and bounded as by :class:`RobustClipper`, and split into bins as by
@@ -140,7 +142,7 @@ class TableEncoder(TransformerMixin, Savable, Convertible, BaseEstimator):
         self.dtype = dtype
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_arguments
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find scales, edges and categories.
 

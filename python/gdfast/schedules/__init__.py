@@ -58,6 +58,11 @@ __all__ = [
     "resolve",
 ]
 
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 # Those that need no argument.
 _NAMED: dict[str, Callable[[], Schedule]] = {
     "constant": Constant,
@@ -106,7 +111,9 @@ def _resolve(schedule: Schedule | str | Callable[[int], float] | None, argument:
         return Constant()
     if isinstance(schedule, str):
         if schedule not in _NAMED:
-            raise ValueError(f"{argument} must be one of {', '.join(map(repr, _NAMED))}; got {schedule!r}")
+            raise ValueError(
+                f"{argument} must be one of {', '.join(map(repr, sorted(_NAMED)))}; got {schedule!r}"
+            )
         return _NAMED[schedule]()
     if isinstance(schedule, Schedule):
         return copy.deepcopy(schedule)

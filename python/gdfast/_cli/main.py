@@ -1,0 +1,165 @@
+"""Arguments, errors and exit statuses of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gdfast._cli.errors import CommandError
+from gdfast._core import __version__
+
+# A shell's statuses of commands that SIGINT and SIGPIPE have ended.
+_INTERRUPTED, _PIPE_CLOSED = 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command, and return its exit status."""
+    try:
+        try:
+            return _run(_parser().parse_args(argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except KeyboardInterrupt:
+        print("gdfast: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # A command is imported when it is run: the report needs no scikit-learn, and comes where that is broken.
+    try:
+        match arguments.command:
+            case "train":
+                from gdfast._cli import train
+
+                train.run(arguments)
+            case "predict":
+                from gdfast._cli import predict
+
+                predict.run(arguments)
+            case "info":
+                from gdfast._cli import info
+
+                info.run(arguments.model)
+            case "bench":
+                from gdfast._cli import bench
+
+                bench.run(arguments.rows)
+            case _:
+                from gdfast._cli import report
+
+                report.run()
+    except CommandError as error:
+        return _refused(str(error))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        named = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return _refused(f"{named}{error.strerror or error}")
+    return 0
+
+
+def _refused(message: str) -> int:
+    print(f"gdfast: error: {message}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gdfast",
+        description="Neural networks for tables, from a file to a model and to predictions. "
+        "Without a command: the information for a bug report.",
+    )
+    parser.add_argument("--version", action="version", version=f"gdfast {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    _add_train(commands.add_parser("train", help="train on a table, and save the model"))
+    _add_predict(commands.add_parser("predict", help="predict the rows of a table by a saved model"))
+    info = commands.add_parser("info", help="say what a model file holds")
+    info.add_argument("model", type=Path, help="model file")
+    bench = commands.add_parser("bench", help="measure this machine: its peak, and seconds of six networks")
+    bench.add_argument("--rows", type=_count, default=10_000, help="rows to train on (default: %(default)s)")
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("data", type=Path, help="CSV (UTF-8, names in the first line; , ; | or tabs) or Parquet file")
+    add("--target", required=True, metavar="COLUMN", help="what is to be predicted")
+    add("--out", required=True, type=Path, metavar="FILE", help="model file to write, .safetensors")
+    add(
+        "--task",
+        choices=("classification", "regression"),
+        help="default: classification of texts and of few whole numbers, else regression",
+    )
+    add("--preset", choices=("fast", "balanced", "best"), default="balanced", help="default: %(default)s")
+    add("--time", type=_positive, metavar="SECONDS", help="end training after this time")
+    add("--max-iter", type=_count, metavar="EPOCHS", help="epochs of each network (default: by the preset)")
+    add(
+        "--test-size",
+        type=_share,
+        default=0.2,
+        metavar="SHARE",
+        help="share of the rows that are held out for the score; 0 for none (default: %(default)s)",
+    )
+    add("--seed", type=_seed, default=0, help="seed of all random choices (default: %(default)s)")
+    add("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; may be repeated")
+    add(
+        "--categorical",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="take a column of numbers as categories; may be repeated",
+    )
+    add("--weight", metavar="COLUMN", help="weights of the rows")
+    add("--plot", type=Path, metavar="FILE", help="draw the losses by epoch (.png, .pdf or .svg)")
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", type=Path, help="model file")
+    add("data", type=Path, help="CSV or Parquet file with the columns that the model was trained on")
+    add("--out", type=Path, metavar="FILE", help="CSV file to write (default: standard output)")
+    add("--proba", action="store_true", help="the probability of each class as well")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"must be in [0, 2**32), got {text}")
+    return number
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be positive, got {text}")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"must be in [0, 1), got {text}")
+    return number
+
+
+# argparse names them in its own errors.
+_count.__name__, _seed.__name__, _positive.__name__, _share.__name__ = (
+    "integer",
+    "integer",
+    "number",
+    "number",
+)

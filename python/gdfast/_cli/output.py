@@ -1,0 +1,39 @@
+"""What commands print and write."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gdfast._cli.errors import CommandError
+from gdfast._files import check_place
+
+_MOST_NAMES = 8
+
+
+def show(facts: Iterable[tuple[str, str]]) -> None:
+    """Print names and values in two columns, at once: the reader may wait for hours for the next lines."""
+    facts = list(facts)
+    width = max(len(name) for name, _ in facts)
+    print("\n".join(f"{name:<{width}}  {value}" for name, value in facts), flush=True)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The number of names, and the first of them."""
+    shown = ", ".join(names[:_MOST_NAMES]) + ", ..." * (len(names) > _MOST_NAMES)
+    return f"{len(names)} ({shown})" if names else "0"
+
+
+def check_writable(path: Path, option: str, *inputs: Path) -> None:
+    """CommandError if no file can be written there, or one of ``inputs`` would be overwritten."""
+    try:
+        check_place(path)
+        for read in inputs:
+            if path.exists() and read.exists() and os.path.samefile(path, read):
+                raise CommandError(f"{option} {path} is the file that is read: name another one.")
+        with tempfile.TemporaryFile(dir=path.parent):  # permissions alone do not tell, for instance of root
+            pass
+    except OSError as error:
+        raise CommandError(f"{option} {path} cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,128 @@
+"""Reading of tables from CSV and Parquet files."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gdfast._cli.columns import converted, of_texts
+from gdfast._cli.errors import CommandError
+from gdfast.preprocessing._columns import Column, Kind, columns_of
+
+Table = dict[str, Column]
+
+_MAGIC = b"PAR1"
+_CHUNK = 10_000  # rows
+_DELIMITERS = ",;\t|"
+
+
+def read(path: Path, kinds: Mapping[str, Kind]) -> Table:
+    """The columns of a file by their names.
+
+    ``kinds`` has those of columns that are known; the others' are found. CommandError names the file and the
+    line or column of what is wrong.
+    """
+    with path.open("rb") as file:
+        is_parquet = file.read(len(_MAGIC)) == _MAGIC
+    if is_parquet or path.suffix.lower() in (".parquet", ".pq"):
+        table = {
+            column.name: converted(str(path), column, kinds.get(column.name))
+            for column in _parquet_columns(path)
+        }
+    else:
+        table = {
+            name: of_texts(str(path), name, texts, kinds.get(name)) for name, texts in _texts(path).items()
+        }
+    if n_rows(table) == 0:
+        raise CommandError(f"{path} has no rows.")
+    return table
+
+
+def n_rows(table: Table) -> int:
+    return len(next(iter(table.values())).values) if table else 0
+
+
+def check_has(path: Path, table: Table, names: Sequence[str], option: str) -> None:
+    """CommandError if a column is missing."""
+    for name in names:
+        if name not in table:
+            raise CommandError(f"{path} has no column {name!r} ({option}): it has {', '.join(table)}.")
+
+
+def as_rows(columns: Sequence[Column]) -> Any:
+    """Columns as estimators take them: a frame of pandas where that is installed, else an array."""
+    try:
+        pandas = import_module("pandas")
+    except ImportError:
+        numbers = all(column.kind != "category" for column in columns)
+        array = np.empty((len(columns[0].values), len(columns)), np.float64 if numbers else object)
+        for i, column in enumerate(columns):
+            array[:, i] = column.values
+        return array
+    return pandas.DataFrame({column.name: column.values for column in columns})
+
+
+def _texts(path: Path) -> dict[str, list[str]]:
+    """The columns of a CSV file."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            delimiter = Counter({mark: 0 for mark in _DELIMITERS} | _marks(file.readline())).most_common(1)
+            file.seek(0)
+            rows = csv.reader(file, delimiter=delimiter[0][0], strict=True)
+            names = next(rows, [])
+            if not names:
+                raise CommandError(f"{path} is empty: its first line must have the names of columns.")
+            if doubled := [name for name, count in Counter(names).items() if count > 1]:
+                raise CommandError(f"{path} has several columns of the name {doubled[0]!r}.")
+            columns: list[list[str]] = [[] for _ in names]
+            chunk: list[list[str]] = []
+            for row in rows:
+                if len(row) != len(names):
+                    if not row:  # an empty line
+                        continue
+                    raise CommandError(
+                        f"{path}, line {rows.line_num}: there are {len(row)} fields, but the first line "
+                        f"names {len(names)} columns: the file is cut off or malformed."
+                    )
+                chunk.append(row)
+                if len(chunk) == _CHUNK:
+                    _append(columns, chunk)
+                    chunk = []
+            _append(columns, chunk)
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}.") from None
+    except csv.Error as error:
+        raise CommandError(
+            f"{path}, line {rows.line_num}: {error}: the file is cut off or malformed."
+        ) from None
+    return dict(zip(names, columns, strict=True))
+
+
+def _append(columns: list[list[str]], rows: list[list[str]]) -> None:
+    for column, texts in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
+        column.extend(map(sys.intern, texts))  # equal texts share memory
+
+
+def _marks(header: str) -> dict[str, int]:
+    return {mark: header.count(mark) for mark in _DELIMITERS}
+
+
+def _parquet_columns(path: Path) -> list[Column]:
+    for library, function in (("pyarrow.parquet", "read_table"), ("polars", "read_parquet")):
+        try:
+            reader = getattr(import_module(library), function)
+        except ImportError:
+            continue
+        try:
+            return columns_of(reader(path))
+        except Exception as error:  # each library has its own
+            said = str(error).partition("\n")[0].rstrip(".")
+            raise CommandError(f"{path} cannot be read as Parquet: {said}.") from None
+    raise CommandError(f"{path} is a Parquet file: install pyarrow or polars to read it.")
