@@ -27,7 +27,7 @@ FAST = ("--max-iter", "2", "--preset", "fast")
 def frame(n: int = 120) -> pd.DataFrame:
     """A table of numbers with gaps, texts, booleans, dates, and targets of both kinds."""
     random = np.random.default_rng(0)
-    age = random.integers(18, 80, n).astype(float)
+    age = random.integers(18, 58, n).astype(float)
     city = random.choice(["Oslo", "Rome", "Lima, Peru"], n)
     price = 2 * age + 30 * (city == "Rome")
     age[3] = np.nan
