@@ -1,8 +1,8 @@
 """Handwritten digits: a pipeline with a scaler and a network, compared with scikit-learn's network.
 
-Run with ``python examples/digits.py``. It prints the loss of every epoch while it trains, then the accuracy
-on held-out images and the time that both libraries take for the same fit, and writes the loss curve to
-``digits_loss.png`` (or the path given) if matplotlib is installed.
+Run with ``python examples/digits.py``; it needs tqdm and matplotlib (``pip install ".[plot,progress]"``). It
+shows a progress bar while it trains, prints the accuracy on held-out images and the time that both libraries
+take for the same fit, and writes a picture to ``digits.png`` (or the path given).
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import sys
 import time
 
 import gdfast
+import matplotlib.pyplot as plt
 import numpy as np
+from gdfast.callbacks import ProgressBar
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
@@ -27,48 +29,60 @@ def timed_fit(model: Pipeline, X: np.ndarray, y: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def write_loss_curve(path: str, losses: list[float]) -> None:
-    try:
-        import matplotlib
-    except ImportError:
-        print("No loss curve: matplotlib is not installed (pip install matplotlib).")
-        return
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    axes.semilogy(range(1, len(losses) + 1), losses)
-    axes.set(xlabel="epoch", ylabel="log-loss", title="gdfast.MLPClassifier on handwritten digits")
+def draw(path: str, fits: dict[str, tuple[Pipeline, float]], X: np.ndarray, y: np.ndarray) -> None:
+    """Draw the losses of both fits against seconds, and test images that gdfast reads rightly and wrongly."""
+    figure, axes = plt.subplot_mosaic(
+        [["losses", 0, 1, 2, 3], ["losses", 4, 5, 6, 7]],
+        figsize=(8, 3.2),
+        width_ratios=[4, 1, 1, 1, 1],
+        layout="constrained",
+    )
+    for name, (model, seconds) in fits.items():
+        losses = model[-1].loss_curve_
+        passed = np.linspace(seconds / len(losses), seconds, len(losses))
+        axes["losses"].semilogy(passed, losses, label=f"{name}, {seconds:.2f} s", linewidth=2)
+    axes["losses"].set(xlabel="seconds", ylabel="log-loss", title="the same fit, epoch by epoch")
+    axes["losses"].legend(frameon=False)
+    predicted = fits["gdfast"][0].predict(X)
+    shown = np.flatnonzero(predicted == y)[:4], np.flatnonzero(predicted != y)[:4]
+    for place, row in enumerate(np.concatenate(shown)):
+        axes[place].imshow(X[row].reshape(8, 8), cmap="gray_r")
+        axes[place].set_axis_off()
+        right = predicted[row] == y[row]
+        axes[place].set_title(
+            f"{predicted[row]}" if right else f"{predicted[row]}, not {y[row]}",
+            color="black" if right else "tab:red",
+            fontsize=10,
+        )
     figure.savefig(path, dpi=120)
     plt.close(figure)
-    print(f"Loss curve written to {path}.")
+    print(f"Picture written to {path}.")
 
 
-def main(image: str = "digits_loss.png") -> None:
+def main(image: str = "digits.png") -> None:
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(
         X.astype(np.float32), y, test_size=0.25, stratify=y, random_state=0
     )
 
-    # Only gdfast prints its losses, which can only be a disadvantage in the comparison.
-    ours = make_pipeline(StandardScaler(), gdfast.MLPClassifier(**ARGUMENTS, verbose=True))
+    # Only gdfast shows its progress, which can only be a disadvantage in the comparison.
+    ours = make_pipeline(StandardScaler(), gdfast.MLPClassifier(**ARGUMENTS, callbacks=[ProgressBar()]))
     theirs = make_pipeline(StandardScaler(), SklearnMLPClassifier(**ARGUMENTS))
-    our_time = timed_fit(ours, X_train, y_train)
-    their_time = timed_fit(theirs, X_train, y_train)
+    fits = {
+        "gdfast": (ours, timed_fit(ours, X_train, y_train)),
+        "scikit-learn": (theirs, timed_fit(theirs, X_train, y_train)),
+    }
 
-    rows = (
-        ("gdfast", ours, our_time),
-        ("scikit-learn", theirs, their_time),
-    )
     print(
-        f"\n{len(X_train)} images to train on, {len(X_test)} to test with, float32, ISA {gdfast.active_isa()}"
+        f"{len(X_train)} images to train on, {len(X_test)} to test with, float32, ISA {gdfast.active_isa()}"
     )
-    for name, model, seconds in rows:
+    for name, (model, seconds) in fits.items():
         accuracy = model.score(X_test, y_test)
         print(f"{name:<13} test accuracy {accuracy:.4f}   {model[-1].n_iter_} epochs in {seconds:.3f} s")
-    print(f"gdfast is {their_time / our_time:.1f} x faster than scikit-learn")
-    write_loss_curve(image, ours[-1].loss_curve_)
+    print(f"gdfast is {fits['scikit-learn'][1] / fits['gdfast'][1]:.1f} x faster than scikit-learn")
+    draw(image, fits, X_test, y_test)
 
 
 if __name__ == "__main__":
+    plt.switch_backend("Agg")
     main(*sys.argv[1:2])

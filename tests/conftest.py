@@ -25,6 +25,11 @@ settings.load_profile("gdfast")
 RunOnIsa = Callable[[str, str], "subprocess.CompletedProcess[str]"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Each of these runs many tests in a process of its own: were it the last to begin, all would wait for it.
+    items.sort(key=lambda item: item.path.name != "test_isa.py")
+
+
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> type[np.floating]:
     kind: type[np.floating] = request.param
