@@ -74,7 +74,8 @@ class WeightsDisplay:
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True, as_frame=True)
-    >>> display = WeightsDisplay.from_estimator(MLPClassifier((8,), max_iter=1000, random_state=0).fit(X, y))
+    >>> clf = MLPClassifier((8,), learning_rate_init=0.01, max_iter=500, random_state=0).fit(X, y)
+    >>> display = WeightsDisplay.from_estimator(clf)
     >>> display.ax_.get_yticklabels()[0].get_text()
     'sepal length (cm)'
     >>> plt.show()
