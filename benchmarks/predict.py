@@ -41,8 +41,8 @@ def main() -> None:
 
 def _measure(
     net: Net, rows: int, workers: dict[str, Worker], rounds: int, seconds: float
-) -> dict[str, float]:
-    """Median seconds of one call of each peer on `rows` rows."""
+) -> dict[str, list[float]]:
+    """Seconds of one call of each peer on `rows` rows, of every round."""
     note(f"{rows} rows")
     jobs = {}
     for peer, worker in workers.items():
@@ -52,11 +52,15 @@ def _measure(
             note(f"{peer} failed and is left out:\n{error}")
         else:
             jobs[peer] = partial(worker.call, "predict", seconds)
-    return {peer: median(figures) for peer, figures in interleave(rounds, jobs).items()}
+    return interleave(rounds, jobs)
 
 
 def _text(result: dict[str, Any]) -> str:
-    one, many, n = result["one_row_seconds"], result["many_rows_seconds"], result["rows"]
+    one, many = (
+        {peer: median(figures) for peer, figures in result[what].items()}
+        for what in ("one_row_seconds", "many_rows_seconds")
+    )
+    n = result["rows"]
     rows = []
     for peer in dict.fromkeys([*one, *many]):
         microseconds = number(one[peer] * 1e6) if peer in one else "-"

@@ -56,6 +56,7 @@ def main() -> None:
         "benchmark": "real",
         "options": {"threads": options.threads, "seeds": options.seeds, "hidden": options.hidden},
         "tables": {},
+        "scores": {},  # what is measured on each table
     }
     with contextlib.ExitStack() as stack:
         result["machine"] = stack.enter_context(
@@ -71,7 +72,7 @@ def main() -> None:
             runs: dict[str, list[dict[str, float]]] = {library: [] for library in workers}
             for worker in workers.values():
                 try:
-                    worker.call("load", chosen, options.hidden)
+                    result["scores"][chosen.name] = worker.call("load", chosen, options.hidden)
                 except FailedError as error:
                     raise SystemExit(str(error).strip().splitlines()[-1]) from None
             for seed in range(options.seeds):
@@ -118,10 +119,12 @@ class Fitter:
         self._library = library
         self._models = _models(library)
 
-    def load(self, chosen: Table, hidden: tuple[int, ...]) -> None:
+    def load(self, chosen: Table, hidden: tuple[int, ...]) -> str:
+        """Read the table; returns what its score is."""
         self._hidden = hidden
         self._X, self._y, self._n_train = read(chosen)
         self._is_regression = (chosen.task or _told_task(self._y)) == "regression"
+        return "R2" if self._is_regression else "accuracy"
 
     def fit(self, seed: int) -> dict[str, float]:
         """Seconds of the whole pipeline's fit, epochs it took, and the score on rows it never saw."""

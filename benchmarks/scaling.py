@@ -12,14 +12,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from _common import DESIGN_NETS, Net, interleave, median, note, number, parse, parser, report, table
 from _workers import Worker
 from machine import Machine, heading
 from peers import TRAINERS, open_workers, training_job
-
-Rates = dict[str, list[float]]
 
 
 def main() -> None:
@@ -28,13 +27,12 @@ def main() -> None:
     options = parse(p, TRAINERS)
     if unknown := set(options.sweeps) - set(SWEEPS):
         p.error(f"unknown sweeps {sorted(unknown)}; known are {', '.join(SWEEPS)}")
-    run = Run(options.peers, options.threads, options.rounds, options.seconds)
     with Worker(Machine, options.threads, threads=options.threads) as machine:
+        run = Run(options.peers, machine, options.threads, options.rounds, options.seconds)
         result: dict[str, Any] = {
             "benchmark": "scaling",
             "machine": machine.call("describe"),
             "options": {"threads": options.threads, "rounds": options.rounds, "seconds": options.seconds},
-            "fma_peak": machine.call("fma_peak", options.seconds),
             "sweeps": {name: SWEEPS[name](run) for name in options.sweeps},
         }
     report(result, _text(result), options.json)
@@ -43,30 +41,36 @@ def main() -> None:
 class Run:
     """What every sweep is measured with."""
 
-    def __init__(self, peers: list[str], threads: int, rounds: int, seconds: float) -> None:
-        self.peers, self.threads, self.rounds, self.seconds = peers, threads, rounds, seconds
+    def __init__(self, peers: list[str], machine: Worker, threads: int, rounds: int, seconds: float) -> None:
+        self.peers, self.machine, self.threads = peers, machine, threads
+        self.rounds, self.seconds = rounds, seconds
 
     def points(self, points: list[tuple[int, Net, int]]) -> list[dict[str, Any]]:
-        """Samples a second of every peer at each (value on the axis, net, samples)."""
+        """Figures of every peer at each (value on the axis, net, samples)."""
         found = []
         with contextlib.ExitStack() as stack:
             workers = open_workers(self.peers, self.threads, stack)
             for value, net, n_samples in points:
                 note(f"{net}, {n_samples} samples")
                 jobs = {p: training_job(w, net, n_samples, self.seconds)[0] for p, w in workers.items()}
-                found.append(point(value, net, interleave(self.rounds, jobs), n_samples))
+                found.append(self.point(value, net, n_samples, jobs))
         return found
 
-
-def point(value: int | str, net: Net, rates: Rates, n_samples: int) -> dict[str, Any]:
-    return {
-        "value": value,
-        "layers": net.layers,
-        "batch": net.batch,
-        "samples": n_samples,
-        "flops_per_sample": net.flops_per_sample,
-        "samples_per_second": {name: median(figures) for name, figures in rates.items()},
-    }
+    def point(
+        self, value: int | str, net: Net, n_samples: int, jobs: dict[str, Callable[[], float]]
+    ) -> dict[str, Any]:
+        """Every round's samples a second of the jobs, and the machine's peak in the same rounds."""
+        peak = partial(self.machine.call, "fma_peak", min(0.5, self.seconds))
+        rounds = interleave(self.rounds, {**jobs, "fma_peak": peak})
+        return {
+            "value": value,
+            "layers": net.layers,
+            "batch": net.batch,
+            "samples": n_samples,
+            "flops_per_sample": net.flops_per_sample,
+            "fma_peak": rounds.pop("fma_peak"),
+            "samples_per_second": rounds,
+        }
 
 
 def sweep_batch(run: Run) -> list[dict[str, Any]]:
@@ -104,7 +108,7 @@ def sweep_threads(run: Run) -> list[dict[str, Any]]:
                 for count, workers in teams.items()
                 for peer, worker in workers.items()
             }
-            found.append(point(str(net), net, interleave(run.rounds, jobs), net.epoch_samples))
+            found.append(run.point(str(net), net, net.epoch_samples, jobs))
     return found
 
 
@@ -121,10 +125,7 @@ def sweep_neighbours(run: Run) -> list[dict[str, Any]]:
                 job, _ = training_job(worker, net, net.epoch_samples, run.seconds)
                 jobs[f"{peer}, quiet"] = job
                 jobs[f"{peer}, busy"] = _while_busy(busy, job)
-            figures = point(str(net), net, interleave(run.rounds, jobs), net.epoch_samples)
-            rates = figures["samples_per_second"]
-            figures["share_of_quiet"] = {p: rates[f"{p}, busy"] / rates[f"{p}, quiet"] for p in workers}
-            found.append(figures)
+            found.append(run.point(str(net), net, net.epoch_samples, jobs))
     return found
 
 
@@ -172,25 +173,27 @@ def _text(result: dict[str, Any]) -> str:
     parts = [heading(result["machine"], result["options"]["threads"])]
     for name, points in result["sweeps"].items():
         series = list(points[0]["samples_per_second"])
-        shares = list(points[0].get("share_of_quiet", []))
+        shares = [s.removesuffix(", busy") for s in series if s.endswith(", busy")]
         header = [
             name if name not in ("threads", "neighbours") else "net (batch)",
             *(f"{s}: {what}" for s in series for what in ("thousand samples/s", "us a step", "% of peak")),
             *(f"{p}: busy / quiet, %" for p in shares),
         ]
-        rows = [[str(p["value"]), *_cells(p, series, shares, result["fma_peak"])] for p in points]
+        rows = [[str(p["value"]), *_cells(p, series, shares)] for p in points]
         parts.append(f"\n{name}\n\n{table(header, rows)}")
     return "\n".join(parts)
 
 
-def _cells(p: dict[str, Any], series: list[str], shares: list[str], peak: float) -> Iterator[str]:
+def _cells(p: dict[str, Any], series: list[str], shares: list[str]) -> Iterator[str]:
+    rates = {name: median(figures) for name, figures in p["samples_per_second"].items()}
+    peak = median(p["fma_peak"])
     for name in series:
-        rate = p["samples_per_second"][name]
+        rate = rates[name]
         yield number(rate / 1e3)
         yield number(1e6 * p["batch"] / rate)
         yield number(100 * rate * p["flops_per_sample"] / peak)
     for peer in shares:
-        yield number(100 * p["share_of_quiet"][peer])
+        yield number(100 * rates[f"{peer}, busy"] / rates[f"{peer}, quiet"])
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@
 ``TabularRegressor`` take a table as it is. ``gdfast.kernels`` has the
 forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` the optimizers,
 ``gdfast.schedules`` the learning-rate schedules; ``gdfast.minimize`` minimizes any function.
-``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay`` and ``GradientNormDisplay`` plot a
-fit. ``gdfast.inspect`` has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay``
-plots it. ``gdfast.load`` reads the files of the estimators' ``save``. ``gdfast.export`` makes models of
-ONNX, C, PyTorch and scikit-learn of fitted estimators, and takes the last two back. ``gdfast.get_include``
-and ``gdfast.function_address`` are for compiled code.
+``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay``, ``TrainingTimeDisplay``,
+``GradientNormDisplay``, ``LearningRateRangeDisplay`` and ``WeightsDisplay`` plot a fit. ``gdfast.inspect``
+has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay`` plots it. ``gdfast.load``
+reads the files of the estimators' ``save``. ``gdfast.export`` makes models of ONNX, C, PyTorch and
+scikit-learn of fitted estimators, and takes the last two back. ``gdfast.get_include`` and
+``gdfast.function_address`` are for compiled code.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
         GradientNormDisplay,
         LearningRateRangeDisplay,
         LossCurveDisplay,
+        TrainingTimeDisplay,
+        WeightsDisplay,
     )
     from gdfast._minimize import minimize
     from gdfast._model_file.errors import ModelFormatError
@@ -64,6 +67,8 @@ __all__ = [
     "RNNRegressor",
     "TabularClassifier",
     "TabularRegressor",
+    "TrainingTimeDisplay",
+    "WeightsDisplay",
     "__version__",
     "active_isa",
     "callbacks",
@@ -93,6 +98,8 @@ _HOMES = {
     "RNNRegressor": "gdfast.estimators",
     "TabularClassifier": "gdfast.estimators",
     "TabularRegressor": "gdfast.estimators",
+    "TrainingTimeDisplay": "gdfast._displays",
+    "WeightsDisplay": "gdfast._displays",
     "callbacks": "gdfast.callbacks",
     "export": "gdfast.export",
     "function_address": "gdfast._compiled",

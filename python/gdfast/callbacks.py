@@ -66,7 +66,7 @@ from gdfast._checks import check_choice, check_count
 from gdfast._files import check_place, name_of
 from gdfast._writer import BackgroundWriter
 
-__all__ = ["EarlyStopping", "ModelCheckpoint", "ProgressBar"]
+__all__ = ["EarlyStopping", "History", "ModelCheckpoint", "ProgressBar"]
 
 
 def __dir__() -> list[str]:
@@ -236,6 +236,67 @@ class EarlyStopping:
 
 
 _EARLY_STOPPING = ("best_", "best_epoch_", "stopped_epoch_", "_waited")
+
+
+class History:
+    """Record what is logged at the end of each epoch, with the seconds since the start of the fit.
+
+    It is reset in each fit. An estimator needs an object of its own; scikit-learn's ``clone`` makes one.
+
+    Attributes
+    ----------
+    history_ : dict of str to list of float
+        The values of each epoch by their names in ``logs``: "loss", "time", with stochastic solvers
+        "learning_rate", with a validation set "val_loss" and "val_score". In a fit that continues from a
+        checkpoint, with the epochs before it, and "time" goes on from theirs. Estimators for tables add
+        "member", the number of the network: its "time" begins with its own training.
+
+    See Also
+    --------
+    gdfast.TrainingTimeDisplay : Plot of the loss, score or error against the seconds.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from gdfast import MLPClassifier
+    >>> from gdfast.callbacks import History
+    >>> X, y = load_iris(return_X_y=True)
+    >>> history = History()
+    >>> clf = MLPClassifier(max_iter=500, random_state=0, callbacks=[history]).fit(X, y)
+    >>> sorted(history.history_)
+    ['learning_rate', 'loss', 'time']
+    >>> history.history_["loss"] == clf.loss_curve_
+    True
+    """
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self.history_: dict[str, list[float]] = {}
+        self._seconds_before = 0.0  # of a fit that has been interrupted
+
+    def on_train_begin(self, est: Any) -> None:
+        self._forget()
+
+    def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
+        for name, value in {**logs, "time": self._seconds_before + logs["time"]}.items():
+            self.history_.setdefault(name, []).append(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The record."""
+        return {"history_": {name: list(values) for name, values in self.history_.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load a state.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` has returned.
+        """
+        self.history_ = {name: list(values) for name, values in state["history_"].items()}
+        self._seconds_before = self.history_["time"][-1] if self.history_ else 0.0
 
 
 class ModelCheckpoint:

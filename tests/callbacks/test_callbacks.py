@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from fits import KINDS, assert_same_bits, make, parameters
 from gdfast._model_file import safetensors
-from gdfast.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar
+from gdfast.callbacks import EarlyStopping, History, ModelCheckpoint, ProgressBar
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
@@ -322,6 +322,58 @@ def test_monitoring_what_is_not_there() -> None:
             EarlyStopping(**{name: "a"})
     with pytest.raises(TypeError, match="monitor must be the name of something logged, got 3"):
         EarlyStopping(3)  # type: ignore[arg-type]
+
+
+# The history.
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_the_history_has_the_logs_of_all_epochs(kind: Any, solver: str) -> None:
+    history, diary = History(), Diary()
+    est = kind(solver=solver, callbacks=[history, diary], **FIT)
+    for _ in range(2):  # the second fit begins anew
+        diary.notes.clear()
+        est.fit(X, Y, X_val=X[:50], y_val=Y[:50])
+        logs = [note[2] for note in diary.notes if note[0] == "ends"]
+        assert history.history_ == {name: [log[name] for log in logs] for name in logs[0]}
+    assert history.history_["val_score"] == est.validation_scores_
+
+
+def test_copies_of_a_history_are_apart() -> None:
+    est = gdfast.MLPRegressor(callbacks=[History()], **FIT).fit(X, Y)
+    before = copy.deepcopy(est.callbacks[0].history_)
+    loaded = pickle.loads(pickle.dumps(est))
+    assert loaded.callbacks[0].history_ == before
+    loaded.fit(X, Y)
+    clone(est).fit(X, Y)
+    assert est.callbacks[0].history_ == before
+
+
+def test_a_history_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+
+    def fitted(max_iter: int) -> Any:
+        callbacks = [History(), ModelCheckpoint(path)]
+        return gdfast.MLPRegressor(**{**FIT, "max_iter": max_iter}, resume=path, callbacks=callbacks).fit(
+            X, Y
+        )
+
+    first, second = fitted(2), fitted(5)
+    begun, whole = first.callbacks[0].history_, second.callbacks[0].history_
+    assert whole["loss"] == second.loss_curve_
+    assert whole["time"][:2] == begun["time"]
+    assert whole["time"] == sorted(whole["time"])
+    assert fitted(5).callbacks[0].history_ == whole  # nothing was left to do
+
+
+def test_the_history_of_several_networks() -> None:
+    history = History()
+    est = gdfast.TabularRegressor(n_members=2, max_iter=3, callbacks=[history], random_state=0)
+    est.fit(pd.DataFrame(X), Y)
+    members = np.array(history.history_["member"])
+    for member, recorded in enumerate(est.history_):
+        losses = np.array(history.history_["loss"])[members == member]
+        assert losses.tolist() == recorded["loss"]
 
 
 def test_checkpoints(kind: Any, tmp_path: Path) -> None:

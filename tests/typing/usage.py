@@ -72,6 +72,8 @@ def typical_use() -> None:
     weights = np.zeros(3)
     optim.SGD(lr=0.1, momentum=0.9).step(weights, weights)
     assert_type(gdfast.LossCurveDisplay.from_estimator(classifier), gdfast.LossCurveDisplay)
+    assert_type(gdfast.WeightsDisplay.from_estimator(classifier, image_shape=(2, 2)), gdfast.WeightsDisplay)
+    assert_type(callbacks.History().history_, dict[str, list[float]])
 
     # What does not exist.
     print(gdfast.MLPClasifier)  # type: ignore[attr-defined]

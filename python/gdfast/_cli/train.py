@@ -269,7 +269,6 @@ def _check_plot(path: Path, *others: Path) -> None:
 
 def _plot(est: Any, path: Path) -> None:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(layout="constrained")
     ax = figure.subplots()
@@ -280,6 +279,5 @@ def _plot(est: Any, path: Path) -> None:
             estimator_name=f"network {number + 1}",
         )
         display.plot(ax=ax, color=f"C{number}", validation_kwargs={"color": f"C{number}", "linestyle": "--"})
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     with written_whole(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())
