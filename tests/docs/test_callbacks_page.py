@@ -1,43 +1,30 @@
-"""The programs of docs/callbacks.md run as they stand, but for libraries that only they need."""
+"""What the callbacks of docs/callbacks.md log, to stand-ins for the libraries that they need."""
 
 from __future__ import annotations
 
-import re
+import contextlib
 import sys
-from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import gdfast
 import pytest
-from fits import make
+from pages import ROOT, blocks_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "callbacks.md").read_text(encoding="utf-8")
-PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
 
-def program_with(words: str) -> str:
-    (found,) = (program for program in PROGRAMS if words in program)
-    return found
+def run_block_with(words: str) -> None:
+    (block,) = (block for block in blocks_of(ROOT / "docs" / "callbacks.md") if words in block.text)
+    exec(block.text, {})
 
 
-def fit_with(callback: Any) -> Any:
-    return gdfast.MLPRegressor(max_iter=3, random_state=0, callbacks=[callback]).fit(*make())
-
-
-def test_those_that_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tqdm")
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    exec(program_with("EarlyStopping("), names)
-    assert list(tmp_path.glob("digits-*.safetensors"))
-    exec(program_with("resume"), names)
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
+    module = ModuleType(name)
+    vars(module).update(members)
+    monkeypatch.setitem(sys.modules, name, module)
 
 
 def test_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a writer that takes what SummaryWriter takes."""
     written: list[Any] = []
 
     class SummaryWriter:
@@ -50,31 +37,28 @@ def test_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
         def close(self) -> None:
             written.append("closed")
 
-    for name in ("torch", "torch.utils", "torch.utils.tensorboard"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    sys.modules["torch.utils.tensorboard"].SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
-    names: dict[str, Any] = {}
-    exec(program_with("class TensorBoard"), names)
-    est = fit_with(names["TensorBoard"]("runs"))
-    assert (written[0], written[-1]) == ("runs", "closed")
-    assert [entry[1:] for entry in written if entry[0] == "loss"] == [
-        (loss, epoch) for epoch, loss in enumerate(est.loss_curve_)
-    ]
+    stand_in(monkeypatch, "torch")
+    stand_in(monkeypatch, "torch.utils")
+    stand_in(monkeypatch, "torch.utils.tensorboard", SummaryWriter=SummaryWriter)
+    run_block_with("class TensorBoard")
+    folder, *scalars, end = written
+    assert (folder, end) == ("runs", "closed")
+    losses = [(epoch, loss) for name, loss, epoch in scalars if name == "loss"]
+    assert [epoch for epoch, _ in losses] == list(range(20))
+    assert losses[-1][1] < losses[0][1]
 
 
 def test_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    mlflow = ModuleType("mlflow")
-    logged: list[Any] = []
-    mlflow.log_params = lambda params: logged.append(params)  # type: ignore[attr-defined]
-    mlflow.log_metrics = lambda metrics, step: logged.append((metrics, step))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
-    names: dict[str, Any] = {}
-    exec(program_with("class MLflow"), names)
-    est = fit_with(names["MLflow"]())
-    assert logged[0]["alpha"] == est.alpha
-    assert [step for _, step in logged[1:]] == [0, 1, 2]
-
-
-def test_scikit_learns_own() -> None:
-    pytest.importorskip("sklearn.callback")
-    exec(program_with("sklearn.callback"), {})
+    run = SimpleNamespace(params={}, metrics=[])
+    stand_in(
+        monkeypatch,
+        "mlflow",
+        set_tracking_uri=lambda uri: None,
+        start_run=contextlib.nullcontext,
+        log_params=run.params.update,
+        log_metrics=lambda metrics, step: run.metrics.append((step, metrics)),
+    )
+    run_block_with("class MLflow")
+    assert run.params["max_iter"] == 20
+    assert [step for step, _ in run.metrics] == list(range(20))
+    assert {"loss", "learning_rate", "time"} <= run.metrics[0][1].keys()
