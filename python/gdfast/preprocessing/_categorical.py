@@ -49,7 +49,7 @@ class CategoricalEncoder(TransformerMixin, Savable, Convertible, Described, Base
     n_categories_ : list of int
         How many of them remain with the rare ones as one.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X has names.
 
     Examples

@@ -80,12 +80,12 @@ class TableEncoder(TransformerMixin, Savable, Convertible, Described, BaseEstima
     ----------
     encoding_ : Encoding
         The inputs of each column, as :meth:`encode` gives them.
-    categorical_features_ : ndarray of shape (n_features_in_,), bool
+    categorical_features_ : ndarray of shape (`n_features_in_`,), bool
         Which columns hold categories.
     date_features_ : list of str
         The columns that held dates.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X has names.
 
     Examples
