@@ -28,8 +28,10 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_templates", "gallery/*.py", "gallery/*.ipynb", "gallery/*.py.md5", "img"]
+exclude_patterns = ["_build", "_templates", "img"]
 templates_path = ["_templates"]
+smartquotes = False  # which would turn the quotes of strings
+toc_object_entries_show_parents = "hide"
 nitpicky = True
 # Other projects' names are plain text: their inventories could only be had from the network.
 nitpick_ignore_regex = [(r"py:.*", r"(numpy|sklearn|tqdm)\..*")]
@@ -91,8 +93,8 @@ html_theme_options: dict[str, Any] = {
 
 copybutton_exclude = ".linenos, .gp, .go"
 
-# Markdown is written for a code host as well. On the site a link to a file outside docs/ leads to the page that
-# has the file, otherwise to the public home, or nowhere if there is none.
+# Markdown is written for a code host as well. On the site a link to a file outside docs/ leads to the page
+# that has the file, otherwise to the public home, or nowhere if there is none.
 PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "README.md": "index.md"}
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
