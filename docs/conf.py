@@ -71,15 +71,14 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "gdfast"
-html_favicon = "_static/favicon.svg"
+html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["gdfast.css"]
 html_show_sourcelink = False
 html_copy_source = False
-# The text of a docstring's page is the signature and the docstring: there is nothing to list beside it.
-html_sidebars = {name: [] for name in ("index", "installing", "tutorial")}
+html_sidebars = {page: [] for page in ("index", "installing", "tutorial")}  # which have no pages below them
 html_theme_options: dict[str, Any] = {
-    "logo": {"text": "gdfast"},
+    "logo": {"text": "gdfast", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
     "header_links_before_dropdown": 6,
     "navbar_persistent": ["search-button-field"],
     "navbar_end": ["theme-switcher", "navbar-icon-links"],
