@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ autosummary_ignore_module_all = False
 numpydoc_show_class_members = False
 viewcode_follow_imported_members = True
 
+warnings.filterwarnings("error", module="__main__")  # an example that warns is mended
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples/gallery"],
     "gallery_dirs": ["gallery"],
