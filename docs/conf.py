@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
+import sys
 import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
-ROOT = DOCS.parent
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-HOME = SETTINGS["tool"]["gdfast"]["home"].rstrip("/")
+sys.path.insert(0, str(DOCS / "_ext"))
+from links import HOME  # noqa: E402
 
 project = "gdfast"
 author = "The gdfast developers"
 copyright = f"{author}. BSD 3-clause licence"
-version = release = SETTINGS["project"]["version"]
+version = release = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 extensions = [
+    "links",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -93,47 +92,3 @@ html_theme_options: dict[str, Any] = {
 }
 
 copybutton_exclude = ".linenos, .gp, .go"
-
-# Markdown is written for a code host as well. On the site a link to a file outside docs/ leads to the page
-# that has the file, otherwise to the public home, or nowhere if there is none.
-PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "README.md": "index.md"}
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
-
-
-def with_links_of_the_site(text: str, folder: str) -> str:
-    """Markdown of a file in ``folder`` of the repository, as it stands on a page of the site."""
-
-    def link(match: re.Match[str]) -> str:
-        words, target, anchor = match[1], match[2], match[3] or ""
-        path = posixpath.normpath(posixpath.join(folder, target))
-        page = PAGES.get(path, path.removeprefix("docs/"))
-        if page != path:
-            return f"[{words}]({page}{anchor})"
-        if not (ROOT / path).exists():
-            return match[0]  # which MyST reports
-        return f"[{words}]({HOME}/blob/HEAD/{path}{anchor})" if HOME else words
-
-    return LINK.sub(link, text)
-
-
-def mend_page(app: Any, docname: str, source: list[str]) -> None:
-    if (DOCS / f"{docname}.md").exists():
-        source[0] = with_links_of_the_site(source[0], "docs")
-
-
-def mend_included(app: Any, path: Path, parent: str, source: list[str]) -> None:
-    source[0] = with_links_of_the_site(source[0], posixpath.normpath(posixpath.join("docs", path.parent)))
-
-
-def without_foreign_labels(
-    app: Any, kind: str, name: str, thing: Any, options: Any, lines: list[str]
-) -> None:
-    """Inherited docstrings refer to pages of scikit-learn's guide, which are not here."""
-    text = re.sub(r":(?:ref|term):`([^`<]*?)(?:\s*<[^>]*>)?`", r"\1", "\n".join(lines))
-    lines[:] = text.split("\n")
-
-
-def setup(app: Any) -> None:
-    app.connect("source-read", mend_page)
-    app.connect("include-read", mend_included)
-    app.connect("autodoc-process-docstring", without_foreign_labels, priority=900)
