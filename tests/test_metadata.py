@@ -64,6 +64,16 @@ def test_classifiers_name_the_pythons_that_wheels_are_built_for() -> None:
     assert f"py{oldest.replace('.', '')}" == PROJECT["tool"]["ruff"]["target-version"]
 
 
+def test_what_is_cited_is_this_version() -> None:
+    project = PROJECT["project"]
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [project["version"]]
+    assert re.findall(r"^license: (.*)$", citation, re.MULTILINE) == [project["license"]]
+    assert re.findall(r"^  - ((?!name:).*)$", citation, re.MULTILINE) == project["keywords"]
+    page = (ROOT / "docs" / "citing.md").read_text("utf-8")
+    assert re.findall(r"^ *version *= \{(.*)\}", page, re.MULTILINE) == [project["version"]]
+
+
 def test_the_installed_package_has_this_metadata() -> None:
     try:
         installed = importlib.metadata.metadata("gdfast")

@@ -56,7 +56,22 @@ void register_stop_flag(py::module_& m) {
 }
 
 void register_module_functions(py::module_& m) {
-    m.def("active_isa", active_isa);
+    m.def("active_isa", active_isa, R"(Return the name of the instruction set in use.
+
+It is the best that the CPU has, chosen when gdfast is imported, or that of the environment variable
+``GDFAST_ISA``.
+
+Returns
+-------
+str
+    "avx512", "avx2", "neon" or "generic".
+
+Examples
+--------
+>>> import gdfast
+>>> gdfast.active_isa() in ("avx512", "avx2", "neon", "generic")
+True
+)");
     m.def("available_isas", [] {
         py::list names;
         for (const std::string& name : available_isas()) names.append(name);

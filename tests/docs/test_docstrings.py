@@ -17,6 +17,7 @@ MODULES = [
     gdfast.inspect,
     gdfast.kernels,
     gdfast.optim,
+    gdfast.preprocessing,
     gdfast.schedules,
 ]
 SECTIONS = "Parameters|Attributes|Returns|Yields|Raises|Warns|See Also|Notes|References|Examples"
@@ -41,6 +42,7 @@ def public_objects() -> Iterator[tuple[str, Any]]:
 def test_numpydoc(name: str, thing: Any) -> None:
     text = inspect.getdoc(thing)
     assert text, f"{name} has no docstring"
+    assert len(text.splitlines()) > 1 or not text.startswith(f"{name}("), "only the signature, from pybind11"
     for title in re.findall(rf"^({SECTIONS})\n(?!-)", text, re.MULTILINE):
         pytest.fail(f"{title} is not underlined")
     assert not re.search(r"-{3,}[^-\n]", text), "text beside an underline"

@@ -317,7 +317,7 @@ class BaseTabular(Savable, Convertible, Described, BaseEstimator, ABC):
         _check_feature_names(self.encoder_, X, reset=True)
         self.encoder_.n_features_in_ = len(columns)
         target = self._target_of_bins(y) if self.bins in ("tree", "mixed") else None
-        table = self.encoder_.fit_columns(columns, target)
+        table = self.encoder_._fit_columns(columns, target)
         if self.encoder_.date_features_:
             names = ", ".join(map(repr, self.encoder_.date_features_))
             warn(f"Dates are taken as numbers, days since 1970 or days of a time difference: {names}.")

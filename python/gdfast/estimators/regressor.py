@@ -162,10 +162,10 @@ class MLPRegressor(Regression, FeedForward):
         it constant.
     learning_rate_factors : dict or None, default=None
         Factors of the learning rate for groups of parameters, at least 0: a dict whose keys are attributes
-        that are trained ("coefs_", "intercepts_"; with batch normalisation also "bn_gamma_" and "bn_beta_")
-        and whose values are a number for all arrays of the attribute, or a sequence with a number for each.
-        A group that is left out has the factor 1; an array with the factor 0 does not change. Decoupled
-        weight decay follows the group's learning rate.
+        that are trained (``"coefs_"``, ``"intercepts_"``; with batch normalisation also ``"bn_gamma_"``
+        and ``"bn_beta_"``) and whose values are a number for all arrays of the attribute, or a sequence with
+        a number for each. A group that is left out has the factor 1; an array with the factor 0 does not
+        change. Decoupled weight decay follows the group's learning rate.
     dropout : float or sequence of float, default=0.0
         Probability of setting a value to zero in training; the others are multiplied by
         ``1 / (1 - dropout)``. One number for all hidden layers, or one for the inputs and one for each hidden
@@ -268,7 +268,7 @@ class MLPRegressor(Regression, FeedForward):
         Number of samples seen by the optimizer.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features seen during fit; only if X has names that are all strings.
     n_layers_ : int
         Number of layers, input and output included.

@@ -137,10 +137,10 @@ class RNNClassifier(Classification, Recurrent):
         it constant.
     learning_rate_factors : dict or None, default=None
         Factors of the learning rate for groups of parameters, at least 0: a dict whose keys are attributes
-        that are trained ("coefs_", "intercepts_"; with batch normalisation also "bn_gamma_" and "bn_beta_")
-        and whose values are a number for all arrays of the attribute, or a sequence with a number for each.
-        A group that is left out has the factor 1; an array with the factor 0 does not change. Decoupled
-        weight decay follows the group's learning rate.
+        that are trained (``"coefs_"``, ``"intercepts_"``; with batch normalisation also ``"bn_gamma_"``
+        and ``"bn_beta_"``) and whose values are a number for all arrays of the attribute, or a sequence with
+        a number for each. A group that is left out has the factor 1; an array with the factor 0 does not
+        change. Decoupled weight decay follows the group's learning rate.
     clip_value : float, default=None
         Maximum absolute value of every component of the gradient, the penalty included. None sets no limit.
     clip_norm : float or "auto", default=None

@@ -132,7 +132,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Number of outputs of each network.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if all are strings.
 
     See Also

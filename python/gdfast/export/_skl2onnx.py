@@ -175,7 +175,7 @@ def _encoder_of(est: Any, dtype: np.dtype[Any]) -> ColumnEncoder:
         return found
     categories: Sequence[Categories] = []
     if _is(est, "CategoricalEncoder"):
-        columns: Sequence[Any] = est.encoded_columns()
+        columns: Sequence[Any] = est._encoded_columns()
         categories = est._columns
     else:
         from gdfast.preprocessing._piecewise import distinct

@@ -63,7 +63,7 @@ class Predictor:
     Attributes
     ----------
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X had names in the fit.
     n_outputs_ : int
         Number of units of the output layer.

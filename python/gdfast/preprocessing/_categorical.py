@@ -49,7 +49,7 @@ class CategoricalEncoder(TransformerMixin, Savable, Convertible, Described, Base
     n_categories_ : list of int
         How many of them remain with the rare ones as one.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X has names.
 
     Examples
@@ -101,9 +101,9 @@ class CategoricalEncoder(TransformerMixin, Savable, Convertible, Described, Base
         """
         columns = columns_of(X)
         check_columns(self, X, columns, reset=True)
-        return self.fit_categories([as_categories(column) for column in columns])
+        return self._fit_categories([as_categories(column) for column in columns])
 
-    def fit_categories(self, columns: list[Array]) -> Self:
+    def _fit_categories(self, columns: list[Array]) -> Self:
         """`fit` for columns of objects, None where one is missing."""
         self._columns = [self._found(column) for column in columns]
         return self
@@ -125,14 +125,14 @@ class CategoricalEncoder(TransformerMixin, Savable, Convertible, Described, Base
         has_rare = encoder.infrequent_categories_[0] is not None
         return Categories(encoder.categories_[0], numbers[:, 0].astype(np.int64), has_rare)
 
-    def numbers(self, columns: list[Array]) -> Array:
+    def _numbers(self, columns: list[Array]) -> Array:
         """The number of each category, float64 of shape (n_samples, n_features); -1 for none."""
         numbers = np.empty((len(columns[0]) if columns else 0, len(columns)))
         for i, (categories, column) in enumerate(zip(self._columns, columns, strict=True)):
             numbers[:, i] = categories.numbers_of(column)
         return numbers
 
-    def encoded_columns(self) -> list[CategoryColumn]:
+    def _encoded_columns(self) -> list[CategoryColumn]:
         """The columns of an `Encoding`; one without categories has an input that stays 0."""
         return [CategoryColumn(max(n, 1), binary=n == 2) for n in self.n_categories_]
 
@@ -150,8 +150,8 @@ class CategoricalEncoder(TransformerMixin, Savable, Convertible, Described, Base
         check_is_fitted(self)
         columns = columns_of(X)
         check_columns(self, X, columns, reset=False)
-        numbers = self.numbers([as_categories(column) for column in columns])
-        encoding = Encoding(self.encoded_columns())
+        numbers = self._numbers([as_categories(column) for column in columns])
+        encoding = Encoding(self._encoded_columns())
         return _sparse(encoding, numbers) if self.sparse_output else encoding.encode(numbers)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:

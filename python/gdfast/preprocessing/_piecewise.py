@@ -52,7 +52,7 @@ class PiecewiseLinearEncoder(TransformerMixin, Savable, Convertible, Described, 
     bin_edges_ : list of ndarray
         The edges of each column; fewer than two for a constant column.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X has names.
 
     References

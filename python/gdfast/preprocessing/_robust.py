@@ -40,7 +40,7 @@ class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, Convertible
     scale_ : ndarray of shape (n_features,)
         The interquartile ranges, or what replaces them: 1 for a constant column.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X has names.
 
     References

@@ -80,12 +80,12 @@ class TableEncoder(TransformerMixin, Savable, Convertible, Described, BaseEstima
     ----------
     encoding_ : Encoding
         The inputs of each column, as :meth:`encode` gives them.
-    categorical_features_ : ndarray of shape (n_features_in_,), bool
+    categorical_features_ : ndarray of shape (`n_features_in_`,), bool
         Which columns hold categories.
     date_features_ : list of str
         The columns that held dates.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X has names.
 
     Examples
@@ -175,10 +175,10 @@ class TableEncoder(TransformerMixin, Savable, Convertible, Described, BaseEstima
             target = _piecewise.target_of_tree(y)
             if columns:
                 check_consistent_length(columns[0].values, target)
-        self.fit_columns(columns, target)
+        self._fit_columns(columns, target)
         return self
 
-    def fit_columns(self, columns: Sequence[Column], target: Array | None) -> Array:
+    def _fit_columns(self, columns: Sequence[Column], target: Array | None) -> Array:
         """`fit` for columns and a checked target, and their table."""
         self.categorical_features_ = self._categorical(columns)
         self.date_features_ = [column.name for column in columns if column.kind == "date"]
@@ -191,12 +191,12 @@ class TableEncoder(TransformerMixin, Savable, Convertible, Described, BaseEstima
         objects = [as_categories(columns[i]) for i in categories]
         self._categories = CategoricalEncoder(
             min_frequency=self.min_frequency, max_categories=self.max_categories
-        ).fit_categories(objects)
+        )._fit_categories(objects)
         nothing = NumberColumn(np.empty(0), clipped=False)
         encoded: list[NumberColumn | CategoryColumn] = [nothing] * len(columns)
         if len(categories):
-            table[:, categories] = self._categories.numbers(objects)
-            for i, column in zip(categories, self._categories.encoded_columns(), strict=True):
+            table[:, categories] = self._categories._numbers(objects)
+            for i, column in zip(categories, self._categories._encoded_columns(), strict=True):
                 encoded[i] = self._embedded(column)
 
         numbers = np.flatnonzero(~self.categorical_features_).tolist()
