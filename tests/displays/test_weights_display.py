@@ -117,7 +117,7 @@ def test_a_network_without_hidden_layers_has_units_too() -> None:
     assert len(WeightsDisplay.from_estimator(est).units_) == 3
 
 
-@pytest.mark.parametrize("image_shape", [None, (4, 16)], ids=["heat map", "images"])
+@pytest.mark.parametrize("image_shape", [None, (2, 32)], ids=["heat map", "images"])
 def test_many_names_in_a_small_plot_do_not_overlap(image_shape: Any) -> None:
     import matplotlib.pyplot as plt
 
