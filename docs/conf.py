@@ -66,6 +66,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "matplotlib_animations": False,
     "image_scrapers": ("matplotlib",),
+    "image_srcset": ["2x"],
     "capture_repr": ("_repr_html_", "__repr__"),
     "plot_gallery": "True",
 }

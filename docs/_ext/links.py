@@ -50,9 +50,10 @@ def mend_included(app: Any, path: Path, parent: str, source: list[str]) -> None:
     source[0] = with_links_of_the_site(source[0], posixpath.normpath(posixpath.join("docs", path.parent)))
 
 
-def without_foreign_labels(app: Any, kind: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Inherited docstrings refer to pages of scikit-learn's guide, which are not here."""
+def of_another_project(app: Any, kind: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Inherited docstrings refer to scikit-learn's guide, which is not here, and to its versions."""
     text = re.sub(r":(?:ref|term):`([^`<]*?)(?:\s*<[^>]*>)?`", r"\1", "\n".join(lines))
+    text = re.sub(r"^( *)\.\. version\w+::.*\n(?:\1 +.*\n|\n)*", "\n", text, flags=re.MULTILINE)
     lines[:] = text.split("\n")
 
 
@@ -89,6 +90,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("source-read", mend_page)
     app.connect("include-read", mend_included)
-    app.connect("autodoc-process-docstring", without_foreign_labels, priority=900)
+    app.connect("autodoc-process-docstring", of_another_project, priority=900)
     app.connect("doctree-read", link_names)
     return {"parallel_read_safe": True}
