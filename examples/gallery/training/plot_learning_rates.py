@@ -2,8 +2,8 @@
 Choose a learning rate and its schedule
 =======================================
 
-The learning rate is the argument that matters most. A range test finds a first value, and a schedule that ends near
-zero both improves the result and forgives a rate that is too large.
+The learning rate is the argument that matters most. A range test finds a first value, and a schedule that
+ends near zero both improves the result and forgives a rate that is too large.
 """
 
 import sys
@@ -35,9 +35,9 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, random_
 # %%
 # A range test
 # ------------
-# With ``learning_rate_init="auto"`` a copy of the network is trained for a pass over the rows, while its learning rate
-# rises from 1e-6 to 30. The rate that it finds is a cautious one, a third of that at which the loss has almost reached
-# its lowest value.
+# With ``learning_rate_init="auto"`` a copy of the network is trained for a pass over the rows, while its
+# learning rate rises from 1e-6 to 30. The rate that it finds is a cautious one, a third of that at which the
+# loss has almost reached its lowest value.
 warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
 EPOCHS = 15
 network = {
@@ -59,7 +59,8 @@ plt.show()
 # %%
 # Schedules
 # ---------
-# These are four ways to spend fifteen epochs. A schedule multiplies the base rate, here ten times that of the range test.
+# These are four ways to spend fifteen epochs. A schedule multiplies the base rate, here ten times that of the
+# range test.
 ways = {
     "constant": "constant",
     "exponential": schedules.Exponential(gamma=0.85),
@@ -105,6 +106,6 @@ ax.grid(alpha=0.3)
 plt.show()
 
 # %%
-# With a constant rate the error goes up and down to the end. Schedules that end near zero reach a smaller error, at
-# base rates several times as large; with a warm-up, in which the rate rises over the first steps, even the
-# largest rate does no harm. The rate of the range test is on the safe side: a schedule wants more.
+# With a constant rate the error goes up and down to the end. Schedules that end near zero reach a smaller
+# error, at base rates several times as large; with a warm-up, in which the rate rises over the first steps,
+# even the largest rate does no harm. The rate of the range test is on the safe side: a schedule wants more.

@@ -2,8 +2,8 @@
 Write a training loop of one's own
 ==================================
 
-``gdfast.optim`` updates any NumPy arrays in place, for models that are no networks. Here such a model fills in images with
-missing pixels: a matrix is factorised, and only its known entries count.
+``gdfast.optim`` updates any NumPy arrays in place, for models that are no networks. Here such a model fills
+in images with missing pixels: a matrix is factorised, and only its known entries count.
 """
 
 import matplotlib.pyplot as plt
@@ -23,8 +23,9 @@ known = rng.random(images.shape) < 0.6
 # %%
 # The model and its gradient
 # --------------------------
-# The images are the rows of a matrix, which is approximated by ``U @ V + m``: each image is the mean image m plus a sum of
-# twenty patterns, the rows of V. The loss is the squared error over the known pixels, and a penalty on the factors.
+# The images are the rows of a matrix, which is approximated by ``U @ V + m``: each image is the mean image m
+# plus a sum of twenty patterns, the rows of V. The loss is the squared error over the known pixels, and a
+# penalty on the factors.
 RANK, PENALTY = 20, 1.5
 
 
@@ -38,8 +39,8 @@ def loss_and_gradients(U, V, m):
 # %%
 # The loop
 # --------
-# An optimizer takes a list of arrays and a list of their gradients, and changes the arrays in place. A schedule says which
-# learning rate the next step has.
+# An optimizer takes a list of arrays and a list of their gradients, and changes the arrays in place. A
+# schedule says which learning rate the next step has.
 def train(optimizer, n_steps=200):
     rng = np.random.default_rng(1)
     U, V = (0.1 * rng.standard_normal(shape) for shape in ((len(images), RANK), (RANK, 64)))
@@ -98,5 +99,6 @@ baseline = np.ma.array(images, mask=~known).mean(axis=0)
 print(f"error with the mean of each pixel: {np.sqrt(np.mean((images - baseline)[~known] ** 2)):.3f}")
 
 # %%
-# The loop is all there is to training: a loss with its gradient, a learning rate, a step. Most digits can be read again. With
-# the better optimizers the error of the unknown pixels is seven tenths of that of the mean of each pixel.
+# The loop is all there is to training: a loss with its gradient, a learning rate, a step. Most digits can be
+# read again. With the better optimizers the error of the unknown pixels is seven tenths of that of the mean
+# of each pixel.

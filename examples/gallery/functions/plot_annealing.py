@@ -2,8 +2,8 @@
 Leave local minima by simulated annealing
 =========================================
 
-Gradient descent ends in the minimum whose valley it begins in. Simulated annealing is a random walk that goes uphill
-now and then, less and less while its temperature falls, and needs no gradient.
+Gradient descent ends in the minimum whose valley it begins in. Simulated annealing is a random walk that goes
+uphill now and then, less and less while its temperature falls, and needs no gradient.
 """
 
 import gdfast
@@ -31,8 +31,8 @@ START = np.array([4.4, -3.6])
 # %%
 # Two walks
 # ---------
-# ``gdfast.minimize`` has the arguments of ``scipy.optimize.minimize``. A callback gets the point of every step of gradient
-# descent; for annealing the function itself notes where it is asked.
+# ``gdfast.minimize`` has the arguments of ``scipy.optimize.minimize``. A callback gets the point of every
+# step of gradient descent; for annealing the function itself notes where it is asked.
 descent = [START]
 stuck = gdfast.minimize(
     rastrigin,
@@ -84,8 +84,8 @@ plt.show()
 # %%
 # Annealing a network
 # -------------------
-# ``solver="annealing"`` anneals the weights of a network. As it needs no gradient, it can maximise a score that has none,
-# such as the accuracy itself. An iteration is a hundred proposals.
+# ``solver="annealing"`` anneals the weights of a network. As it needs no gradient, it can maximise a score
+# that has none, such as the accuracy itself. An iteration is a hundred proposals.
 X, y = make_moons(150, noise=0.15, random_state=0)
 net = gdfast.MLPClassifier(
     hidden_layer_sizes=(8,), solver="annealing", scoring="accuracy", max_iter=30, random_state=0
@@ -93,16 +93,17 @@ net = gdfast.MLPClassifier(
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 left.plot(range(1, len(net.loss_curve_) + 1), -np.array(net.loss_curve_), linewidth=2)
-left.set(xlabel="iteration", ylabel="accuracy on the training points", ylim=(None, 1.01))
+left.set(xlabel="iteration", ylabel="accuracy on the training points", xticks=range(0, 31, 5))
 left.grid(alpha=0.3)
 DecisionBoundaryDisplay.from_estimator(
-    net, X, response_method="predict_proba", plot_method="pcolormesh", cmap="RdBu", vmin=0, vmax=1, ax=right
+    net, X, response_method="predict", plot_method="pcolormesh", cmap="coolwarm", alpha=0.4, ax=right
 )
-right.scatter(*X.T, c=y, cmap="RdBu", edgecolors="k", s=25)
-right.set(title="probability of the second class", xlabel="$x_1$", ylabel="$x_2$")
+right.scatter(*X.T, c=y, cmap="coolwarm", edgecolors="k", s=25)
+right.set(title="classes: predicted, and of the points", xlabel="$x_1$", ylabel="$x_2$")
 plt.show()
 print(f"accuracy {net.score(X, y):.3f} after {100 * net.n_iter_:,} evaluations")
 
 # %%
-# Gradient descent stays in its valley, and annealing finds the lowest of a hundred. It pays for that with many
-# evaluations: for losses that have a gradient and networks of any size, gradient descent is the method of choice.
+# Gradient descent stays in its valley, and annealing finds the lowest of a hundred. It pays for that with
+# many evaluations: for losses that have a gradient and networks of any size, gradient descent is the method
+# of choice.

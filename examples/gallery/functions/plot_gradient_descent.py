@@ -2,8 +2,8 @@
 Gradient descent, step by step
 ==============================
 
-Learn y = 2x from four points. The model is one weight and one bias, ``gdfast.kernels`` has its loss and gradient,
-and each step moves both parameters against the gradient.
+Learn y = 2x from four points. The model is one weight and one bias, ``gdfast.kernels`` has its loss and
+gradient, and each step moves both parameters against the gradient.
 """
 
 import matplotlib.pyplot as plt
@@ -16,9 +16,9 @@ y = 2 * X
 # %%
 # The gradient
 # ------------
-# The loss is the mean of (w x + b - y)^2 / 2. By the chain rule its derivative with respect to w is the mean of
-# (w x + b - y) x, and with respect to b the mean of (w x + b - y). The kernel computes the same for networks of
-# any depth; without a hidden layer it is this line.
+# The loss is the mean of (w x + b - y)^2 / 2. By the chain rule its derivative with respect to w is the mean
+# of (w x + b - y) x, and with respect to b the mean of (w x + b - y). The kernel computes the same for
+# networks of any depth; without a hidden layer it is this line.
 w, b = np.zeros((1, 1)), np.zeros(1)
 residual = X @ w + b - y
 print("gradient by hand  ", np.mean(residual * X), np.mean(residual))
@@ -59,8 +59,8 @@ limit = 2 / eigenvalues[-1]
 print(f"eigenvalues {eigenvalues.round(3)}, largest learning rate {limit:.4f}")
 
 # %%
-# Below the limit but near it, the path goes to and fro across the valley; above it every step is longer than the
-# one before.
+# Below the limit but near it, the path goes to and fro across the valley; above it every step is longer than
+# the one before.
 grid_w, grid_b = np.meshgrid(np.linspace(-1.5, 5.5, 200), np.linspace(-1.5, 2, 200))
 surface = np.mean([(grid_w * x + grid_b - 2 * x) ** 2 / 2 for x in (1, 2, 3, 4)], axis=0)
 
@@ -75,5 +75,5 @@ axes[0].set_ylabel("bias b")
 plt.show()
 
 # %%
-# Descent finds w = 2 and b = 0. A few steps are enough for the steep direction, but the rate that it allows is small
-# for the flat one, along which most of the 600 steps are taken.
+# Descent finds w = 2 and b = 0. A few steps are enough for the steep direction, but the rate that it allows
+# is small for the flat one, along which most of the 600 steps are taken.

@@ -2,8 +2,9 @@
 Measure the curvature of a loss
 ===============================
 
-The largest eigenvalue of the Hessian limits the learning rate of gradient descent: steps diverge above two divided by
-it. The example computes the spectrum of a network's loss, tests the limit, and lets two solvers use the curvature.
+The largest eigenvalue of the Hessian limits the learning rate of gradient descent: steps diverge above two
+divided by it. The example computes the spectrum of a network's loss, tests the limit, and lets two solvers
+use the curvature.
 """
 
 import copy
@@ -20,8 +21,8 @@ from sklearn.preprocessing import scale
 # %%
 # A minimum
 # ---------
-# ``newton-cg`` takes a small network to a minimum of its loss, with a penalty, so that the minimum is a proper
-# one.
+# ``newton-cg`` takes a small network to a minimum of its loss, with a penalty, so that the minimum is a
+# proper one.
 warnings.simplefilter("ignore", ConvergenceWarning)  # where the number of epochs is fixed
 X, y = load_diabetes(return_X_y=True)
 X, y = scale(X), scale(y)
@@ -40,8 +41,8 @@ print(f"trace                {found.trace:.1f} +- {found.trace_error:.1f}")
 print(f"max. learning rate   {found.max_learning_rate:.3f}")
 
 # %%
-# The density says how many eigenvalues lie where: most near zero, and a few far apart. The marks below the curve
-# are the three largest and the smallest.
+# The density says how many eigenvalues lie where: most near zero, and a few far apart. The marks below the
+# curve are the three largest and the smallest.
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 CurvatureDisplay(found, estimator_name="loss at the minimum").plot(ax=ax)
 ax.grid(alpha=0.3)
@@ -50,8 +51,8 @@ plt.show()
 # %%
 # The largest learning rate
 # -------------------------
-# Gradient descent begins near the minimum, with rates below and above 2 / largest eigenvalue. Its steps are those
-# of the whole gradient, without momentum.
+# Gradient descent begins near the minimum, with rates below and above 2 / largest eigenvalue. Its steps are
+# those of the whole gradient, without momentum.
 at_minimum = net.loss_
 curves = {}
 for factor in [0.5, 0.9, 1.0, 1.02, 1.1]:
@@ -64,9 +65,11 @@ for factor in [0.5, 0.9, 1.0, 1.02, 1.1]:
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for (factor, curve), color in zip(curves.items(), plt.colormaps["coolwarm"](np.linspace(0, 1, len(curves)))):
-    ax.semilogy(range(1, len(curve) + 1), curve, color=color, linewidth=2, label=f"{factor:g} times the limit")
+    ax.semilogy(
+        range(1, len(curve) + 1), curve, color=color, linewidth=2, label=f"{factor:g} times the limit"
+    )
 ax.set(xlabel="step of gradient descent", ylabel="loss - loss at the minimum")
-ax.legend(title="learning rate", frameon=False, loc="center right", bbox_to_anchor=(1, 0.42))
+ax.legend(title="learning rate", frameon=False, loc="center right", bbox_to_anchor=(1, 0.38))
 ax.grid(alpha=0.3)
 plt.show()
 
@@ -76,8 +79,9 @@ plt.show()
 #
 # Solvers that use the curvature
 # ------------------------------
-# On a sine without noise, Levenberg-Marquardt (``"lm"``) and Newton's method (``"newton-cg"``) reach in a few dozen
-# iterations what Adam does not reach in 2,000 steps. An iteration of theirs costs more, but not a hundred times more.
+# On a sine without noise, Levenberg-Marquardt (``"lm"``) and Newton's method (``"newton-cg"``) reach in a few
+# dozen iterations what Adam does not reach in 2,000 steps. An iteration of theirs costs more, but not a
+# hundred times more.
 x = np.linspace(-1, 1, 100)[:, np.newaxis]
 sine = np.sin(np.pi * x[:, 0])
 
@@ -103,5 +107,6 @@ ax.grid(alpha=0.3)
 plt.show()
 
 # %%
-# Most eigenvalues of the Hessian are near zero and a few are large, which is why plain gradient descent is slow: the large
-# ones limit its rate, the small ones need a large rate. Solvers that divide by the curvature have no such limit.
+# Most eigenvalues of the Hessian are near zero and a few are large, which is why plain gradient descent is
+# slow: the large ones limit its rate, the small ones need a large rate. Solvers that divide by the curvature
+# have no such limit.

@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 # %%
 # A task with a known delay
 # -------------------------
-# The inputs are random numbers, and the target of each step is the input of some steps before. Nothing but the
-# memory of the network helps.
+# The inputs are random numbers, and the target of each step is the input of some steps before. Nothing but
+# the memory of the network helps.
 rng = np.random.default_rng(0)
 
 
@@ -32,8 +32,9 @@ def echo(delay, n_sequences=100, n_steps=60):
 # %%
 # Fit
 # ---
-# ``tbptt=(k1, k2)`` updates the weights every k1 steps, with a gradient that reaches back over the last k2 steps.
-# Here k2 is twice k1, but for the smallest. The states of the network go on from block to block in all cases.
+# ``tbptt=(k1, k2)`` updates the weights every k1 steps, with a gradient that reaches back over the last k2
+# steps. Here k2 is twice k1, but for the smallest. The states of the network go on from block to block in all
+# cases.
 warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
 DELAYS = [1, 2, 4, 8]
 REACHES = [1, 2, 3, 5, 9, 17]
@@ -62,6 +63,7 @@ for row, delay in enumerate(DELAYS):
     for column, reach in enumerate(REACHES):
         nets[delay, reach] = net = fit(X, y, reach)
         scores[row, column] = net.score(X_test, y_test)
+    print(f"delay {delay}: " + ", ".join(f"k2 = {k} {score:.2f}" for k, score in zip(REACHES, scores[row])))
 
 # %%
 # A staircase
@@ -98,6 +100,6 @@ ax.legend(loc="lower right", ncols=3)
 plt.show()
 
 # %%
-# Left of the line the networks predict the mean, right of it they learn the task. Beyond the delay, more reach
-# changes nothing. So k2 should be as long as the dependencies in the data; where that is not known, double k2 until
-# the score on other data no longer rises.
+# Left of the line the networks predict the mean, right of it they learn the task. Beyond the delay, more
+# reach changes nothing. So k2 should be as long as the dependencies in the data; where that is not known,
+# double k2 until the score on other data no longer rises.

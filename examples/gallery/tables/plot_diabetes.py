@@ -2,8 +2,8 @@
 Scale the target of a regression
 ================================
 
-A network's first outputs are near 0, and its steps are small. With targets of some hundreds it therefore needs
-many times the epochs that it needs with scaled targets.
+A network's first outputs are near 0, and its steps are small. With targets of some hundreds it therefore
+needs many times the epochs that it needs with scaled targets.
 """
 
 import warnings
@@ -31,8 +31,8 @@ inputs = StandardScaler().fit(X_train)
 # %%
 # With and without scaled targets
 # -------------------------------
-# The same network is trained for 1,000 epochs on the targets as they are, and on scaled targets. ``X_val`` makes
-# it record R2 on other rows after each epoch, which does not depend on the scale.
+# The same network is trained for 1,000 epochs on the targets as they are, and on scaled targets. ``X_val``
+# makes it record R2 on other rows after each epoch, which does not depend on the scale.
 warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
 arguments = {
     "hidden_layer_sizes": (50,),
@@ -66,8 +66,8 @@ plt.show()
 # %%
 # In use
 # ------
-# ``TransformedTargetRegressor`` scales the target for training and puts predictions back on its scale, so that
-# the whole is one estimator, for a search or cross-validation.
+# ``TransformedTargetRegressor`` scales the target for training and puts predictions back on its scale, so
+# that the whole is one estimator, for a search or cross-validation.
 model = TransformedTargetRegressor(
     make_pipeline(StandardScaler(), MLPRegressor(**arguments)), transformer=StandardScaler()
 ).fit(X_train, y_train)
@@ -84,6 +84,6 @@ ax.set(xticks=range(50, 351, 50), yticks=range(50, 351, 50), title="Progression 
 plt.show()
 
 # %%
-# On scaled targets the network is as good as the linear model after some thirty epochs, and slightly better in
-# the end. On the targets as they are it is still far from it after a thousand. The gain over the linear model is
-# small, for so few and so noisy rows.
+# On scaled targets the network is as good as the linear model after some thirty epochs, and slightly better
+# in the end. On the targets as they are it is still far from it after a thousand. The gain over the linear
+# model is small, for so few and so noisy rows.

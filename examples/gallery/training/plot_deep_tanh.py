@@ -2,8 +2,9 @@
 Train twenty layers of tanh
 ===========================
 
-In a deep network the gradient is multiplied by one layer's weights after the other, so that it vanishes or explodes
-where the first weights are too small or too large. The example shows how to see this, and what helps.
+In a deep network the gradient is multiplied by one layer's weights after the other, so that it vanishes or
+explodes where the first weights are too small or too large. The example shows how to see this, and what
+helps.
 """
 
 import warnings
@@ -48,8 +49,8 @@ starts = {
 # %%
 # Look at the gradients
 # ---------------------
-# ``record_gradients`` records the norm of each layer's gradient in every epoch, and ``GradientNormDisplay`` plots
-# it. In a healthy network the curves of all layers lie together.
+# ``record_gradients`` records the norm of each layer's gradient in every epoch, and ``GradientNormDisplay``
+# plots it. In a healthy network the curves of all layers lie together.
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained", sharey=True)
 nets = {}
 for ax, (name, init) in zip(axes, starts.items()):
@@ -62,15 +63,17 @@ for ax, (name, init) in zip(axes, starts.items()):
 plt.show()
 
 # %%
-# From weights that are too small, the gradient of the first layers (dark) is a ten-thousandth of that of the last
-# (pale): they do not move. From weights that are too large the gradient of the first layers is the largest at
-# the beginning. A few steps of this size drive the units to where tanh is flat, and from then on gradients vanish, too.
+# From weights that are too small, the gradient of the first layers (dark) is a ten-thousandth of that of the
+# last (pale): they do not move. From weights that are too large the gradient of the first layers is the
+# largest at the beginning. A few steps of this size drive the units to where tanh is flat, and from then on
+# gradients vanish, too.
 #
 # Remedies
 # --------
-# Two of the remedies leave the first weights as they are and change the step: ``clip_norm`` limits the norm of the
-# whole gradient, and ``backprop_depth`` truncates the backward pass, here to one layer more in each epoch. Batch
-# normalisation changes the network, and ``init`` the first weights. Adam divides the step of each weight by its size.
+# Two of the remedies leave the first weights as they are and change the step: ``clip_norm`` limits the norm
+# of the whole gradient, and ``backprop_depth`` truncates the backward pass, here to one layer more in each
+# epoch. Batch normalisation changes the network, and ``init`` the first weights. Adam divides the step of
+# each weight by its size.
 remedies = {
     "clip_norm=1": {"clip_norm": 1.0},
     "backprop_depth, growing": {"backprop_depth": lambda epoch: min(20, epoch + 1)},
@@ -99,5 +102,5 @@ plt.show()
 
 # %%
 # Where gradients explode, clipping and truncation help. Where they vanish, neither does, because they cannot
-# enlarge a gradient: left, their curves lie on that of plain gradient descent. First weights of the right size and batch
-# normalisation mend both.
+# enlarge a gradient: left, their curves lie on that of plain gradient descent. First weights of the right
+# size and batch normalisation mend both.

@@ -2,8 +2,8 @@
 Recognise speakers by a vowel
 =============================
 
-Nine men say the vowels "ae". A recurrent network tells them apart from twelve numbers for each of some fifteen
-time steps, and its answer can be followed while the vowel is heard.
+Nine men say the vowels "ae". A recurrent network tells them apart from twelve numbers for each of some
+fifteen time steps, and its answer can be followed while the vowel is heard.
 """
 
 import sys
@@ -42,8 +42,8 @@ plt.show()
 # %%
 # Fit
 # ---
-# ``X`` is a list of arrays of any lengths: no padding, no mask. As for any network the inputs are scaled, here by
-# the mean and standard deviation of a coefficient over all steps of training.
+# ``X`` is a list of arrays of any lengths: no padding, no mask. As for any network the inputs are scaled,
+# here by the mean and standard deviation of a coefficient over all steps of training.
 training_steps = np.concatenate(utterances[:N_TRAIN])
 mean, spread = training_steps.mean(axis=0), training_steps.std(axis=0)
 X = [(x - mean) / spread for x in utterances]
@@ -75,7 +75,9 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained"
 left.plot(steps, accuracy, "o-")
 left.axhline(1 / 9, color="0.4", linestyle="--")
 left.text(20, 1 / 9 + 0.02, "chance", ha="right", color="0.4")
-left.set(xlabel="steps heard", ylabel="accuracy on the test utterances", ylim=(0, 1.02), xticks=range(0, 21, 5))
+left.set(
+    xlabel="steps heard", ylabel="accuracy on the test utterances", ylim=(0, 1.02), xticks=range(0, 21, 5)
+)
 left.grid(alpha=0.3)
 
 edges = np.arange(len(one) + 1) + 0.5, np.arange(10) + 0.5

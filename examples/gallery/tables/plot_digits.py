@@ -27,9 +27,9 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, stratif
 # %%
 # Fit
 # ---
-# With ``early_stopping`` a tenth of the training images is set aside. Training ends when the log-loss on these
-# has not improved for ten epochs, and the weights of the best epoch are kept. Accuracy, the default, is too
-# coarse a score for so few images. Dropout keeps the network from learning the images by heart.
+# With ``early_stopping`` a tenth of the training images is set aside. Training ends when the log-loss on
+# these has not improved for ten epochs, and the weights of the best epoch are kept. Accuracy, the default, is
+# too coarse a score for so few images. Dropout keeps the network from learning the images by heart.
 net = MLPClassifier(
     hidden_layer_sizes=(128, 64),
     dropout=0.2,
@@ -62,8 +62,8 @@ plt.show()
 # %%
 # The mistakes
 # ------------
-# These are the mistakes that the network was surest of, with the right digit, its answer, and the
-# probability that it gave to that answer.
+# These are the mistakes that the network was surest of, with the right digit, its answer, and the probability
+# that it gave to that answer.
 probabilities = model.predict_proba(X_test)
 answers = probabilities.argmax(axis=1)
 sureness = np.where(answers != y_test, probabilities.max(axis=1), 0)
@@ -77,5 +77,5 @@ for ax, i in zip(axes.flat, mistakes):
 plt.show()
 
 # %%
-# The network reads 98 of 100 images that it has not seen. Its mistakes are spread over the digits, and many of
-# them are images that a human reader would hesitate over, too.
+# The network reads 98 of 100 images that it has not seen. Its mistakes are spread over the digits, and many
+# of them are images that a human reader would hesitate over, too.

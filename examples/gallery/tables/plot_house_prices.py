@@ -41,8 +41,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, random_
 # %%
 # Fit
 # ---
-# Nothing is scaled, filled in or encoded by hand. Four networks are trained, and the prediction is their mean;
-# ``return_std=True`` also returns their standard deviation.
+# Nothing is scaled, filled in or encoded by hand. Four networks are trained, and the prediction is their
+# mean; ``return_std=True`` also returns their standard deviation.
 networks = TabularRegressor(hidden_layer_sizes=(128, 128), random_state=0).fit(X_train, y_train)
 predicted, spread = networks.predict(X_test, return_std=True)
 
