@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+GALLERY = EXAMPLES / "gallery"
 
 
 def run(name: str, *arguments: str, stderr: list[str] | None = None) -> str:
@@ -32,22 +34,6 @@ def test_digits(tmp_path: Path) -> None:
     assert accuracy == pytest.approx(theirs, abs=0.005)
     assert re.search(r"^gdfast is \d+\.\d x faster than scikit-learn$", printed, re.MULTILINE)
     assert image.read_bytes().startswith(b"\x89PNG")
-
-
-def test_regression() -> None:
-    scores = dict(re.findall(r"^(\S.*?) +test R2 (-?\d\.\d+)", run("regression.py"), re.MULTILINE))
-    assert float(scores["gdfast"]) > float(scores["linear model"])
-    assert float(scores["gdfast"]) == pytest.approx(float(scores["scikit-learn"]), abs=1e-3)
-
-
-def test_linear_regression() -> None:
-    lines = run("linear_regression.py").splitlines()
-    by_hand, by_gdfast = (line.split()[-2:] for line in lines[:2])
-    assert by_hand == by_gdfast
-    found = re.search(r"w = (\S+), b = (\S+)$", lines[-1])
-    assert found
-    assert float(found[1]) == pytest.approx(2, abs=1e-6)
-    assert float(found[2]) == pytest.approx(0, abs=1e-6)
 
 
 def test_drop_in() -> None:
@@ -73,11 +59,6 @@ def test_deep_tanh(tmp_path: Path) -> None:
     assert image.read_bytes().startswith(b"\x89PNG")
 
 
-def test_sunspots() -> None:
-    scores = dict(re.findall(r"^(\S.*?) +test R2 (-?\d\.\d+)", run("sunspots.py"), re.MULTILINE))
-    assert float(scores["recurrent network"]) > float(scores["like this month"]) + 0.005
-
-
 @pytest.mark.slow
 def test_curvature(tmp_path: Path) -> None:
     image = tmp_path / "second_order.png"
@@ -93,3 +74,179 @@ def test_curvature(tmp_path: Path) -> None:
 def test_every_example_is_tested() -> None:
     tested = set(re.findall(r'run\("(\w+\.py)"', Path(__file__).read_text(encoding="utf-8")))
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
+
+
+# Runs a program of the gallery as `python PATH` does, and then draws the figures that are still open.
+RUN_AND_DRAW = """
+import os, runpy, sys
+import matplotlib.pyplot as plt
+
+runpy.run_path(sys.argv[1], run_name="__main__")
+assert not os.listdir(), os.listdir()
+for number in plt.get_fignums():
+    plt.figure(number).savefig(f"{number}.png")
+"""
+
+
+def run_in_gallery(name: str, folder: Path) -> str:
+    """What a program of the gallery prints. It must draw pictures, and leave no files but those."""
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas")
+    pictures, temporary = folder / "pictures", folder / "temporary"
+    pictures.mkdir()
+    temporary.mkdir()
+    # Where there is a screen, matplotlib warns that "agg" shows nothing.
+    filters = ("-W", "error", "-W", "ignore:FigureCanvasAgg:UserWarning")
+    environment = {"MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
+    before = sorted(EXAMPLES.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, *filters, "-c", RUN_AND_DRAW, str(GALLERY / name)],
+        cwd=pictures,
+        env={**os.environ, **environment, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(EXAMPLES.rglob("*")) == before
+    assert list(temporary.iterdir()) == []
+    drawn = list(pictures.iterdir())
+    assert drawn
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    return done.stdout
+
+
+def numbers(pattern: str, printed: str) -> list[float]:
+    """The numbers in the one line that matches."""
+    (found,) = re.findall(pattern, printed, re.MULTILINE)
+    return [float(number) for number in (found if isinstance(found, tuple) else (found,))]
+
+
+# What the texts of the gallery say is held to what the programs print.
+
+
+def test_gallery_digits(tmp_path: Path) -> None:
+    printed = run_in_gallery("tables/plot_digits.py", tmp_path)
+    assert numbers(r"other images: (\S+)$", printed)[0] == pytest.approx(0.98, abs=0.01)
+
+
+def test_gallery_diabetes(tmp_path: Path) -> None:
+    printed = run_in_gallery("tables/plot_diabetes.py", tmp_path)
+    (linear,), (network,) = (numbers(rf"^{name} +R2 (\S+)$", printed) for name in ("linear model", "network"))
+    assert linear < network < linear + 0.05
+
+
+def test_gallery_house_prices(tmp_path: Path) -> None:
+    printed = run_in_gallery("tables/plot_house_prices.py", tmp_path)
+    mean, linear, networks = (
+        numbers(rf"^{name} +root mean squared error +(\S+)$", printed)[0]
+        for name in ("mean of the training rows", "linear model", "TabularRegressor")
+    )
+    assert networks < 0.8 * linear < 0.6 * mean
+    assert numbers(r"last fifth has (\S+) times", printed)[0] == pytest.approx(2, abs=0.5)
+
+
+def test_gallery_quantile_bands(tmp_path: Path) -> None:
+    printed = run_in_gallery("tables/plot_quantile_bands.py", tmp_path)
+    shares = re.findall(r"^ *(\d+)% +(\S+)%$", printed, re.MULTILINE)
+    assert [level for level, _ in shares] == ["5", "25", "50", "75", "95"]
+    assert all(float(share) == pytest.approx(float(level), abs=2) for level, share in shares)
+    summer, winter = (float(width) for width in re.findall(r"(\S+) degrees wide$", printed, re.MULTILINE))
+    assert summer > winter + 1
+
+
+def test_gallery_speakers(tmp_path: Path) -> None:
+    printed = run_in_gallery("sequences/plot_speakers.py", tmp_path)
+    assert numbers(r"accuracy on the test utterances: (\S+)$", printed)[0] == pytest.approx(0.98, abs=0.015)
+
+
+def test_gallery_sunspots(tmp_path: Path) -> None:
+    printed = run_in_gallery("sequences/plot_sunspots.py", tmp_path)
+    network, cycle, present = (
+        numbers(rf"^{name} +R2 (\S+) for the next month, +(\S+) in the mean", printed)
+        for name in ("recurrent network", "as 11 years before", "as in the present month")
+    )
+    assert network[0] > present[0] + 0.005
+    assert network[1] > cycle[1] + 0.1
+    assert present[1] < 0
+
+
+def test_gallery_truncation(tmp_path: Path) -> None:
+    printed = run_in_gallery("sequences/plot_truncation.py", tmp_path)
+    rows = re.findall(r"^delay (\d+): (.*)$", printed, re.MULTILINE)
+    assert [delay for delay, _ in rows] == ["1", "2", "4", "8"]
+    for delay, row in rows:
+        for reach, score in re.findall(r"k2 = (\d+) +(\S+)", row):
+            enough = int(reach) > int(delay)
+            assert float(score) > 0.6 if enough else float(score) < 0.4
+
+
+def test_gallery_deep_tanh(tmp_path: Path) -> None:
+    printed = run_in_gallery("training/plot_deep_tanh.py", tmp_path)
+    found = [float(x) for x in re.findall(r"test accuracy (\S+)$", printed, re.MULTILINE)]
+    plain, clipped, growing, _, normalised, glorot = zip(found[:6], found[6:], strict=True)
+    assert max(plain) < 0.2  # chance, from both first weights
+    assert max(clipped[0], growing[0]) < 0.2
+    assert min(clipped[1], growing[1]) > 0.5
+    assert min(*normalised, *glorot) > 0.8
+
+
+def test_gallery_learning_rates(tmp_path: Path) -> None:
+    printed = run_in_gallery("training/plot_learning_rates.py", tmp_path)
+    (constant, rate), (warmed, best) = (
+        numbers(rf"^{name} +least error (\S+), at the rate (\S+)$", printed)
+        for name in ("constant", "warm-up and cosine")
+    )
+    assert warmed < constant - 0.01
+    assert best > 2 * rate
+
+
+def test_gallery_curvature(tmp_path: Path) -> None:
+    printed = run_in_gallery("training/plot_curvature.py", tmp_path)
+    largest, limit = numbers(r"^largest eigenvalues +\[(\S+) ", printed), numbers(r"rate +(\S+)$", printed)
+    assert limit[0] == pytest.approx(2 / largest[0], rel=0.01)
+    adam, newton, lm = (
+        numbers(rf"^{name} +mean squared error (\S+) after", printed)[0]
+        for name in ("adam", "newton-cg", "lm")
+    )
+    assert max(newton, lm) < 1e-5 < adam
+
+
+def test_gallery_gradient_descent(tmp_path: Path) -> None:
+    printed = run_in_gallery("functions/plot_gradient_descent.py", tmp_path)
+    by_hand, by_gdfast = (line.split()[-2:] for line in printed.splitlines()[:2])
+    assert by_hand == by_gdfast
+    w, b = numbers(r"^step 600: .*w = (\S+), b = (\S+)$", printed)
+    assert w == pytest.approx(2, abs=1e-6)
+    assert b == pytest.approx(0, abs=1e-6)
+
+
+def test_gallery_annealing(tmp_path: Path) -> None:
+    printed = run_in_gallery("functions/plot_annealing.py", tmp_path)
+    (descent,), (annealing,) = (
+        numbers(rf"^{name} .* f\(x\) = (\S+),", printed) for name in ("gradient descent", "annealing")
+    )
+    assert annealing < 0.01 < 10 < descent
+    assert numbers(r"^accuracy (\S+) after", printed)[0] > 0.9
+
+
+def test_gallery_matrix_factorization(tmp_path: Path) -> None:
+    printed = run_in_gallery("functions/plot_matrix_factorization.py", tmp_path)
+    (baseline,) = numbers(r"^error with the mean of each pixel: (\S+)$", printed)
+    for name in ("SGD, momentum 0.9", "RMSprop", "Adam"):
+        assert numbers(rf"^{name} .* unknown pixels (\S+)$", printed)[0] < 0.75 * baseline
+
+
+def test_gallery_save_and_serve(tmp_path: Path) -> None:
+    printed = run_in_gallery("production/plot_save_and_serve.py", tmp_path)
+    assert "the same bits: True" in printed
+    assert "scikit-learn imported: False   SciPy imported: False" in printed
+    small, whole = (numbers(rf"^{name}.safetensors +(\d+) KiB$", printed)[0] for name in ("digits", "whole"))
+    assert small < 0.4 * whole
+
+
+def test_every_program_of_the_gallery_is_tested() -> None:
+    tested = set(re.findall(r'run_in_gallery\("(\S+\.py)"', Path(__file__).read_text(encoding="utf-8")))
+    assert {path.relative_to(GALLERY).as_posix() for path in GALLERY.rglob("*.py")} == tested
+    assert len(tested) >= 12
