@@ -98,7 +98,7 @@ def run_in_gallery(name: str, folder: Path) -> str:
     # Where there is a screen, matplotlib warns that "agg" shows nothing.
     filters = ("-W", "error", "-W", "ignore:FigureCanvasAgg:UserWarning")
     environment = {"MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
-    before = sorted(EXAMPLES.rglob("*"))
+    before = sorted(GALLERY.rglob("*"))
     done = subprocess.run(
         [sys.executable, *filters, "-c", RUN_AND_DRAW, str(GALLERY / name)],
         cwd=pictures,
@@ -109,7 +109,7 @@ def run_in_gallery(name: str, folder: Path) -> str:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(EXAMPLES.rglob("*")) == before
+    assert sorted(GALLERY.rglob("*")) == before
     assert list(temporary.iterdir()) == []
     drawn = list(pictures.iterdir())
     assert drawn
@@ -164,7 +164,7 @@ def test_gallery_speakers(tmp_path: Path) -> None:
 def test_gallery_sunspots(tmp_path: Path) -> None:
     printed = run_in_gallery("sequences/plot_sunspots.py", tmp_path)
     network, cycle, present = (
-        numbers(rf"^{name} +R2 (\S+) for the next month, +(\S+) in the mean", printed)
+        numbers(rf"^{name} +R2 (\S+) one month ahead, +(\S+) in the mean$", printed)
         for name in ("recurrent network", "as 11 years before", "as in the present month")
     )
     assert network[0] > present[0] + 0.005
@@ -172,16 +172,18 @@ def test_gallery_sunspots(tmp_path: Path) -> None:
     assert present[1] < 0
 
 
+@pytest.mark.slow
 def test_gallery_truncation(tmp_path: Path) -> None:
     printed = run_in_gallery("sequences/plot_truncation.py", tmp_path)
     rows = re.findall(r"^delay (\d+): (.*)$", printed, re.MULTILINE)
     assert [delay for delay, _ in rows] == ["1", "2", "4", "8"]
     for delay, row in rows:
-        for reach, score in re.findall(r"k2 = (\d+) +(\S+)", row):
+        for reach, score in re.findall(r"k2 = (\d+) ([-.\d]+)", row):
             enough = int(reach) > int(delay)
             assert float(score) > 0.6 if enough else float(score) < 0.4
 
 
+@pytest.mark.slow
 def test_gallery_deep_tanh(tmp_path: Path) -> None:
     printed = run_in_gallery("training/plot_deep_tanh.py", tmp_path)
     found = [float(x) for x in re.findall(r"test accuracy (\S+)$", printed, re.MULTILINE)]
@@ -192,6 +194,7 @@ def test_gallery_deep_tanh(tmp_path: Path) -> None:
     assert min(*normalised, *glorot) > 0.8
 
 
+@pytest.mark.slow
 def test_gallery_learning_rates(tmp_path: Path) -> None:
     printed = run_in_gallery("training/plot_learning_rates.py", tmp_path)
     (constant, rate), (warmed, best) = (
@@ -222,10 +225,11 @@ def test_gallery_gradient_descent(tmp_path: Path) -> None:
     assert b == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_gallery_annealing(tmp_path: Path) -> None:
     printed = run_in_gallery("functions/plot_annealing.py", tmp_path)
     (descent,), (annealing,) = (
-        numbers(rf"^{name} .* f\(x\) = (\S+),", printed) for name in ("gradient descent", "annealing")
+        numbers(rf"^{name} .* f\(x\) = (\S+)$", printed) for name in ("gradient descent", "annealing")
     )
     assert annealing < 0.01 < 10 < descent
     assert numbers(r"^accuracy (\S+) after", printed)[0] > 0.9
@@ -241,7 +245,8 @@ def test_gallery_matrix_factorization(tmp_path: Path) -> None:
 def test_gallery_save_and_serve(tmp_path: Path) -> None:
     printed = run_in_gallery("production/plot_save_and_serve.py", tmp_path)
     assert "the same bits: True" in printed
-    assert "scikit-learn imported: False   SciPy imported: False" in printed
+    assert "scikit-learn imported: False" in printed
+    assert "SciPy imported: False" in printed
     small, whole = (numbers(rf"^{name}.safetensors +(\d+) KiB$", printed)[0] for name in ("digits", "whole"))
     assert small < 0.4 * whole
 

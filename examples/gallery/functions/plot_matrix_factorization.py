@@ -2,9 +2,12 @@
 Write a training loop of one's own
 ==================================
 
-``gdfast.optim`` updates any NumPy arrays in place, for models that are no networks. Here such a model fills
-in images with missing pixels: a matrix is factorised, and only its known entries count.
+``gdfast.optim`` updates any NumPy arrays in place, for models that are no networks.
+Here such a model fills in images with missing pixels: a matrix is factorised, and only
+its known entries count.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,9 +26,9 @@ known = rng.random(images.shape) < 0.6
 # %%
 # The model and its gradient
 # --------------------------
-# The images are the rows of a matrix, which is approximated by ``U @ V + m``: each image is the mean image m
-# plus a sum of twenty patterns, the rows of V. The loss is the squared error over the known pixels, and a
-# penalty on the factors.
+# The images are the rows of a matrix, which is approximated by ``U @ V + m``: each
+# image is the mean image m plus a sum of twenty patterns, the rows of V. The loss is
+# the squared error over the known pixels, and a penalty on the factors.
 RANK, PENALTY = 20, 1.5
 
 
@@ -33,21 +36,29 @@ def loss_and_gradients(U, V, m):
     """The loss, and its derivatives with respect to U, V and m."""
     residual = np.where(known, U @ V + m - images, 0)
     loss = (np.sum(residual**2) + PENALTY * (np.sum(U**2) + np.sum(V**2))) / 2
-    return loss, [residual @ V.T + PENALTY * U, U.T @ residual + PENALTY * V, residual.sum(axis=0)]
+    return loss, [
+        residual @ V.T + PENALTY * U,
+        U.T @ residual + PENALTY * V,
+        residual.sum(axis=0),
+    ]
 
 
 # %%
 # The loop
 # --------
-# An optimizer takes a list of arrays and a list of their gradients, and changes the arrays in place. A
-# schedule says which learning rate the next step has.
+# An optimizer takes a list of arrays and a list of their gradients, and changes the
+# arrays in place. A schedule says which learning rate the next step has.
 def train(optimizer, n_steps=200):
     rng = np.random.default_rng(1)
-    U, V = (0.1 * rng.standard_normal(shape) for shape in ((len(images), RANK), (RANK, 64)))
+    U, V = (
+        0.1 * rng.standard_normal(shape) for shape in ((len(images), RANK), (RANK, 64))
+    )
     m = np.zeros(64)
     base_rate, schedule, losses = optimizer.lr, schedules.Cosine(), []
     for step in range(n_steps):
-        now = schedules.Progress(epoch=step, step=step, samples=step, steps_per_epoch=1, epochs=n_steps)
+        now = schedules.Progress(
+            epoch=step, step=step, samples=step, steps_per_epoch=1, epochs=n_steps
+        )
         optimizer.lr = schedule.rates(base_rate, now)
         loss, gradients = loss_and_gradients(U, V, m)
         optimizer.step([U, V, m], gradients)
@@ -58,7 +69,8 @@ def train(optimizer, n_steps=200):
 # %%
 # Which optimizer?
 # ----------------
-# To change it is to change one line. The products are so small that NumPy's are fastest on one thread.
+# To change it is to change one line. The products are so small that NumPy's are fastest
+# on one thread.
 threadpool_limits(limits=1, user_api="blas")
 optimizers = {
     "SGD": optim.SGD(lr=0.001),
@@ -71,7 +83,9 @@ for name, optimizer in optimizers.items():
     filled, losses = train(optimizer)
     ax.semilogy(losses, label=name, linewidth=2)
     error = np.sqrt(np.mean((filled - images)[~known] ** 2))
-    print(f"{name:<18} loss {losses[-1]:7.1f}   error of the unknown pixels {error:.3f}")
+    print(
+        f"{name:<18} loss {losses[-1]:7.1f}   error of the unknown pixels {error:.3f}"
+    )
 ax.set(xlabel="step", ylabel="loss")
 ax.legend(frameon=False)
 ax.grid(alpha=0.3)
@@ -80,7 +94,8 @@ plt.show()
 # %%
 # The images, filled in
 # ---------------------
-# The unknown pixels are red in the middle row. Below them is what Adam's model makes of the known ones.
+# The unknown pixels are red in the middle row. Below them is what Adam's model makes of
+# the known ones.
 figure, axes = plt.subplots(3, 10, figsize=(10, 3.3), layout="constrained")
 cmap = plt.colormaps["gray_r"].with_extremes(bad="tab:red")
 rows = {
@@ -96,9 +111,10 @@ for row, (name, shown) in zip(axes, rows.items()):
 plt.show()
 
 baseline = np.ma.array(images, mask=~known).mean(axis=0)
-print(f"error with the mean of each pixel: {np.sqrt(np.mean((images - baseline)[~known] ** 2)):.3f}")
+error = np.sqrt(np.mean((images - baseline)[~known] ** 2))
+print(f"error with the mean of each pixel: {error:.3f}")
 
 # %%
-# The loop is all there is to training: a loss with its gradient, a learning rate, a step. Most digits can be
-# read again. With the better optimizers the error of the unknown pixels is seven tenths of that of the mean
-# of each pixel.
+# The loop is all there is to training: a loss with its gradient, a learning rate, a
+# step. Most digits can be read again. With the better optimizers the error of the
+# unknown pixels is seven tenths of that of the mean of each pixel.

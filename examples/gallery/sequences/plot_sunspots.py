@@ -2,9 +2,9 @@
 Forecast sunspots five years ahead
 ==================================
 
-A recurrent network reads two centuries of monthly sunspot numbers as one series, and learns to forecast the
-next 60 months at every month. Truncated backpropagation through time gives it many updates in an epoch, where
-the whole series would give one.
+A recurrent network reads two centuries of monthly sunspot numbers as one series, and
+learns to forecast the next 60 months at every month. Truncated backpropagation through
+time gives it many updates in an epoch, where the whole series would give one.
 """
 
 import sys
@@ -20,10 +20,13 @@ from sklearn.metrics import r2_score
 # %%
 # The series
 # ----------
-# There are monthly means from 1749 to 1983. Their variance grows with their mean, that of their square roots
-# is about constant. The network learns from the months before 1932.
+# There are monthly means from 1749 to 1983. Their variance grows with their mean, that
+# of their square roots is about constant. The network learns from the months before
+# 1932.
 data = Path(sys.argv[0]).resolve().parents[2] / "data"
-spots = np.genfromtxt(data / "monthly-sunspots.csv", delimiter=",", skip_header=1, usecols=1)
+spots = np.genfromtxt(
+    data / "monthly-sunspots.csv", delimiter=",", skip_header=1, usecols=1
+)
 years = 1749 + np.arange(len(spots)) / 12
 N_TRAIN, HORIZON = 2196, 60
 
@@ -32,8 +35,9 @@ mean, spread = roots[:N_TRAIN].mean(), roots[:N_TRAIN].std()
 series = (roots - mean) / spread
 
 # %%
-# The targets of a month are the changes from it to each of the 60 months that follow. A recurrent network
-# takes inputs of shape (n_sequences, n_steps, n_features): here one sequence of one feature.
+# The targets of a month are the changes from it to each of the 60 months that follow. A
+# recurrent network takes inputs of shape (n_sequences, n_steps, n_features): here one
+# sequence of one feature.
 future = np.lib.stride_tricks.sliding_window_view(series[1:], HORIZON)
 present = series[: len(future)]
 X, y = present[np.newaxis, :, np.newaxis], (future - present[:, np.newaxis])[np.newaxis]
@@ -41,8 +45,9 @@ X, y = present[np.newaxis, :, np.newaxis], (future - present[:, np.newaxis])[np.
 # %%
 # Fit
 # ---
-# ``tbptt=(24, 144)`` updates the weights every 24 months, with a gradient that reaches back over 144 months,
-# a little more than a solar cycle. Months from 1927 on are left out, because their targets lie beyond 1931.
+# ``tbptt=(24, 144)`` updates the weights every 24 months, with a gradient that reaches
+# back over 144 months, a little more than a solar cycle. Months from 1927 on are left
+# out, because their targets lie beyond 1931.
 warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
 known = N_TRAIN - HORIZON
 net = RNNRegressor(
@@ -58,8 +63,8 @@ net = RNNRegressor(
 ).fit(X[:, :known], y[:, :known])
 
 # %%
-# The state of the network at the end of 1931 is where the forecasts go on: ``return_state`` returns it, and
-# ``initial_state`` takes it.
+# The state of the network at the end of 1931 is where the forecasts go on:
+# ``return_state`` returns it, and ``initial_state`` takes it.
 _, state = net.predict(X[:, :N_TRAIN], return_state=True)
 changes = net.predict(X[:, N_TRAIN:], initial_state=state)[0]
 
@@ -83,7 +88,12 @@ ax.axvline(years[N_TRAIN], color="0.3", linestyle=":", linewidth=1.2)
 ax.text(years[N_TRAIN] - 0.4, 262, "training ends", ha="right", va="top", color="0.3")
 for number, origin in enumerate(range(0, len(forecasts), 48)):
     first = N_TRAIN + origin
-    ax.plot(years[first + 1 : first + 1 + HORIZON], forecasts[origin], color=f"C{number % 4}", linewidth=2)
+    ax.plot(
+        years[first + 1 : first + 1 + HORIZON],
+        forecasts[origin],
+        color=f"C{number % 4}",
+        linewidth=2,
+    )
     ax.plot(years[first], spots[first], "o", color=f"C{number % 4}")
 ax.plot([], [], "o-", color="0.2", label="forecasts, from the month with the dot")
 ax.set(xlim=(1913, 1984), ylim=(0, 265), xlabel="year", ylabel="sunspots, monthly mean")
@@ -93,8 +103,8 @@ plt.show()
 # %%
 # How good is a forecast, by the months ahead?
 # --------------------------------------------
-# R2 over all months from 1932 on, beside two forecasts that need no network: that nothing changes, and that
-# the last cycle of 11 years comes again.
+# R2 over all months from 1932 on, beside two forecasts that need no network: that
+# nothing changes, and that the last cycle of 11 years comes again.
 ahead = np.arange(1, HORIZON + 1)
 months = N_TRAIN + np.arange(len(observed))[:, np.newaxis]
 present_month = np.tile(spots[months], HORIZON)
@@ -108,9 +118,8 @@ for name, values in [
 ]:
     skill = [r2_score(observed[:, k], values[:, k]) for k in range(HORIZON)]
     ax.plot(ahead, skill, label=name, linewidth=2)
-    print(
-        f"{name:<24} R2 {skill[0]:.3f} for the next month, {np.mean(skill):6.3f} in the mean over all months"
-    )
+    first, mean_skill = skill[0], np.mean(skill)
+    print(f"{name:<24} R2 {first:.3f} one month ahead, {mean_skill:6.3f} in the mean")
 ax.axhline(0, color="0.3", linewidth=0.8)
 ax.set(xlabel="months ahead", ylabel="R2", ylim=(-1, 1), xticks=range(0, 61, 12))
 ax.legend(frameon=False, loc="lower left")
@@ -118,6 +127,7 @@ ax.grid(alpha=0.3)
 plt.show()
 
 # %%
-# The forecasts rise and fall with the cycle. From the second month to the end of the third year they are
-# better than both simple rules, and in the fifth year the last cycle is the better forecast. How high a
-# maximum will be is the hardest to foresee: the forecasts of 1944 and 1976 come too low.
+# The forecasts rise and fall with the cycle. From the second month to the end of the
+# third year they are better than both simple rules, and in the fifth year the last
+# cycle is the better forecast. How high a maximum will be is the hardest to foresee:
+# the forecasts of 1944 and 1976 come too low.

@@ -2,8 +2,8 @@
 Scale the target of a regression
 ================================
 
-A network's first outputs are near 0, and its steps are small. With targets of some hundreds it therefore
-needs many times the epochs that it needs with scaled targets.
+A network's first outputs are near 0, and its steps are small. With targets of some
+hundreds it therefore needs many times the epochs that it needs with scaled targets.
 """
 
 import warnings
@@ -22,17 +22,21 @@ from sklearn.preprocessing import StandardScaler
 # %%
 # The data
 # --------
-# These are ten measurements of each of 442 patients, and a number from 25 to 346, how far their diabetes has
-# come a year later. The inputs are scaled to mean 0 and standard deviation 1, as networks want them.
+# These are ten measurements of each of 442 patients, and a number from 25 to 346, how
+# far their diabetes has come a year later. The inputs are scaled to mean 0 and standard
+# deviation 1, as networks want them.
 X, y = load_diabetes(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y, test_size=0.25, random_state=0
+)
 inputs = StandardScaler().fit(X_train)
 
 # %%
 # With and without scaled targets
 # -------------------------------
-# The same network is trained for 1,000 epochs on the targets as they are, and on scaled targets. ``X_val``
-# makes it record R2 on other rows after each epoch, which does not depend on the scale.
+# The same network is trained for 1,000 epochs on the targets as they are, and on scaled
+# targets. ``X_val`` makes it record R2 on other rows after each epoch, which does not
+# depend on the scale.
 warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
 arguments = {
     "hidden_layer_sizes": (50,),
@@ -46,10 +50,16 @@ targets = StandardScaler().fit(y_train[:, None])
 curves = {}
 for name, first, second in [
     ("targets as they are", y_train, y_test),
-    ("scaled targets", targets.transform(y_train[:, None])[:, 0], targets.transform(y_test[:, None])[:, 0]),
+    (
+        "scaled targets",
+        targets.transform(y_train[:, None])[:, 0],
+        targets.transform(y_test[:, None])[:, 0],
+    ),
 ]:
     net = MLPRegressor(**arguments)
-    net.fit(inputs.transform(X_train), first, X_val=inputs.transform(X_test), y_val=second)
+    net.fit(
+        inputs.transform(X_train), first, X_val=inputs.transform(X_test), y_val=second
+    )
     curves[name] = net.validation_scores_
 
 linear = make_pipeline(StandardScaler(), LinearRegression()).fit(X_train, y_train)
@@ -57,8 +67,15 @@ linear = make_pipeline(StandardScaler(), LinearRegression()).fit(X_train, y_trai
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, curve in curves.items():
     ax.semilogx(range(1, len(curve) + 1), curve, label=name, linewidth=2)
-ax.axhline(linear.score(X_test, y_test), color="0.4", linestyle="--", label="linear model")
-ax.set(xlabel="epoch", ylabel="R2 on held-out rows", ylim=(-5, 1), title="Progression of diabetes")
+ax.axhline(
+    linear.score(X_test, y_test), color="0.4", linestyle="--", label="linear model"
+)
+ax.set(
+    xlabel="epoch",
+    ylabel="R2 on held-out rows",
+    ylim=(-5, 1),
+    title="Progression of diabetes",
+)
 ax.legend(loc="center left", frameon=False)
 ax.grid(alpha=0.3)
 plt.show()
@@ -66,10 +83,12 @@ plt.show()
 # %%
 # In use
 # ------
-# ``TransformedTargetRegressor`` scales the target for training and puts predictions back on its scale, so
-# that the whole is one estimator, for a search or cross-validation.
+# ``TransformedTargetRegressor`` scales the target for training and puts predictions
+# back on its scale, so that the whole is one estimator, for a search or
+# cross-validation.
 model = TransformedTargetRegressor(
-    make_pipeline(StandardScaler(), MLPRegressor(**arguments)), transformer=StandardScaler()
+    make_pipeline(StandardScaler(), MLPRegressor(**arguments)),
+    transformer=StandardScaler(),
 ).fit(X_train, y_train)
 print(f"linear model  R2 {linear.score(X_test, y_test):.3f}")
 print(f"network       R2 {model.score(X_test, y_test):.3f}")
@@ -78,12 +97,22 @@ print(f"network       R2 {model.score(X_test, y_test):.3f}")
 # Predictions against what was observed:
 figure, ax = plt.subplots(figsize=(4.8, 4.6), layout="constrained")
 PredictionErrorDisplay.from_estimator(
-    model, X_test, y_test, kind="actual_vs_predicted", ax=ax, scatter_kwargs={"alpha": 0.6}
+    model,
+    X_test,
+    y_test,
+    kind="actual_vs_predicted",
+    ax=ax,
+    scatter_kwargs={"alpha": 0.6},
 )
-ax.set(xticks=range(50, 351, 50), yticks=range(50, 351, 50), title="Progression of diabetes")
+ax.set(
+    xticks=range(50, 351, 50),
+    yticks=range(50, 351, 50),
+    title="Progression of diabetes",
+)
 plt.show()
 
 # %%
-# On scaled targets the network is as good as the linear model after some thirty epochs, and slightly better
-# in the end. On the targets as they are it is still far from it after a thousand. The gain over the linear
-# model is small, for so few and so noisy rows.
+# On scaled targets the network is as good as the linear model after some thirty epochs,
+# and slightly better in the end. On the targets as they are it is still far from it
+# after a thousand. The gain over the linear model is small, for so few and so noisy
+# rows.

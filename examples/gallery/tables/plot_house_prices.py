@@ -2,8 +2,9 @@
 Predict house prices from a table as it is
 ==========================================
 
-A table with words, gaps and columns on different scales needs no preparation: ``TabularRegressor`` takes the
-frame as it is. The spread of its networks also says which of its predictions are unsure.
+A table with words, gaps and columns on different scales needs no preparation:
+``TabularRegressor`` takes the frame as it is. The spread of its networks also says
+which of its predictions are unsure.
 """
 
 import sys
@@ -24,9 +25,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 # %%
 # The table
 # ---------
-# There are 5,000 districts of California, as the census of 1990 saw them. The column to predict is the median
-# value of a district's houses. One column has words, ``ocean_proximity``; another, ``total_bedrooms``, has
-# gaps. The file is in ``examples/data``.
+# There are 5,000 districts of California, as the census of 1990 saw them. The column to
+# predict is the median value of a district's houses. One column has words,
+# ``ocean_proximity``; another, ``total_bedrooms``, has gaps. The file is in
+# ``examples/data``.
 data = Path(sys.argv[0]).resolve().parents[2] / "data"
 houses = pd.read_csv(data / "california-housing.csv.gz")
 print(houses.sample(4, random_state=0).T.to_string(header=False))
@@ -41,9 +43,11 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, random_
 # %%
 # Fit
 # ---
-# Nothing is scaled, filled in or encoded by hand. Four networks are trained, and the prediction is their
-# mean; ``return_std=True`` also returns their standard deviation.
-networks = TabularRegressor(hidden_layer_sizes=(128, 128), random_state=0).fit(X_train, y_train)
+# Nothing is scaled, filled in or encoded by hand. Four networks are trained, and the
+# prediction is their mean; ``return_std=True`` also returns their standard deviation.
+networks = TabularRegressor(hidden_layer_sizes=(128, 128), random_state=0).fit(
+    X_train, y_train
+)
 predicted, spread = networks.predict(X_test, return_std=True)
 
 # %%
@@ -62,13 +66,16 @@ for name, prediction in [
     ("linear model", linear.predict(X_test)),
     ("TabularRegressor", predicted),
 ]:
-    print(f"{name:<26} root mean squared error {root_mean_squared_error(y_test, prediction):6.1f}")
+    error = root_mean_squared_error(y_test, prediction)
+    print(f"{name:<26} root mean squared error {error:6.1f}")
 
 # %%
 # The map
 # -------
 # Each point is a district that was held out, the right panel has the differences.
-figure, axes = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained", sharex=True, sharey=True)
+figure, axes = plt.subplots(
+    1, 3, figsize=(11, 4.2), layout="constrained", sharex=True, sharey=True
+)
 errors = predicted - y_test
 for ax, title, values, colors, limits in [
     (axes[0], "observed", y_test, "viridis", (0, 500)),
@@ -86,19 +93,22 @@ for ax, title, values, colors, limits in [
         edgecolors="grey",
         linewidths=0.2,
     )
-    # A degree of longitude is shorter than one of latitude, here by the cosine of 37 degrees.
+    # A degree of longitude is shorter than one of latitude by the cosine of 37 degrees.
     ax.set(title=title, xlabel="longitude (degrees)", aspect=1 / np.cos(np.radians(37)))
     if ax is not axes[0]:
         shared = axes[:2] if ax is axes[1] else ax
         extend = "both" if limits[0] else "max"
-        figure.colorbar(points, ax=shared, label="1,000 dollars", extend=extend, shrink=0.8)
+        figure.colorbar(
+            points, ax=shared, label="1,000 dollars", extend=extend, shrink=0.8
+        )
 axes[0].set_ylabel("latitude (degrees)")
 plt.show()
 
 # %%
 # Which predictions are unsure?
 # -----------------------------
-# The held-out districts are sorted by the spread of the networks and cut into five groups of equal size.
+# The held-out districts are sorted by the spread of the networks and cut into five
+# groups of equal size.
 groups = pd.qcut(spread, 5, labels=False)
 doubt = pd.DataFrame({"spread": spread, "error": errors.abs()}).groupby(groups)["error"]
 
@@ -113,9 +123,11 @@ ax.set(
 )
 ax.grid(axis="y", alpha=0.3)
 plt.show()
-print(f"The last fifth has {doubt.mean().iloc[-1] / doubt.mean().iloc[0]:.1f} times the error of the first.")
+factor = doubt.mean().iloc[-1] / doubt.mean().iloc[0]
+print(f"The last fifth has {factor:.1f} times the error of the first.")
 
 # %%
-# The networks predict the prices from the table as it is, with a much smaller error than a linear model
-# behind a prepared table. Where the networks disagree, their mean is further off as well: about twice as far
-# in the last fifth of the districts as in the first.
+# The networks predict the prices from the table as it is, with a much smaller error
+# than a linear model behind a prepared table. Where the networks disagree, their mean
+# is further off as well: about twice as far in the last fifth of the districts as in
+# the first.

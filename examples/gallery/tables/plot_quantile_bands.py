@@ -2,8 +2,9 @@
 Predict a band in place of a number
 ===================================
 
-A forecast of the mean says nothing about how far off it may be. One network with the quantile loss predicts
-the whole band, here of the minimum temperature of each day of the year.
+A forecast of the mean says nothing about how far off it may be. One network with the
+quantile loss predicts the whole band, here of the minimum temperature of each day of
+the year.
 """
 
 import sys
@@ -19,16 +20,16 @@ from sklearn.exceptions import ConvergenceWarning
 # %%
 # The temperatures
 # ----------------
-# These are the daily minima in Melbourne, Australia, from 1981 to 1990. The network learns from the odd
-# years, and the even years test it.
+# These are the daily minima in Melbourne, Australia, from 1981 to 1990. The network
+# learns from the odd years, and the even years test it.
 data = Path(sys.argv[0]).resolve().parents[2] / "data"
 days = pd.read_csv(data / "daily-min-temperatures.csv", parse_dates=["Date"])
 y = days["Temp"].to_numpy()
 is_training = days["Date"].dt.year.to_numpy() % 2 == 1
 
 # %%
-# The 31st of December and the 1st of January are neighbours, so that the inputs are the sine and the cosine
-# of the time of the year.
+# The 31st of December and the 1st of January are neighbours, so that the inputs are the
+# sine and the cosine of the time of the year.
 time = days["Date"].dt.day_of_year.to_numpy()
 
 
@@ -43,9 +44,9 @@ X = circle(time)
 # %%
 # Fit
 # ---
-# ``quantiles`` takes several at once. They are the outputs of one network and never cross. The cosine
-# schedule lowers the learning rate to 0 over 100 epochs, so that the warning after the last epoch says
-# nothing.
+# ``quantiles`` takes several at once. They are the outputs of one network and never
+# cross. The cosine schedule lowers the learning rate to 0 over 100 epochs, so that the
+# warning after the last epoch says nothing.
 warnings.simplefilter("ignore", ConvergenceWarning)
 levels = [0.05, 0.25, 0.5, 0.75, 0.95]
 net = MLPRegressor(
@@ -68,10 +69,18 @@ low, lower, median, upper, high = net.predict(circle(grid)).T
 
 figure, ax = plt.subplots(figsize=(9, 4.5), layout="constrained")
 ax.scatter(
-    time[~is_training], y[~is_training], s=4, color="0.45", label="days of even years (not trained on)"
+    time[~is_training],
+    y[~is_training],
+    s=4,
+    color="0.45",
+    label="days of even years (not trained on)",
 )
-ax.fill_between(grid, low, high, color="C0", alpha=0.25, linewidth=0, label="5 % to 95 %")
-ax.fill_between(grid, lower, upper, color="C0", alpha=0.4, linewidth=0, label="25 % to 75 %")
+ax.fill_between(
+    grid, low, high, color="C0", alpha=0.25, linewidth=0, label="5 % to 95 %"
+)
+ax.fill_between(
+    grid, lower, upper, color="C0", alpha=0.4, linewidth=0, label="25 % to 75 %"
+)
 ax.plot(grid, median, color="black", label="median")
 months = pd.date_range("1990-01-01", "1991-01-01", freq="MS")
 ax.set(
@@ -100,8 +109,9 @@ for level, share in zip(levels, shares):
 # The band is wider in summer, when the nights are now and then as hot as the days:
 for name, day in [("mid January (summer)", 15), ("mid July (winter)", 196)]:
     band = net.predict(circle([day]))[0]
-    print(f"{name:<21} from {band[0]:4.1f} to {band[-1]:4.1f} °C, {band[-1] - band[0]:.1f} degrees wide")
+    low, high = band[0], band[-1]
+    print(f"{name:<21} {low:4.1f} to {high:4.1f} °C, {high - low:.1f} degrees wide")
 
 # %%
-# One network finds the seasons, and the width of the band with them. The share of other years' days below
-# each quantile is within two percent of its level.
+# One network finds the seasons, and the width of the band with them. The share of other
+# years' days below each quantile is within two percent of its level.

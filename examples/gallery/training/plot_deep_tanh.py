@@ -2,9 +2,9 @@
 Train twenty layers of tanh
 ===========================
 
-In a deep network the gradient is multiplied by one layer's weights after the other, so that it vanishes or
-explodes where the first weights are too small or too large. The example shows how to see this, and what
-helps.
+In a deep network the gradient is multiplied by one layer's weights after the other, so
+that it vanishes or explodes where the first weights are too small or too large. The
+example shows how to see this, and what helps.
 """
 
 import warnings
@@ -19,9 +19,10 @@ from sklearn.model_selection import train_test_split
 # %%
 # The network
 # -----------
-# Twenty weight layers of 50 units read the digits, trained by plain gradient descent in batches, the method
-# that is the most sensitive to all this. A layer of 50 units keeps the scale of its inputs if the standard
-# deviation of its weights is about 1 / sqrt(50) = 0.14, as Glorot's initial weights have.
+# Twenty weight layers of 50 units read the digits, trained by plain gradient descent in
+# batches, the method that is the most sensitive to all this. A layer of 50 units keeps
+# the scale of its inputs if the standard deviation of its weights is about 1 / sqrt(50)
+# = 0.14, as Glorot's initial weights have.
 X, y = load_digits(return_X_y=True)
 X = ((X - X.mean()) / X.std()).astype(np.float32)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
@@ -49,13 +50,18 @@ starts = {
 # %%
 # Look at the gradients
 # ---------------------
-# ``record_gradients`` records the norm of each layer's gradient in every epoch, and ``GradientNormDisplay``
-# plots it. In a healthy network the curves of all layers lie together.
+# ``record_gradients`` records the norm of each layer's gradient in every epoch, and
+# ``GradientNormDisplay`` plots it. In a healthy network the curves of all layers lie
+# together.
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained", sharey=True)
 nets = {}
 for ax, (name, init) in zip(axes, starts.items()):
-    nets[name] = MLPClassifier(**network, init=init, record_gradients=True).fit(X_train, y_train)
-    display = GradientNormDisplay.from_estimator(nets[name], ax=ax, name=f"first weights {name}")
+    nets[name] = MLPClassifier(**network, init=init, record_gradients=True).fit(
+        X_train, y_train
+    )
+    display = GradientNormDisplay.from_estimator(
+        nets[name], ax=ax, name=f"first weights {name}"
+    )
     if ax is not axes[-1]:
         display.colorbar_.remove()  # one is enough for all
     ax.label_outer()
@@ -63,17 +69,19 @@ for ax, (name, init) in zip(axes, starts.items()):
 plt.show()
 
 # %%
-# From weights that are too small, the gradient of the first layers (dark) is a ten-thousandth of that of the
-# last (pale): they do not move. From weights that are too large the gradient of the first layers is the
-# largest at the beginning. A few steps of this size drive the units to where tanh is flat, and from then on
-# gradients vanish, too.
+# From weights that are too small, the gradient of the first layers (dark) is a
+# ten-thousandth of that of the last (pale): they do not move. From weights that are too
+# large the gradient of the first layers is the largest at the beginning. A few steps of
+# this size drive the units to where tanh is flat, and from then on gradients vanish,
+# too.
 #
 # Remedies
 # --------
-# Two of the remedies leave the first weights as they are and change the step: ``clip_norm`` limits the norm
-# of the whole gradient, and ``backprop_depth`` truncates the backward pass, here to one layer more in each
-# epoch. Batch normalisation changes the network, and ``init`` the first weights. Adam divides the step of
-# each weight by its size.
+# Two of the remedies leave the first weights as they are and change the step:
+# ``clip_norm`` limits the norm of the whole gradient, and ``backprop_depth`` truncates
+# the backward pass, here to one layer more in each epoch. Batch normalisation changes
+# the network, and ``init`` the first weights. Adam divides the step of each weight by
+# its size.
 remedies = {
     "clip_norm=1": {"clip_norm": 1.0},
     "backprop_depth, growing": {"backprop_depth": lambda epoch: min(20, epoch + 1)},
@@ -97,10 +105,15 @@ for ax, start in zip(axes, ["too small (0.08)", "too large (0.3)"]):
     ax.set(title=f"first weights {start}", xlabel="epoch")
     ax.grid(alpha=0.3)
 axes[0].set_ylabel("training log-loss")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+figure.legend(
+    *axes[0].get_legend_handles_labels(),
+    loc="outside lower center",
+    ncols=3,
+    frameon=False,
+)
 plt.show()
 
 # %%
-# Where gradients explode, clipping and truncation help. Where they vanish, neither does, because they cannot
-# enlarge a gradient: left, their curves lie on that of plain gradient descent. First weights of the right
-# size and batch normalisation mend both.
+# Where gradients explode, clipping and truncation help. Where they vanish, neither
+# does, because they cannot enlarge a gradient: left, their curves lie on that of plain
+# gradient descent. First weights of the right size and batch normalisation mend both.
