@@ -12,18 +12,21 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+VARIES = "<!-- varies -->"
 FENCED = re.compile(r"^( *)(`{3,})([^`\n]*)\n(.*?)^\1\2 *$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of code, and the output that the page shows for it."""
+    """A fenced block of code, and the output that the page shows for it: a block of text with nothing between
+    but space, or the comment that numbers vary."""
 
     page: Path
     line: int
     language: str
     text: str
     output: str | None = None
+    varies: bool = False
 
     def __str__(self) -> str:
         return f"{self.page.name}:{self.line}"
@@ -42,8 +45,9 @@ def _blocks(page: Path, text: str, first_line: int) -> Iterator[Block]:
         if language.startswith("{"):
             yield from _blocks(page, body, line + 1)
             continue
-        # Output is a block of text with nothing but space between.
-        shown = following and following[3].strip() == "text"
-        shown = shown and not text[fence.end() : following.start()].strip()
-        output = textwrap.dedent(following[4]) if shown else None
-        yield Block(page, line, language, textwrap.dedent(body), output)
+        output, between = None, ""
+        if following and following[3].strip() == "text":
+            between = text[fence.end() : following.start()].strip()
+            if between in ("", VARIES):
+                output = textwrap.dedent(following[4])
+        yield Block(page, line, language, textwrap.dedent(body), output, between == VARIES)
