@@ -7,6 +7,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import gdfast.estimators  # noqa: F401  # now, for scikit-learn asks a torch that has been imported for its arrays
 import pytest
 from pages import ROOT, blocks_of
 
