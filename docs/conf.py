@@ -52,6 +52,10 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples/gallery"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"\.py$",
+    "subsection_order": [
+        f"../examples/gallery/{folder}"
+        for folder in ("tables", "sequences", "training", "functions", "production")
+    ],
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "only_warn_on_example_error": False,
