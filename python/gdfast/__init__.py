@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gdfast.estimators import (
         MLPClassifier,
         MLPRegressor,
+        PoorFitWarning,
         RNNClassifier,
         RNNRegressor,
         TabularClassifier,
@@ -60,6 +61,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "ModelFormatError",
+    "PoorFitWarning",
     "RNNClassifier",
     "RNNRegressor",
     "TabularClassifier",
@@ -89,6 +91,7 @@ _HOMES = {
     "MLPClassifier": "gdfast.estimators",
     "MLPRegressor": "gdfast.estimators",
     "ModelFormatError": "gdfast._model_file.errors",
+    "PoorFitWarning": "gdfast.estimators",
     "RNNClassifier": "gdfast.estimators",
     "RNNRegressor": "gdfast.estimators",
     "TabularClassifier": "gdfast.estimators",
