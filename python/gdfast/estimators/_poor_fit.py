@@ -31,8 +31,8 @@ _LARGE_TOL = 0.01
 _LARGE_ALPHA = 10.0
 # The defaults of tol and n_iter_no_change: a larger tolerance, or less patience, asks for an early end.
 _TOL, _PATIENCE = 1e-4, 10
-# Steps of sequences that are measured.
-_STEPS = 100_000
+# What is measured at most: steps of sequences, and values of features, in at least so many rows.
+_STEPS, _VALUES, _FEWEST = 100_000, 50_000, 20
 
 
 def shortcoming(
@@ -68,30 +68,36 @@ def shortcoming(
     if options.solver == "annealing":  # which may have another aim than the loss
         return ""
     n_rows = len(data.X) if isinstance(data.X, Sequences) else len(data.y)
-    rows = np.arange(n_rows) if rows is None else rows
-    loss, sample = _without_smoothing(loss, data.take(_sample(data, rows)))
-    constant = _constant(loss, sample, state)
+    n_rows = n_rows if rows is None else len(rows)
+    rows = _sample(rows, n_rows, _most_rows(data.X))
+    few = _sample(rows, len(rows), max(_FEWEST, _VALUES // est.n_features_in_))
+    y, weight = data.targets_of(rows)
+    loss, y = _without_smoothing(loss, y)
+    constant = _constant(loss, y, weight, len(state.weights.intercepts[-1]))
     if constant is None:
         return ""
-    scales = _scales(est, sample.X)
+    X = data.take(few).X
+    scales = _scales(est, X)
     # What is recorded has penalty and dropout in it: it is hardly ever less than the loss of the weights.
     if scales is None and getattr(state.records, "loss", math.inf) < (1 - 2 * _MOST_GAIN) * constant:
         return ""
-    final = _final(loss, sample, network, state)
+    outputs = np.empty((len(y), len(state.weights.intercepts[-1])), data.dtype)
+    network.forward(state.weights, data.X, rows, outputs)
+    final = mean_loss(loss, y, outputs, weight)
     gain = 1 - final / constant
-    if not gain < _GOOD_GAIN:  # or it is NaN
+    if not (math.isfinite(final) and gain < _GOOD_GAIN):
         return ""
-    is_stuck = gain < min(max(_NOISE / len(sample.y), _LEAST_GAIN), _MOST_GAIN)
+    is_stuck = gain < min(max(_NOISE / len(y), _LEAST_GAIN), _MOST_GAIN)
     has_stopped = reason != "max_iter"
     if has_stopped and (options.tol > _TOL or options.n_iter_no_change < _PATIENCE):
         is_stuck = False
     causes = [scales]
     if is_stuck:
-        causes.append(target(est, sample.y))
+        causes.append(target(est, y))
         if has_stopped:
-            inputs = feature(est, sample.X) if scales is None else None
+            inputs = feature(est, X) if scales is None else None
             penalty = Cause(options.step.alpha / _LARGE_ALPHA, f"alpha={options.step.alpha:.3g}", "lower it")
-            causes += [inputs, _tol(est, options, constant), penalty, _truncation(network, sample.X)]
+            causes += [inputs, _tol(est, options, constant), penalty, _truncation(network, X)]
     unusual = [str(cause) for cause in causes if cause is not None and cause.severity > 1]
     measured = f" Measured: {'; '.join(unusual)}." if unusual else ""
     if not has_stopped or not (is_stuck or unusual):
@@ -99,7 +105,7 @@ def shortcoming(
     text = f"Training stopped after {state.records.n_iter} iteration(s) at a loss of {final:.4g}"
     if not is_stuck:
         return f"{text}.{measured}"
-    steps = math.ceil(len(rows) / options.batch_size) * network.steps_per_batch(data.X)
+    steps = math.ceil(n_rows / options.batch_size) * network.steps_per_batch(data.X)
     return (
         f"{text}, where the best constant prediction has {constant:.4g}: next to nothing has been learned."
         f"{measured} {'Or' if unusual else 'To leave such a plateau,'} "
@@ -107,38 +113,34 @@ def shortcoming(
     )
 
 
-def _sample(data: Data, rows: Array) -> Array:
-    """Some of the rows, evenly spaced."""
-    n = min(len(rows), ROWS)
-    if isinstance(data.X, Sequences):
-        n = min(n, max(1, round(_STEPS / data.X.lengths.mean())))
-    return np.sort(rows[np.linspace(0, len(rows) - 1, n).astype(np.int64)])
+def _sample(rows: Array | None, n_rows: int, most: int) -> Array:
+    """Some of the rows, evenly spaced; None stands for 0, 1, 2..."""
+    chosen = np.linspace(0, n_rows - 1, min(n_rows, most)).astype(np.int64)
+    return chosen if rows is None else rows[chosen]
 
 
-def _without_smoothing(loss: Loss, data: Data) -> tuple[Loss, Data]:
-    """The loss and data without label smoothing, which no output can take away."""
+def _most_rows(X: Any) -> int:
+    """The number of rows or sequences to measure."""
+    return min(ROWS, max(1, round(_STEPS / X.lengths.mean()))) if isinstance(X, Sequences) else ROWS
+
+
+def _without_smoothing(loss: Loss, y: Array) -> tuple[Loss, Array]:
+    """The loss and targets without label smoothing, whose share of the loss no output can take away."""
     if loss == "binary_cross_entropy":
-        return loss, data._replace(y=np.round(data.y))
-    return ("cross_entropy" if loss[0] == "cross_entropy" else loss), data
+        return loss, np.round(y)
+    return ("cross_entropy" if loss[0] == "cross_entropy" else loss), y
 
 
-def _constant(loss: Loss, data: Data, state: TrainingState) -> float | None:
+def _constant(loss: Loss, y: Array, weight: Array | None, n_outputs: int) -> float | None:
     """The loss of the best constant; None if there is nothing to learn, or no such loss."""
-    y, weight = data.y, data.weight
     if weight is not None and (weight.min() < 0 or not weight.any()):
         return None
-    constant = constant_loss(loss, y, len(state.weights.intercepts[-1]), weight)
+    constant = constant_loss(loss, y, n_outputs, weight)
     # A constant target leaves what rounding makes.
     classifies = (loss if isinstance(loss, str) else loss[0]).endswith("cross_entropy")
     unit = 1.0 if classifies else float(np.abs(y).max(initial=0.0))
-    return constant if math.isfinite(constant) and constant > (unit * np.finfo(np.float32).eps) ** 2 else None
-
-
-def _final(loss: Loss, data: Data, network: Network, state: TrainingState) -> float:
-    """The mean loss of the final weights."""
-    outputs = np.empty((len(data.y), len(state.weights.intercepts[-1])), data.dtype)
-    network.forward(state.weights, data.X, None, outputs)
-    return mean_loss(loss, data.y, outputs, data.weight)
+    rounding = unit * float(np.finfo(np.float32).eps)
+    return constant if math.isfinite(constant) and math.sqrt(constant) > rounding else None
 
 
 def _scales(est: Any, X: Any) -> Cause | None:
