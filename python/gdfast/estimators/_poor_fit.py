@@ -18,8 +18,8 @@ from gdfast.training.outcome import Reason
 from gdfast.training.state import TrainingState
 
 # A fit has learned something if its loss is less than that of the best constant by one per cent of it; with
-# fewer than a thousand targets by as much as some ten parameters gain from noise.
-_LEAST_GAIN, _MOST_GAIN, _NOISE = 0.01, 0.1, 10.0
+# fewer than 500 targets by as much as a few parameters gain from noise.
+_LEAST_GAIN, _MOST_GAIN, _NOISE = 0.01, 0.05, 5.0
 # A fit that takes away so much of the constant's loss is good, whatever its inputs are.
 _GOOD_GAIN = 0.9
 # Scales differ widely if the largest magnitude of a feature is so many times that of the features' lower
