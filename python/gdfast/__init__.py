@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from gdfast.estimators import (
         MLPClassifier,
         MLPRegressor,
+        PoorFitWarning,
         RNNClassifier,
         RNNRegressor,
         TabularClassifier,
@@ -63,6 +64,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "ModelFormatError",
+    "PoorFitWarning",
     "RNNClassifier",
     "RNNRegressor",
     "TabularClassifier",
@@ -94,6 +96,7 @@ _HOMES = {
     "MLPClassifier": "gdfast.estimators",
     "MLPRegressor": "gdfast.estimators",
     "ModelFormatError": "gdfast._model_file.errors",
+    "PoorFitWarning": "gdfast.estimators",
     "RNNClassifier": "gdfast.estimators",
     "RNNRegressor": "gdfast.estimators",
     "TabularClassifier": "gdfast.estimators",

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from gdfast import RNNClassifier, RNNRegressor, optim, schedules
+from gdfast.training.init import draw_recurrent
+from gdfast.training.network import GATES
 from numpy.typing import NDArray
 from problems import same_bits
 from processes import in_process
@@ -229,7 +231,7 @@ def test_validation_sets_hold_sequences() -> None:
     est = regressor(per_step=True, early_stopping=True, validation_fraction=0.25).fit(X, y)
     assert len(est.validation_scores_) == 3
     own = regressor(per_step=True).fit(X[2:], y[2:], X_val=X[:2], y_val=y[:2])
-    assert own.validation_scores_[-1] == pytest.approx(own.score(X[:2], y[:2]))
+    assert max(own.validation_scores_) == pytest.approx(own.score(X[:2], y[:2]))  # of the weights kept
     named = classifier(early_stopping=True, validation_fraction=0.25, scoring="balanced_accuracy")
     named.fit(X, [0, 1] * 4)
     assert len(named.validation_scores_) == 3
@@ -426,3 +428,33 @@ def test_it_reports_that_it_has_not_converged() -> None:
         warnings.simplefilter("error", ConvergenceWarning)
         with pytest.raises(ConvergenceWarning):
             regressor().fit(X, Y[:, -1])
+
+
+# -------------------------------------------------------------------------------- initial weights
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_gates_that_keep_the_state_are_initially_open(cell: str) -> None:
+    coefs, intercepts = draw_recurrent(cell, [2, 5, 4, 1], np.dtype(np.float64), np.random.RandomState(0))
+    for layer, units in enumerate((5, 4)):
+        expected = np.zeros(GATES[cell] * units)
+        if cell != "elman":  # the second gate: a GRU's update gate, an LSTM's forget gate
+            expected[units : 2 * units] = 1
+        np.testing.assert_array_equal(intercepts[2 * layer], expected)
+        np.testing.assert_array_equal(intercepts[2 * layer + 1], 0)
+        for gate in np.hsplit(coefs[2 * layer + 1], GATES[cell]):
+            np.testing.assert_allclose(gate @ gate.T, np.eye(units), atol=1e-14)
+    np.testing.assert_array_equal(intercepts[-1], 0)
+
+
+def test_a_gru_of_short_memory_becomes_one_that_averages() -> None:
+    """The sign of the mean of a long noisy sequence: what update gates that begin half open learn slowly."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    X = rng.standard_normal((200, 80, 1)) + 0.2 * (2 * y[:, np.newaxis, np.newaxis] - 1)
+    half_open = [np.zeros(24), np.zeros(24), np.zeros(1)]
+    losses = [
+        RNNClassifier(8, max_iter=40, intercepts_init=biases, random_state=0).fit(X, y).loss_
+        for biases in (None, half_open)
+    ]
+    assert losses[0] < losses[1]

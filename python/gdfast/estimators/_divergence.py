@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_regressor
 
+from gdfast.estimators._causes import ROWS, Cause, columns_of, feature, target
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data, Sequences
 from gdfast.training.losses import Loss
@@ -16,21 +16,8 @@ from gdfast.training.options import TrainingOptions
 from gdfast.training.outcome import NotFinite
 from gdfast.training.weights import NORMS, Weights
 
-# Rows or sequences that are measured.
-_ROWS = 1000
-# Usual are updates of a thousandth of the weights, and features and targets around one. A cause's severity is
-# how many times its figure exceeds these limits.
-_LARGE_UPDATE, _LARGE_VALUE = 0.1, 10.0
-
-
-@dataclass(frozen=True)
-class _Cause:
-    severity: float
-    finding: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.finding} (usual)" if self.severity <= 1 else f"{self.finding}: {self.remedy}"
+# Usual are updates of a thousandth of the weights.
+_LARGE_UPDATE = 0.1
 
 
 def diagnose(
@@ -56,8 +43,8 @@ def diagnose(
     kind = "iteration" if options.solver != "stochastic" else "epoch"
     text = f" In {kind} {not_finite.epoch} the first numbers that are not finite were {not_finite.what}."
     found = [
-        _feature(est, data.X),
-        _target(est, data.y),
+        feature(est, data.X),
+        target(est, data.y),
         _rate(est, data, network, loss, options, not_finite),
     ]
     causes = sorted((cause for cause in found if cause is not None), key=lambda cause: -cause.severity)
@@ -66,64 +53,9 @@ def diagnose(
     return text
 
 
-def _columns(X: Any) -> tuple[Array, Array] | None:
-    """Largest magnitude and standard deviation of every feature; None for an encoded table."""
-    if isinstance(X, Sequences):
-        X = X.steps
-    if isinstance(X, np.ndarray):
-        magnitude = np.maximum(X.max(axis=0), -X.min(axis=0)).astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return magnitude, _deviation(X, magnitude)
-    if len(X) != 3:
-        return None
-    values, columns, starts = X
-    values = np.abs(values[starts[0] : starts[-1]])
-    columns = columns[starts[0] : starts[-1]]
-    magnitude = np.zeros(int(columns.max(initial=-1)) + 1)
-    np.maximum.at(magnitude, columns, values)
-    return magnitude, np.full_like(magnitude, np.nan)
-
-
-def _deviation(values: Array, magnitude: Array) -> Array:
-    """Standard deviation of every column, in units of its magnitude, so that squares do not overflow."""
-    unit = np.where(magnitude > 0, magnitude, 1.0)
-    deviations: Array = np.std(values[:_ROWS] / unit, axis=0) * unit
-    return deviations
-
-
-def _feature(est: Any, X: Any) -> _Cause | None:
-    found = _columns(X)
-    if found is None or not found[0].size:
-        return None
-    magnitude, deviation = found
-    column = int(np.argmax(magnitude))
-    names = getattr(est, "feature_names_in_", None)
-    name = f"feature {column}" if names is None else f"feature {names[column]!r}"
-    spread = f", standard deviation {deviation[column]:.3g}" if np.isfinite(deviation[column]) else ""
-    return _Cause(
-        magnitude[column] / _LARGE_VALUE,
-        f"{name} has values up to {magnitude[column]:.3g}{spread}",
-        "scale X, for instance by StandardScaler",
-    )
-
-
-def _target(est: Any, y: Array) -> _Cause | None:
-    if y.dtype.kind != "f" or not is_regressor(est):
-        return None
-    magnitude = np.abs(y).max(axis=0).astype(np.float64)
-    column = int(np.argmax(magnitude))
-    name = "y" if len(magnitude) == 1 else f"y[:, {column}]"
-    spread = _deviation(y, magnitude)[column]
-    return _Cause(
-        magnitude[column] / _LARGE_VALUE,
-        f"{name} has values up to {magnitude[column]:.3g}, standard deviation {spread:.3g}",
-        "scale y, for instance by TransformedTargetRegressor",
-    )
-
-
 def _rate(
     est: Any, data: Data, network: Network, loss: Loss, options: TrainingOptions, not_finite: NotFinite
-) -> _Cause | None:
+) -> Cause | None:
     """The size of one step on scaled data, so that the scales of X and y do not count twice."""
     if not_finite.learning_rate is None or len(data.y) == 0:
         return None
@@ -131,7 +63,7 @@ def _rate(
     ratio = _update_ratio(est, data, network, loss, options, rate)
     if ratio is None:
         return None
-    return _Cause(
+    return Cause(
         ratio / _LARGE_UPDATE,
         f"learning rate {rate:.3g} changes weights by {ratio:.2g} of their norm in one step on scaled data",
         "lower it, or set clip_norm",
@@ -151,7 +83,7 @@ def _update_ratio(
     hidden = network.hidden_units(weights)
     if NORMS[0] in est._n_arrays(len(hidden)):
         weights.begin_norms(hidden)
-    n_rows = min(X.shape[0] if isinstance(X, Sequences | np.ndarray) else len(y), options.batch_size, _ROWS)
+    n_rows = min(X.shape[0] if isinstance(X, Sequences | np.ndarray) else len(y), options.batch_size, ROWS)
     optimizer = est._new_optimizer()
     step = replace(options.step, record_gradients=True)
     trainer = optimizer.trainer(network, weights, loss, step, batch_size=n_rows, n_samples=n_rows)
@@ -168,22 +100,22 @@ def _scaled(est: Any, data: Data) -> Data:
     """The first rows with features standardised (or divided by their magnitude, as targets are)."""
     X, y, weight = data
     if isinstance(X, Sequences):
-        part = X.take(np.arange(min(len(X), _ROWS)))
+        part = X.take(np.arange(min(len(X), ROWS)))
         n = len(part.steps) if est.per_step else len(part)
         X = replace(part, steps=_standardised(part.steps))
     elif isinstance(X, np.ndarray):
-        n = min(len(X), _ROWS)
+        n = min(len(X), ROWS)
         X = _standardised(X[:n])
     else:
         n = len(y)
-        if (found := _columns(X)) is not None:  # sparse
+        if (found := columns_of(X)) is not None:  # sparse
             values, columns, starts = X
             magnitude = np.append(found[0], 1.0)  # entries beyond the rows may have any column
             magnitude = magnitude[np.minimum(columns, len(found[0]))]
             scaled = values / np.where(magnitude > 0, magnitude, 1)
             X = np.ascontiguousarray(scaled, dtype=values.dtype), columns, starts
     y, weight = y[:n], None if weight is None else weight[:n]
-    if _target(est, y) is not None:
+    if target(est, y) is not None:
         magnitude = np.abs(y).max(axis=0)
         y = np.ascontiguousarray(y / np.where(magnitude > 0, magnitude, 1), dtype=y.dtype)
     return Data(X, y, weight)

@@ -120,6 +120,15 @@ class FeedForward(NetworkEstimator):
             not match the data; if an argument has no effect in combination with the others; or if training
             diverges without a validation set, in which case the weights are those of the last epoch in which
             they were finite. With a validation set, divergence gives a ConvergenceWarning.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training has reached ``max_iter`` or ``max_time``. The message goes on if the scales of the
+            inputs differ widely, or if nothing has been learned of targets far from one.
+        PoorFitWarning
+            If training has ended for lack of improvement, or has converged, with a loss hardly below that of
+            the best constant prediction, or with a large loss and inputs on widely different scales.
         """
         _holdout.check_complete(X_val, y_val, sample_weight_val)
         self._fit(X, y, sample_weight, None if X_val is None else (X_val, y_val, sample_weight_val))

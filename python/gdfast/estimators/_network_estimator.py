@@ -28,6 +28,7 @@ from gdfast.estimators._attributes import forget, publish, records_of
 from gdfast.estimators._divergence import diagnose
 from gdfast.estimators._listeners import FitListeners, check_callbacks
 from gdfast.estimators._outcome import warn_of
+from gdfast.estimators._poor_fit import shortcoming
 from gdfast.estimators._scoring import Score, check_scorer, check_scores, scorer_of
 from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from gdfast.estimators._task import Task
@@ -553,8 +554,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         with transaction(self) as attempt:
             run = self._prepare(X, y, sample_weight, holdout, incremental, classes, plan)
             task = None
+            rows = None if run.state.order is None else run.state.order.training
             if not incremental:
-                rows = None if run.state.order is None else run.state.order.training
                 task = FitTask(self, X, y, run.weight_given, rows)
             takes_edits = run.options.solver == "stochastic"
             listeners = FitListeners(
@@ -589,6 +590,16 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                         incremental=incremental,
                         diagnosis=lambda: diagnose(
                             self, run.data, run.network, run.loss, run.options, outcome.not_finite
+                        ),
+                        shortcoming=lambda: shortcoming(
+                            self,
+                            run.data,
+                            rows,
+                            run.network,
+                            run.loss,
+                            run.state,
+                            run.options,
+                            outcome.reason,
                         ),
                     )
             return outcome

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from gdfast.estimators._solvers import is_stochastic
-from gdfast.estimators._warnings import warn
+from gdfast.estimators._warnings import PoorFitWarning, warn
 from gdfast.training.outcome import Outcome
 from gdfast.training.state import TrainingState
 
@@ -29,6 +29,7 @@ def warn_of(
     by_score: bool,
     incremental: bool,
     diagnosis: Callable[[], str],
+    shortcoming: Callable[[], str],
 ) -> None:
     """Issue the warnings for an outcome; ValueError if there are no finite weights to keep.
 
@@ -36,7 +37,8 @@ def warn_of(
 
     ``by_score`` is whether training stops by the validation score, ``incremental`` whether it is a call of
     ``partial_fit``. ``diagnosis`` tells where numbers stopped being finite, and the likely causes; it is
-    called only if they did.
+    called only if they did. ``shortcoming`` tells what else is wrong with a fit; it is called if training has
+    stopped by itself or at ``max_iter``, and nothing worse is known.
     """
     n_iter = state.records.n_iter
     match outcome.reason:
@@ -58,10 +60,10 @@ def warn_of(
             _warn_of_failure(outcome, n_iter, max_iter)
         case "max_iter" if solver != "annealing":
             name = "Stochastic Optimizer" if is_stochastic(solver) else solver
-            warn(
-                f"{name}: Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
+            text = (
+                f"{name}: Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet."
             )
+            warn(text + shortcoming(), ConvergenceWarning)
     is_flat = outcome.reason == "flat" and not incremental
     bad = _not_finite(outcome, state, solver=solver, by_score=is_flat and by_score, is_flat=is_flat)
     if bad is not None:
@@ -70,6 +72,8 @@ def warn_of(
             f"and need to be preprocessed.{diagnosis()}",
             ConvergenceWarning,
         )
+    elif (is_flat or outcome.reason == "converged") and (text := shortcoming()):
+        warn(text, PoorFitWarning)
 
 
 def _warn_of_divergence(state: TrainingState, diagnosis: str) -> None:

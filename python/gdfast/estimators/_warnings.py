@@ -1,11 +1,33 @@
 """Warnings with the line of the user's code."""
 
+# scikit-learn ships no types.
+# mypy: disallow-subclassing-any=False
+
 from __future__ import annotations
 
 import sys
 import warnings
 
+from sklearn.exceptions import ConvergenceWarning
+
 _LIBRARIES = ("gdfast", "sklearn")
+
+
+class PoorFitWarning(ConvergenceWarning):
+    """A fit has learned next to nothing, or has inputs on widely different scales and a large loss.
+
+    :class:`MLPClassifier`, :class:`MLPRegressor`, :class:`RNNClassifier` and :class:`RNNRegressor` issue at
+    most one in a fit that ends for lack of improvement or has converged. The message says what was measured,
+    and the remedy.
+
+    Examples
+    --------
+    To turn it off:
+
+    >>> import warnings
+    >>> import gdfast
+    >>> warnings.filterwarnings("ignore", category=gdfast.PoorFitWarning)
+    """
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -106,7 +106,8 @@ class RNNClassifier(Classification, Recurrent):
         Initial weights, copied, in the shapes of ``coefs_``. None draws them: the input-to-hidden weights
         uniformly by Glorot and Bengio (2010), the hidden-to-hidden weights orthogonal, gate by gate.
     intercepts_init : list of array-like, default=None
-        Initial biases, copied. None sets them to zero, and to one for the forget gates of an LSTM.
+        Initial biases, copied. None sets them to zero, and to one for the forget gates of an LSTM and the
+        update gates of a GRU.
     keep_optimizer_state : bool, default=False
         Whether a ``fit`` with ``warm_start`` continues exactly where the previous one ended: with the
         optimizer's moments, step count and learning rate and, for the same number of sequences, their order
@@ -238,6 +239,8 @@ class RNNClassifier(Classification, Recurrent):
 
     K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014.
 
+    C. Tallec and Y. Ollivier, "Can recurrent neural networks warp time?", ICLR 2018.
+
     R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML
     2013.
 
@@ -364,6 +367,15 @@ class RNNClassifier(Classification, Recurrent):
             contradict each other (``tbptt`` with k1 > k2); or if training diverges without a validation set,
             in which case the weights are those of the last epoch in which they were finite. With a validation
             set, divergence gives a ConvergenceWarning.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training has reached ``max_iter`` or ``max_time``. The message goes on if the scales of the
+            inputs differ widely, or if nothing has been learned of targets far from one.
+        PoorFitWarning
+            If training has ended for lack of improvement, or has converged, with a loss hardly below that of
+            the best constant prediction, or with a large loss and inputs on widely different scales.
         """
         self._fit_sequences(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self

@@ -69,10 +69,15 @@ class Data(NamedTuple):
         """The training rows of an order alone, in the order of the data."""
         if order is None or order.training is None:
             return self
-        rows = np.sort(order.training)
+        return self.take(np.sort(order.training))
+
+    def take(self, rows: Array) -> Data:
+        """A subset of the rows or sequences."""
         X = self.X
         if isinstance(X, np.ndarray):
             X = X[rows]
+        elif isinstance(X, Sequences):
+            X = X.take(rows)
         elif len(X) == 3:
             from scipy.sparse import csr_matrix
 

@@ -72,7 +72,8 @@ def draw_recurrent(
 ) -> tuple[list[Array], list[Array]]:
     """Input-to-hidden uniform by Glorot and Bengio (2010), hidden-to-hidden orthogonal, gate by gate.
 
-    Biases are zero, except one for an LSTM's forget gates (Gers et al., 2000), which are then initially open.
+    Biases are zero, except one for the gates that keep the state: an LSTM's forget gates (Gers et al., 2000)
+    and a GRU's update gates. A state initially lasts for 1 + e steps (Tallec and Ollivier, 2018).
     """
     gates = GATES[cell]
     coefs, intercepts = [], []
@@ -80,7 +81,7 @@ def draw_recurrent(
         coefs.append(np.hstack([_glorot(fan_in, units, random_state) for _ in range(gates)]))
         coefs.append(np.hstack([orthogonal((units, units), random_state) for _ in range(gates)]))
         input_bias = np.zeros(gates * units)
-        if cell == "lstm":
+        if cell in ("gru", "lstm"):
             input_bias[units : 2 * units] = 1
         intercepts += [input_bias, np.zeros(gates * units)]
     coefs.append(_glorot(layer_units[-2], layer_units[-1], random_state))

@@ -1,4 +1,4 @@
-"""The losses in NumPy, for the validation set: the mean over samples, without any penalty."""
+"""The losses in NumPy: the mean over samples, without any penalty."""
 
 from __future__ import annotations
 
@@ -29,6 +29,34 @@ def mean_loss(loss: Loss, y: Array, outputs: Array, sample_weight: Array | None)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         losses = _LOSSES[name](y, outputs.astype(np.float64), *map(np.asarray, parameters))
         return float(np.average(losses, weights=sample_weight))
+
+
+def constant_loss(loss: Loss, y: Array, n_outputs: int, sample_weight: Array | None) -> float:
+    """The least mean loss of outputs that are the same for all samples; weights must not be negative.
+
+    For the Huber loss it is that of the mean or the median, whichever is less.
+    """
+    name, parameters = (loss, ()) if isinstance(loss, str) else loss
+    if name == "cross_entropy":
+        counts = np.bincount(y, sample_weight, n_outputs)
+        found = [counts / counts.sum()]
+    else:
+        found = []
+        if name not in ("absolute_error", "quantile"):
+            found.append(np.average(y.astype(np.float64), axis=0, weights=sample_weight))
+        if name in ("absolute_error", "huber"):
+            found.append(np.array([_quantile_of(column, 0.5, sample_weight) for column in y.T]))
+        if name == "quantile":
+            found.append(np.array([_quantile_of(y[:, 0], level, sample_weight) for level in parameters]))
+    shape = len(y), n_outputs
+    return min(mean_loss(loss, y, np.broadcast_to(outputs, shape), sample_weight) for outputs in found)
+
+
+def _quantile_of(values: Array, level: float, weight: Array | None) -> float:
+    """The least value that ``level`` of the weight does not exceed."""
+    order = np.argsort(values)
+    below = np.cumsum(np.ones(len(values)) if weight is None else weight[order])
+    return float(values[order[np.searchsorted(below, level * below[-1])]])
 
 
 # Each function takes y and outputs of shape (n_samples, n_outputs) and returns the loss of every sample.
