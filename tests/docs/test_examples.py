@@ -165,10 +165,10 @@ def test_gallery_sunspots(tmp_path: Path) -> None:
     printed = run_in_gallery("sequences/plot_sunspots.py", tmp_path)
     network, cycle, present = (
         numbers(rf"^{name} +R2 (\S+) one month ahead, +(\S+) in the mean$", printed)
-        for name in ("recurrent network", "as 11 years before", "as in the present month")
+        for name in ("recurrent networks", "as 11 years before", "as in the present month")
     )
-    assert network[0] > present[0] + 0.005
-    assert network[1] > cycle[1] + 0.1
+    assert network[0] > present[0]
+    assert network[1] > cycle[1] + 0.05
     assert present[1] < 0
 
 
@@ -176,11 +176,11 @@ def test_gallery_sunspots(tmp_path: Path) -> None:
 def test_gallery_truncation(tmp_path: Path) -> None:
     printed = run_in_gallery("sequences/plot_truncation.py", tmp_path)
     rows = re.findall(r"^delay (\d+): (.*)$", printed, re.MULTILINE)
-    assert [delay for delay, _ in rows] == ["1", "2", "4", "8"]
+    assert [delay for delay, _ in rows] == ["1", "2", "3", "5"]
     for delay, row in rows:
         for reach, score in re.findall(r"k2 = (\d+) ([-.\d]+)", row):
             enough = int(reach) > int(delay)
-            assert float(score) > 0.6 if enough else float(score) < 0.4
+            assert float(score) > 0.85 if enough else float(score) < 0.7
 
 
 @pytest.mark.slow
@@ -188,8 +188,8 @@ def test_gallery_deep_tanh(tmp_path: Path) -> None:
     printed = run_in_gallery("training/plot_deep_tanh.py", tmp_path)
     found = [float(x) for x in re.findall(r"test accuracy (\S+)$", printed, re.MULTILINE)]
     plain, clipped, growing, _, normalised, glorot = zip(found[:6], found[6:], strict=True)
-    assert max(plain) < 0.2  # chance, from both first weights
-    assert max(clipped[0], growing[0]) < 0.2
+    assert max(plain) < 0.3  # near chance, from both first weights
+    assert max(clipped[0], growing[0]) < 0.3
     assert min(clipped[1], growing[1]) > 0.5
     assert min(*normalised, *glorot) > 0.8
 
