@@ -52,7 +52,7 @@ predicted, spread = networks.predict(X_test, return_std=True)
 
 # %%
 # A linear model, for comparison, needs all three preparations.
-numbers = X.columns.drop("ocean_proximity")
+numbers = list(X.columns.drop("ocean_proximity"))
 linear = make_pipeline(
     make_column_transformer(
         (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),

@@ -131,5 +131,5 @@ plt.show()
 # %%
 # With a constant rate the error goes up and down to the end. Schedules that end near
 # zero reach a smaller error, at base rates several times as large; with a warm-up, in
-# which the rate rises over the first steps, even the largest rate does no harm. The
+# which the rate rises over the first steps, even the largest rate does little harm. The
 # rate of the range test is on the safe side: a schedule wants more.
