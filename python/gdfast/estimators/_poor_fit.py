@@ -87,17 +87,19 @@ def shortcoming(
     gain = 1 - final / constant
     if not (math.isfinite(final) and gain < _GOOD_GAIN):
         return ""
-    is_stuck = gain < min(max(_NOISE / len(y), _LEAST_GAIN), _MOST_GAIN)
     has_stopped = reason != "max_iter"
-    if has_stopped and (options.tol > _TOL or options.n_iter_no_change < _PATIENCE):
-        is_stuck = False
+    asked_for = has_stopped and (options.tol > _TOL or options.n_iter_no_change < _PATIENCE)
+    is_stuck = not asked_for and gain < min(max(_NOISE / len(y), _LEAST_GAIN), _MOST_GAIN)
     causes = [scales]
     if is_stuck:
         causes.append(target(est, y))
-        if has_stopped:
-            inputs = feature(est, X) if scales is None else None
-            penalty = Cause(options.step.alpha / _LARGE_ALPHA, f"alpha={options.step.alpha:.3g}", "lower it")
-            causes += [inputs, _tol(est, options, constant), penalty, _truncation(network, X)]
+    if is_stuck and has_stopped:
+        causes += [
+            feature(est, X) if scales is None else None,
+            _tol(est, options, constant),
+            Cause(options.step.alpha / _LARGE_ALPHA, f"alpha={options.step.alpha:.3g}", "lower it"),
+            _truncation(network, X),
+        ]
     unusual = [str(cause) for cause in causes if cause is not None and cause.severity > 1]
     measured = f" Measured: {'; '.join(unusual)}." if unusual else ""
     if not has_stopped or not (is_stuck or unusual):
