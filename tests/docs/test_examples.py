@@ -225,7 +225,6 @@ def test_gallery_gradient_descent(tmp_path: Path) -> None:
     assert b == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.slow
 def test_gallery_annealing(tmp_path: Path) -> None:
     printed = run_in_gallery("functions/plot_annealing.py", tmp_path)
     (descent,), (annealing,) = (

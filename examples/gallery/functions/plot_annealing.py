@@ -106,13 +106,19 @@ plt.show()
 # Annealing a network
 # -------------------
 # ``solver="annealing"`` anneals the weights of a network. As it needs no gradient, it
-# can maximise a score that has none, such as the accuracy itself. An iteration is a
-# hundred proposals.
+# can maximise a score that has none, any function of the estimator and the data: here
+# the accuracy itself. An iteration is a hundred proposals.
 X, y = make_moons(150, noise=0.15, random_state=0)
+
+
+def accuracy(estimator, X, y):
+    return np.mean(estimator.predict(X) == y)
+
+
 net = gdfast.MLPClassifier(
     hidden_layer_sizes=(8,),
     solver="annealing",
-    scoring="accuracy",
+    scoring=accuracy,
     max_iter=30,
     random_state=0,
 ).fit(X, y)
