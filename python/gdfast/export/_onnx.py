@@ -104,7 +104,7 @@ def to_onnx(
     >>> from gdfast import MLPClassifier
     >>> from gdfast.export import to_onnx
     >>> X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], np.float32)
-    >>> clf = MLPClassifier(5, solver="lbfgs", random_state=0).fit(X, ["no", "yes", "yes", "no"])
+    >>> clf = MLPClassifier(20, solver="lbfgs", random_state=0).fit(X, ["no", "yes", "yes", "no"])
     >>> model = to_onnx(clf)  # doctest: +SKIP
     >>> [output.name for output in model.graph.output]  # doctest: +SKIP
     ['label', 'probabilities']
