@@ -10,11 +10,15 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
+
+# Where real tables are looked for; README.md says where they come from.
+DATA = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _common import note, number, table
+from _common import DATA, note, number, table
 from gdfast import MLPClassifier, MLPRegressor, RNNRegressor, TabularClassifier, TabularRegressor
 from gdfast.schedules import OneCycle
 from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
@@ -101,7 +101,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("question", choices=["estimator", *QUESTIONS, "truncation"])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the tables")
+    parser.add_argument(
+        "--data", type=Path, default=DATA, help="folder of the tables (default: benchmarks/data)"
+    )
     parser.add_argument("--seeds", type=int, default=SEEDS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _common import add_json_option, median, n_cores, note, number, parse, report, table
+from _common import DATA, add_json_option, median, n_cores, note, number, parse, report, table
 from _workers import FailedError, UnavailableError, Worker
 from machine import Machine, heading
 
@@ -85,7 +85,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", type=Path, help="folder of the tables (default: ../shared/data)")
+    p.add_argument("--data", type=Path, default=DATA, help="folder of the tables (default: benchmarks/data)")
     p.add_argument("--tables", type=lambda s: s.split(","), help="which of them (default: all)")
     p.add_argument("--csv", type=Path, help="any table with a header instead; needs --target")
     p.add_argument("--target", help="the column of --csv to predict")
@@ -103,7 +103,7 @@ def _options() -> argparse.Namespace:
     if options.csv:
         options.chosen = [Table(options.csv.stem, options.csv, options.target, options.task)]
         return options
-    known = tables_in(options.data or Path(__file__).resolve().parents[2] / "shared" / "data")
+    known = tables_in(options.data)
     if unknown := set(options.tables or ()) - set(known):
         p.error(f"unknown tables {sorted(unknown)}; known are {', '.join(known)}")
     options.chosen = [known[name] for name in options.tables or known]

@@ -91,7 +91,10 @@ def test_a_deep_net_that_has_not_begun_to_learn(early_stopping: bool) -> None:
     updates = net.n_iter_ * -(-(540 if early_stopping else 600) // 200)
     assert f"more updates than {updates} (n_iter_no_change=10" in text
     assert "learning_rate_init=0.001" in text
-    assert "Measured" not in text
+    assert text.count(" Measured: ") == 1
+    assert (
+        "8 layers of logistic units, through which gradients vanish: set activation='relu'" in text
+    )
 
 
 def test_targets_smaller_than_the_tolerance() -> None:

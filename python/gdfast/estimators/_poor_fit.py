@@ -12,10 +12,11 @@ from gdfast.estimators._causes import ROWS, Cause, columns_of, feature, name_of,
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data, Sequences
 from gdfast.training.losses import Loss, constant_loss, mean_loss
-from gdfast.training.network import RNN, Network
+from gdfast.training.network import MLP, RNN, Network
 from gdfast.training.options import TrainingOptions
 from gdfast.training.outcome import Reason
 from gdfast.training.state import TrainingState
+from gdfast.training.weights import Weights
 
 # A fit has learned something if its loss is less than that of the best constant by one per cent of it; with
 # fewer than 500 targets by as much as a few parameters gain from noise.
@@ -27,6 +28,9 @@ _GOOD_GAIN = 0.9
 _WIDE, _ZERO = 300.0, 1e-6
 # An improvement per epoch of one per cent of the constant's loss should count.
 _LARGE_TOL = 0.01
+# More layers of these units let next to no gradient through, unless their inputs are normalised: each
+# takes away three quarters of it or more (logistic), or all of it where it saturates (tanh).
+_DEEP = {"logistic": 2, "tanh": 9}
 # A strong penalty leaves small weights, and so a constant.
 _LARGE_ALPHA = 10.0
 # The defaults of tol and n_iter_no_change: a larger tolerance, or less patience, asks for an early end.
@@ -99,6 +103,7 @@ def shortcoming(
             _tol(est, options, constant),
             Cause(options.step.alpha / _LARGE_ALPHA, f"alpha={options.step.alpha:.3g}", "lower it"),
             _truncation(network, X),
+            _depth(network, state.weights),
         ]
     unusual = [str(cause) for cause in causes if cause is not None and cause.severity > 1]
     measured = f" Measured: {'; '.join(unusual)}." if unusual else ""
@@ -199,3 +204,19 @@ def _truncation(network: Network, X: Any) -> Cause | None:
         f"tbptt lets gradients reach back {k2} steps of {length:.3g}",
         "raise k2",
     )
+
+
+def _depth(network: Network, weights: Weights) -> Cause | None:
+    """Many layers of units that saturate."""
+    if not isinstance(network, MLP) or weights.norms() is not None:
+        return None
+    found = [
+        Cause(
+            n_layers / most,
+            f"{n_layers} layers of {name} units, through which gradients vanish",
+            "set activation='relu' or batch_norm=True",
+        )
+        for name, most in _DEEP.items()
+        if (n_layers := list(network.activations).count(name))
+    ]
+    return max(found, key=lambda cause: cause.severity, default=None)
