@@ -92,9 +92,7 @@ def test_a_deep_net_that_has_not_begun_to_learn(early_stopping: bool) -> None:
     assert f"more updates than {updates} (n_iter_no_change=10" in text
     assert "learning_rate_init=0.001" in text
     assert text.count(" Measured: ") == 1
-    assert (
-        "8 layers of logistic units, through which gradients vanish: set activation='relu'" in text
-    )
+    assert "8 layers of logistic units, through which gradients vanish: set activation='relu'" in text
 
 
 def test_targets_smaller_than_the_tolerance() -> None:
