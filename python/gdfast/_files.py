@@ -24,7 +24,14 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     Until then it is a temporary file beside ``path``, ``.name.`` and eight hexadecimal digits. If the process
     is killed the file remains, and the next write to ``path`` deletes it: the file is locked during writing,
     and the lock ends with its process.
+
+    A pipe or a device is written to as it is.
     """
+    path = path.resolve()  # of a link the file is replaced, and not the link
+    if path.exists() and not path.is_file():  # a pipe or a device, such as /dev/null
+        with path.open("wb") as special:
+            yield special
+        return
     _clear_leftovers(path)
     beside, file = _file_beside(path)
     try:

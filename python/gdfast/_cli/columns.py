@@ -41,6 +41,8 @@ def of_texts(path: str, name: str, texts: Sequence[str | None], kind: Kind | Non
     known = values[~missing]
     numbers = np.full(len(values), np.nan)
     try:
+        if any("_" in text for text in known):  # 1_2 is a number to Python, but not in a file
+            raise ValueError
         numbers[~missing] = known.astype(np.float64)
     except ValueError:
         days = _days_of(known)
@@ -90,4 +92,4 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text

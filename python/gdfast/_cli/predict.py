@@ -51,6 +51,8 @@ def run(arguments: Namespace) -> None:
         except (TypeError, ValueError) as error:
             raise CommandError(f"{arguments.data}: {' '.join(str(error).split())}") from None
     if arguments.out is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", newline="")  # as a file that is written
         _write(sys.stdout, results)
     else:
         with written_whole(arguments.out) as file:

@@ -111,7 +111,8 @@ def _append(columns: list[list[str]], rows: list[list[str]]) -> None:
 
 
 def _marks(header: str) -> dict[str, int]:
-    return {mark: header.count(mark) for mark in _DELIMITERS}
+    outside = "".join(header.split('"')[::2])  # of quotes
+    return {mark: outside.count(mark) for mark in _DELIMITERS}
 
 
 def _parquet_columns(path: Path) -> list[Column]:

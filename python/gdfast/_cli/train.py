@@ -58,7 +58,7 @@ class Problem:
 def run(arguments: Namespace) -> None:
     check_writable(arguments.out, "--out", arguments.data)
     if arguments.plot is not None:
-        _check_plot(arguments.plot, arguments.data, arguments.out)
+        _check_plot(arguments.plot, arguments.out, arguments.data)
     kinds: dict[str, Kind] = dict.fromkeys(arguments.categorical, "category")
     if arguments.task is not None:
         kinds[arguments.target] = "category" if arguments.task == "classification" else "number"
@@ -141,7 +141,10 @@ def _classes(y: Array) -> Array:
         numbers = y.astype(np.float64)
     except ValueError:
         return y.astype(str)
-    return numbers.astype(np.int64) if not (numbers % 1).any() else y.astype(str)
+    # Beyond 2**53 several integers are the same float.
+    if (numbers % 1).any() or np.abs(numbers).max() >= 2**53:
+        return y.astype(str)
+    return numbers.astype(np.int64)
 
 
 def _show_problem(arguments: Namespace, table: Table, problem: Problem) -> None:
@@ -257,14 +260,16 @@ def _scores(est: Any, problem: Problem, rows: Array) -> list[tuple[str, float]]:
     return found
 
 
-def _check_plot(path: Path, *others: Path) -> None:
+def _check_plot(path: Path, out: Path, *others: Path) -> None:
     if path.suffix.lower() not in _PICTURES:
         raise CommandError(f"--plot {path} must end in {', '.join(_PICTURES)}.")
     try:
         import_module("matplotlib")
     except ImportError:
         raise CommandError("--plot needs matplotlib: install it.") from None
-    check_writable(path, "--plot", *others)
+    check_writable(path, "--plot", out, *others)
+    if path.resolve() == out.resolve():
+        raise CommandError(f"--plot {path} is the file of the model: name another one.")
 
 
 def _plot(est: Any, path: Path) -> None:

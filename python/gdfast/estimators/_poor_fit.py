@@ -37,6 +37,9 @@ _LARGE_ALPHA = 10.0
 _TOL, _PATIENCE = 1e-4, 10
 # What is measured at most: steps of sequences, and values of features, in at least so many rows.
 _STEPS, _VALUES, _FEWEST = 100_000, 50_000, 20
+# A sample has too few rows of a rare class: what looks stuck is measured again on so many times the rows, or
+# steps, and at most so many outputs.
+_AGAIN, _STEPS_AGAIN, _OUTPUTS = 100, 10, 10_000_000
 
 
 def shortcoming(
@@ -73,11 +76,12 @@ def shortcoming(
         return ""
     n_rows = len(data.X) if isinstance(data.X, Sequences) else len(data.y)
     n_rows = n_rows if rows is None else len(rows)
-    rows = _sample(rows, n_rows, _most_rows(data.X))
+    every, n_outputs = rows, len(state.weights.intercepts[-1])
+    rows = _sample(every, n_rows, _most_rows(data.X))
     few = _sample(rows, len(rows), max(_FEWEST, _VALUES // est.n_features_in_))
     y, weight = data.targets_of(rows)
-    loss, y = _without_smoothing(loss, y)
-    constant = _constant(loss, y, weight, len(state.weights.intercepts[-1]))
+    plain, y = _without_smoothing(loss, y)
+    constant = _constant(plain, y, weight, n_outputs)
     if constant is None:
         return ""
     X = data.take(few).X
@@ -85,15 +89,22 @@ def shortcoming(
     # What is recorded has penalty and dropout in it: it is hardly ever less than the loss of the weights.
     if scales is None and getattr(state.records, "loss", math.inf) < (1 - 2 * _MOST_GAIN) * constant:
         return ""
-    outputs = np.empty((len(y), len(state.weights.intercepts[-1])), data.dtype)
-    network.forward(state.weights, data.X, rows, outputs)
-    final = mean_loss(loss, y, outputs, weight)
-    gain = 1 - final / constant
-    if not (math.isfinite(final) and gain < _GOOD_GAIN):
-        return ""
+    final = _final(plain, data, rows, network, state)
     has_stopped = reason != "max_iter"
     asked_for = has_stopped and (options.tol > _TOL or options.n_iter_no_change < _PATIENCE)
-    is_stuck = not asked_for and gain < min(max(_NOISE / len(y), _LEAST_GAIN), _MOST_GAIN)
+    is_stuck = not asked_for and _is_small(1 - final / constant, len(y))
+    if is_stuck and len(rows) < n_rows:
+        most = min(_most_rows(data.X, _AGAIN, _STEPS_AGAIN), max(len(rows), _OUTPUTS // n_outputs))
+        rows = _sample(every, n_rows, most)
+        y, weight = data.targets_of(rows)
+        plain, y = _without_smoothing(loss, y)
+        constant = _constant(plain, y, weight, n_outputs)
+        if constant is None:
+            return ""
+        final = _final(plain, data, rows, network, state)
+        is_stuck = _is_small(1 - final / constant, len(y))
+    if not (math.isfinite(final) and 1 - final / constant < _GOOD_GAIN):
+        return ""
     causes = [scales]
     if is_stuck:
         causes.append(target(est, y))
@@ -126,9 +137,27 @@ def _sample(rows: Array | None, n_rows: int, most: int) -> Array:
     return chosen if rows is None else rows[chosen]
 
 
-def _most_rows(X: Any) -> int:
+def _most_rows(X: Any, times: int = 1, steps_times: int = 1) -> int:
     """The number of rows or sequences to measure."""
-    return min(ROWS, max(1, round(_STEPS / X.lengths.mean()))) if isinstance(X, Sequences) else ROWS
+    most = times * ROWS
+    return (
+        min(most, max(1, round(steps_times * _STEPS / X.lengths.mean())))
+        if isinstance(X, Sequences)
+        else most
+    )
+
+
+def _final(loss: Loss, data: Data, rows: Array, network: Network, state: TrainingState) -> float:
+    """The loss of the fit on these rows."""
+    y, weight = data.targets_of(rows)
+    loss, y = _without_smoothing(loss, y)
+    outputs = np.empty((len(y), len(state.weights.intercepts[-1])), data.dtype)
+    network.forward(state.weights, data.X, rows, outputs)
+    return mean_loss(loss, y, outputs, weight)
+
+
+def _is_small(gain: float, n_targets: int) -> bool:
+    return gain < min(max(_NOISE / n_targets, _LEAST_GAIN), _MOST_GAIN)
 
 
 def _without_smoothing(loss: Loss, y: Array) -> tuple[Loss, Array]:
@@ -147,7 +176,8 @@ def _constant(loss: Loss, y: Array, weight: Array | None, n_outputs: int) -> flo
     classifies = (loss if isinstance(loss, str) else loss[0]).endswith("cross_entropy")
     unit = 1.0 if classifies else float(np.abs(y).max(initial=0.0))
     rounding = unit * float(np.finfo(np.float32).eps)
-    return constant if math.isfinite(constant) and math.sqrt(constant) > rounding else None
+    # Rounding may leave a constant below zero, too.
+    return constant if math.isfinite(constant) and math.sqrt(max(constant, 0.0)) > rounding else None
 
 
 def _scales(est: Any, X: Any) -> Cause | None:
@@ -184,7 +214,7 @@ def _chances(est: Any, options: TrainingOptions, updates: int) -> str:
 
 def _tol(est: Any, options: TrainingOptions, constant: float) -> Cause | None:
     """A tolerance that is large beside the loss."""
-    if options.solver != "stochastic" or options.by_score:
+    if options.by_score and options.solver == "stochastic":
         return None
     scaling = ", or scale y, for instance by TransformedTargetRegressor" if is_regressor(est) else ""
     return Cause(

@@ -81,7 +81,8 @@ class Data(NamedTuple):
         elif len(X) == 3:
             from scipy.sparse import csr_matrix
 
-            X = as_matrix(csr_matrix(X)[rows], self.dtype)
+            shape = len(X[2]) - 1, int(X[1].max(initial=0)) + 1  # SciPy finds none without entries
+            X = as_matrix(csr_matrix(X, shape=shape)[rows], self.dtype)
         else:
             table, encoding = X
             X = table[rows], encoding
