@@ -26,7 +26,7 @@ LABELS = {
 
 
 def fitted(kind: Any = gdfast.MLPClassifier, **arguments: Any) -> Any:
-    return kind(callbacks=[History()], **{**FIT, **arguments}).fit(X, Y, X_val=X[:50], y_val=Y[:50])
+    return kind(**{"callbacks": [History()], **FIT, **arguments}).fit(X, Y, X_val=X[:50], y_val=Y[:50])
 
 
 @pytest.mark.parametrize("quantity", LABELS)
@@ -98,6 +98,17 @@ def test_a_score_of_which_there_is_no_error() -> None:
     with pytest.raises(ValueError, match=r"the score is scoring='neg_log_loss'.* Plot 'val_score'"):
         TrainingTimeDisplay.from_estimator(est, quantity="val_error")
     TrainingTimeDisplay.from_estimator(est, quantity="val_score")
+
+
+def test_a_record_of_another_training() -> None:
+    history = History()
+    first = fitted(callbacks=[history])
+    fitted(callbacks=[history], random_state=1)
+    with pytest.raises(ValueError, match="The History of this MLPClassifier is of another training"):
+        TrainingTimeDisplay.from_estimator(first)
+    partly = fitted().partial_fit(X, Y)
+    with pytest.raises(ValueError, match="or from before partial_fit"):
+        TrainingTimeDisplay.from_estimator(partly)
 
 
 def test_refused_arguments() -> None:

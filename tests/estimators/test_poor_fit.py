@@ -95,6 +95,18 @@ def test_a_deep_net_that_has_not_begun_to_learn(early_stopping: bool) -> None:
     assert "8 layers of logistic units, through which gradients vanish: set activation='relu'" in text
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_inputs_of_which_none_counts(solver: str) -> None:
+    small = 1e-8 * X
+    text = warning_of(MLPClassifier(solver=solver, random_state=0).fit, small, LABELS)
+    assert f"no feature has values above {np.abs(small).max():.3g}: scale X" in text
+
+
+def test_targets_smaller_than_the_tolerance_of_lbfgs() -> None:
+    text = warning_of(MLPRegressor(solver="lbfgs", random_state=0, max_iter=500).fit, X, Y / 1e3)
+    assert "lower tol, or scale y" in text
+
+
 def test_targets_smaller_than_the_tolerance() -> None:
     text = warning_of(MLPRegressor(random_state=0, max_iter=1000).fit, X, Y / 1e3)
     assert "tol=0.0001 is" in text
@@ -256,6 +268,44 @@ def test_an_end_that_was_asked_for() -> None:
     net = MLPClassifier(**deep)
     for _ in range(30):
         net.partial_fit(X, LABELS, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_sparse_rows_without_an_entry(kind: Any, solver: str) -> None:
+    rows = sparse.csr_matrix((60, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PoorFitWarning)
+        kind(solver=solver, random_state=0, max_iter=500).fit(rows, np.arange(60) % 2)
+
+
+def test_a_constant_count() -> None:
+    # Rounding makes its deviance less than zero.
+    rows, y = np.random.default_rng(1).standard_normal((60, 3)), np.full(60, 0.3554526912396889)
+    MLPRegressor(loss="poisson", random_state=0, max_iter=400).fit(rows, y)
+
+
+def test_rare_classes_are_measured_on_more_rows() -> None:
+    for seed in range(6):  # on a sample, one or two of the 25 first would be taken for stuck
+        rng = np.random.default_rng(seed)
+        rows = rng.standard_normal((40_000, 5)).astype(np.float32)
+        logit = np.log(0.003 / 0.997) - 0.5 + rows[:, 0]
+        MLPClassifier((4,), random_state=0).fit(rows, rng.random(40_000) < 1 / (1 + np.exp(-logit)))
+
+
+def test_scores_of_a_principal_component_analysis_are_no_fault() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((600, 40)) * 0.75 ** np.arange(40)
+    y = rows[:, 0] + 0.8 * rng.standard_normal(600)
+    MLPRegressor(random_state=0, max_iter=500, early_stopping=True).fit(rows, y)
+
+
+def test_no_memory_for_it_is_no_fault_of_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr("gdfast.estimators._network_estimator.shortcoming", fails)
+    assert MLPClassifier(random_state=0, max_iter=1000).fit(X, LABELS).n_iter_ > 1
 
 
 def test_penalty_dropout_and_smoothing_are_no_loss_of_the_fit() -> None:

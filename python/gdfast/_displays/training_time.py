@@ -119,8 +119,9 @@ class TrainingTimeDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it has not been fitted with a History, or is not a network; if the quantity is unknown or has
-            not been recorded; for "val_error", if ``scoring`` is neither accuracy nor R2.
+            If it has not been fitted with a History, if that is of another training, or if the estimator is
+            not a network; if the quantity is unknown or has not been recorded; for "val_error", if
+            ``scoring`` is neither accuracy nor R2.
         """
         if hasattr(estimator, "members_"):
             raise ValueError(
@@ -197,6 +198,12 @@ def _history_of(estimator: Any) -> dict[str, list[float]]:
 
     for callback in getattr(estimator, "callbacks", None) or ():
         if isinstance(callback, History) and callback.history_:
+            losses, curve = callback.history_["loss"], getattr(estimator, "loss_curve_", None)
+            if curve is not None and not np.array_equal(losses, curve[-len(losses) :], equal_nan=True):
+                raise ValueError(
+                    f"The History of this {type(estimator).__name__} is of another training: of another "
+                    "estimator that has it in callbacks, or from before partial_fit, which calls none."
+                )
             return callback.history_
     raise ValueError(
         f"This {type(estimator).__name__} has no record of time: fit it with callbacks=[History()], from "

@@ -63,7 +63,7 @@ def warn_of(
             text = (
                 f"{name}: Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet."
             )
-            warn(text + shortcoming(), ConvergenceWarning)
+            warn(text + _if_memory_allows(shortcoming), ConvergenceWarning)
     is_flat = outcome.reason == "flat" and not incremental
     bad = _not_finite(outcome, state, solver=solver, by_score=is_flat and by_score, is_flat=is_flat)
     if bad is not None:
@@ -72,8 +72,16 @@ def warn_of(
             f"and need to be preprocessed.{diagnosis()}",
             ConvergenceWarning,
         )
-    elif (is_flat or outcome.reason == "converged") and (text := shortcoming()):
+    elif (is_flat or outcome.reason == "converged") and (text := _if_memory_allows(shortcoming)):
         warn(text, PoorFitWarning)
+
+
+def _if_memory_allows(text: Callable[[], str]) -> str:
+    # The fit is done: memory that a message lacks does not undo it.
+    try:
+        return text()
+    except MemoryError:
+        return ""
 
 
 def _warn_of_divergence(state: TrainingState, diagnosis: str) -> None:

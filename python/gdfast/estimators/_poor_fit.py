@@ -24,8 +24,11 @@ _LEAST_GAIN, _MOST_GAIN, _NOISE = 0.01, 0.05, 5.0
 # A fit that takes away so much of the constant's loss is good, whatever its inputs are.
 _GOOD_GAIN = 0.9
 # Scales differ widely if the largest magnitude of a feature is so many times that of the features' lower
-# quartile. Features of smaller values than `_ZERO` do not count, nor does what rounding leaves.
-_WIDE, _ZERO = 300.0, 1e-6
+# quartile. Features of smaller values than `_ZERO` do not count, nor does what rounding leaves. A fit that
+# has learned is slowed by values above `_LARGE`; below, the other features may count little for a reason.
+_WIDE, _ZERO, _LARGE = 300.0, 1e-6, 10.0
+# Values below this change the outputs of the first layer by next to nothing.
+_SMALL = 0.01
 # An improvement per epoch of one per cent of the constant's loss should count.
 _LARGE_TOL = 0.01
 # More layers of these units let next to no gradient through, unless their inputs are normalised: each
@@ -85,9 +88,10 @@ def shortcoming(
     if constant is None:
         return ""
     X = data.take(few).X
-    scales = _scales(est, X)
+    scales, largest = _scales(est, X)
+    slowing = scales if largest > _LARGE else None
     # What is recorded has penalty and dropout in it: it is hardly ever less than the loss of the weights.
-    if scales is None and getattr(state.records, "loss", math.inf) < (1 - 2 * _MOST_GAIN) * constant:
+    if slowing is None and getattr(state.records, "loss", math.inf) < (1 - 2 * _MOST_GAIN) * constant:
         return ""
     final = _final(plain, data, rows, network, state)
     has_stopped = reason != "max_iter"
@@ -105,9 +109,9 @@ def shortcoming(
         is_stuck = _is_small(1 - final / constant, len(y))
     if not (math.isfinite(final) and 1 - final / constant < _GOOD_GAIN):
         return ""
-    causes = [scales]
+    causes = [scales if is_stuck else slowing]
     if is_stuck:
-        causes.append(target(est, y))
+        causes += [target(est, y), _small(largest)]
     if is_stuck and has_stopped:
         causes += [
             feature(est, X) if scales is None else None,
@@ -180,26 +184,33 @@ def _constant(loss: Loss, y: Array, weight: Array | None, n_outputs: int) -> flo
     return constant if math.isfinite(constant) and math.sqrt(max(constant, 0.0)) > rounding else None
 
 
-def _scales(est: Any, X: Any) -> Cause | None:
-    """The feature whose values are so large that others hardly count."""
+def _scales(est: Any, X: Any) -> tuple[Cause | None, float]:
+    """The feature of such values that others hardly count, and the largest value; NaN if unknown."""
     found = columns_of(X)
-    if found is None:  # an encoded table
-        return None
+    if found is None or not found[0].size:  # an encoded table, or no entries
+        return None, math.nan
     magnitude = found[0]
-    counted = magnitude[magnitude > _ZERO]
-    if len(counted) < 2:
-        return None
-    low = float(np.sort(counted)[(len(counted) - 1) // 4])
     column = int(np.argmax(magnitude))
     largest = float(magnitude[column])
+    counted = magnitude[magnitude > _ZERO]
+    if len(counted) < 2:
+        return None, largest
+    low = float(np.sort(counted)[(len(counted) - 1) // 4])
     if largest <= _WIDE * low:
-        return None
-    return Cause(
-        largest / (_WIDE * low),
+        return None, largest
+    text = (
         f"the scales of the inputs differ widely, {name_of(est, column)} has values up to {largest:.3g}, a "
-        f"quarter of the features none above {low:.3g}",
-        "scale X, for instance by StandardScaler",
+        f"quarter of the features none above {low:.3g}"
     )
+    return Cause(largest / (_WIDE * low), text, "scale X, for instance by StandardScaler"), largest
+
+
+def _small(largest: float) -> Cause | None:
+    """Inputs of which none counts."""
+    if not 0 < largest < _SMALL:
+        return None
+    text = f"no feature has values above {largest:.3g}"
+    return Cause(_SMALL / largest, text, "scale X, for instance by StandardScaler")
 
 
 def _chances(est: Any, options: TrainingOptions, updates: int) -> str:
