@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,12 +79,17 @@ class Checkpoint:
             optimizer.load_training_state_dict(self._before.optimizer.training_state_dict())
 
     def restore_callbacks(self, callbacks: Sequence[Any]) -> None:
-        """Load the states of callbacks, if they are of the same kinds as those of the run."""
-        saved = self.run["callbacks"]
-        with_state = [callback for callback in callbacks if hasattr(callback, "state_dict")]
-        if [type(callback).__name__ for callback in with_state] == [one["kind"] for one in saved]:
-            for callback, one in zip(with_state, saved, strict=True):
-                callback.load_state_dict(one["state"])
+        """Load the states of callbacks of each kind of which there are as many as in the run, in order."""
+        given, saved = defaultdict(list), defaultdict(list)
+        for callback in callbacks:
+            if hasattr(callback, "state_dict"):
+                given[type(callback).__name__].append(callback)
+        for one in self.run["callbacks"]:
+            saved[one["kind"]].append(one["state"])
+        for kind, of_kind in given.items():
+            if len(of_kind) == len(saved[kind]):
+                for callback, state in zip(of_kind, saved[kind], strict=True):
+                    callback.load_state_dict(state)
 
     @cached_property
     def _before(self) -> TrainingState:
