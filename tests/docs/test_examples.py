@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,33 @@ def numbers(pattern: str, printed: str) -> list[float]:
     """The numbers in the one line that matches."""
     (found,) = re.findall(pattern, printed, re.MULTILINE)
     return [float(number) for number in (found if isinstance(found, tuple) else (found,))]
+
+
+WITH_DATA = sorted(path for path in GALLERY.rglob("*.py") if "/data" in path.read_text(encoding="utf-8"))
+
+
+def test_gallery_header_counts_the_data_files() -> None:
+    assert len(WITH_DATA) == 5
+    assert "Five need a file" in (GALLERY / "GALLERY_HEADER.rst").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("program", WITH_DATA, ids=lambda path: path.stem)
+def test_downloaded_program_reads_the_file_beside_it(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas")
+    source = program.read_text(encoding="utf-8")
+    (name,) = re.findall(r'^path = Path\("(\S+)"\)$', source, re.MULTILINE)
+    assert f":download:`{name} </../examples/data/{name}>`" in source
+    shutil.copy(EXAMPLES / "data" / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["a notebook's kernel"])
+    cells = source.split("# %%\n")
+    reading = next(i for i, cell in enumerate(cells) if name in cell)
+    variables: dict[str, object] = {}
+    exec("".join(cells[: reading + 1]), variables)
+    assert variables["path"] == Path(name)
 
 
 # What the texts of the gallery say is held to what the programs print.
