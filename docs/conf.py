@@ -47,7 +47,7 @@ autosummary_ignore_module_all = False
 numpydoc_show_class_members = False
 viewcode_follow_imported_members = True
 
-warnings.filterwarnings("error", module="__main__")  # an example that warns is mended
+warnings.filterwarnings("error", module="__main__")  # an example that warns is fixed
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples/gallery"],
     "gallery_dirs": ["gallery"],

@@ -19,16 +19,16 @@ QUESTION, ESTIMATOR, SETTINGS = "#dce9f2", "#f7d9dc", "#f2f2f2"
 # A question, the answers that lead on, and for each the estimator and what to set.
 BRANCHES = (
     (
-        "a table: columns that\nmean different things,\ntexts, gaps",
+        "a table: columns that\nmean different things,\nstrings, missing values",
         (
-            ("classes", "TabularClassifier", 'first "fast", then "balanced", "best"'),
-            ("numbers", "TabularRegressor", 'first "fast", then "balanced", "best"'),
+            ("classes", "TabularClassifier", 'preset="fast", then "balanced", "best"'),
+            ("numbers", "TabularRegressor", 'preset="fast", then "balanced", "best"'),
         ),
     ),
     (
         "numbers, scaled and encoded,\nor code written for\nscikit-learn",
         (
-            ("many rows", "MLPClassifier,\nMLPRegressor", 'solver="adam",\nlearning_rate_init=0.003'),
+            ("many rows", "MLPClassifier,\nMLPRegressor", 'solver="adam",\nlearning_rate_init=0.003 to 0.01'),
             (
                 "hundreds of rows",
                 "MLPClassifier,\nMLPRegressor",
@@ -43,7 +43,7 @@ BRANCHES = (
             (
                 "a target for\neach sequence",
                 "RNNClassifier,\nRNNRegressor",
-                "as few steps as show the event,\nlearning_rate_init=0.01, batch_size=20",
+                "subsample the series,\nlearning_rate_init=0.01, batch_size=20",
             ),
             (
                 "a target for\neach step",
