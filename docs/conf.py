@@ -15,7 +15,9 @@ from links import HOME  # noqa: E402
 project = "gdfast"
 author = "The gdfast developers"
 copyright = f"{author}. BSD 3-clause licence"
-version = release = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+version = release = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))[
+    "project"
+]["version"]
 
 extensions = [
     "links",
@@ -82,9 +84,15 @@ html_static_path = ["_static"]
 html_css_files = ["gdfast.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {page: [] for page in ("index", "installing", "tutorial")}  # which have no pages below them
+html_sidebars = {
+    page: [] for page in ("index", "installing", "tutorial")
+}  # which have no pages below them
 html_theme_options: dict[str, Any] = {
-    "logo": {"text": "gdfast", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
+    "logo": {
+        "text": "gdfast",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+    },
     "header_links_before_dropdown": 6,
     "navbar_persistent": ["search-button-field"],
     "navbar_end": ["theme-switcher", "navbar-icon-links"],
@@ -93,7 +101,9 @@ html_theme_options: dict[str, Any] = {
     "secondary_sidebar_items": ["page-toc", "sg_download_links"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "icon_links": [{"name": "Source", "url": HOME, "icon": "fa-solid fa-code"}] if HOME else [],
+    "icon_links": [{"name": "Source", "url": HOME, "icon": "fa-solid fa-code"}]
+    if HOME
+    else [],
 }
 
 copybutton_exclude = ".linenos, .gp, .go"
