@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
-from links import HOME  # noqa: E402
+from links import HOME, SETTINGS  # noqa: E402
 
 project = "gdfast"
 author = "The gdfast developers"
 copyright = f"{author}. BSD 3-clause licence"
-version = release = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))[
-    "project"
-]["version"]
+version = release = SETTINGS["project"]["version"]
 
 extensions = [
     "links",
@@ -84,9 +81,8 @@ html_static_path = ["_static"]
 html_css_files = ["gdfast.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {
-    page: [] for page in ("index", "installing", "tutorial")
-}  # which have no pages below them
+# These have no pages below them.
+html_sidebars = {page: [] for page in ("index", "installing", "tutorial")}
 html_theme_options: dict[str, Any] = {
     "logo": {
         "text": "gdfast",

@@ -21,9 +21,8 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 
 ROOT = Path(__file__).parents[2]
-HOME = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["gdfast"][
-    "home"
-].rstrip("/")
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+HOME = SETTINGS["tool"]["gdfast"]["home"].rstrip("/")
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
