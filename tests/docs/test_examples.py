@@ -225,11 +225,12 @@ def test_gallery_deep_tanh(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_gallery_learning_rates(tmp_path: Path) -> None:
     printed = run_in_gallery("training/plot_learning_rates.py", tmp_path)
-    (constant, rate), (warmed, best) = (
-        numbers(rf"^{name} +least error (\S+), at the rate (\S+)$", printed)
+    (constant, rate, constant_test), (warmed, best, warmed_test) = (
+        numbers(rf"^{name} +least error (\S+), at the rate (\S+); on the test rows (\S+)$", printed)
         for name in ("constant", "warm-up and cosine")
     )
     assert warmed < constant - 0.01
+    assert warmed_test < constant_test - 0.01
     assert best > 2 * rate
 
 
