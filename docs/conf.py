@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
-from links import HOME  # noqa: E402
+from links import HOME, SETTINGS  # noqa: E402
 
 project = "gdfast"
 author = "The gdfast developers"
 copyright = f"{author}. BSD 3-clause licence"
-version = release = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+version = release = SETTINGS["project"]["version"]
 
 extensions = [
     "links",
@@ -47,7 +46,7 @@ autosummary_ignore_module_all = False
 numpydoc_show_class_members = False
 viewcode_follow_imported_members = True
 
-warnings.filterwarnings("error", module="__main__")  # an example that warns is mended
+warnings.filterwarnings("error", module="__main__")  # an example that warns is fixed
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples/gallery"],
     "gallery_dirs": ["gallery"],
@@ -82,9 +81,14 @@ html_static_path = ["_static"]
 html_css_files = ["gdfast.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {page: [] for page in ("index", "installing", "tutorial")}  # which have no pages below them
+# These have no pages below them.
+html_sidebars = {page: [] for page in ("index", "installing", "tutorial")}
 html_theme_options: dict[str, Any] = {
-    "logo": {"text": "gdfast", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
+    "logo": {
+        "text": "gdfast",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+    },
     "header_links_before_dropdown": 6,
     "navbar_persistent": ["search-button-field"],
     "navbar_end": ["theme-switcher", "navbar-icon-links"],
@@ -93,7 +97,9 @@ html_theme_options: dict[str, Any] = {
     "secondary_sidebar_items": ["page-toc", "sg_download_links"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "icon_links": [{"name": "Source", "url": HOME, "icon": "fa-solid fa-code"}] if HOME else [],
+    "icon_links": [{"name": "Source", "url": HOME, "icon": "fa-solid fa-code"}]
+    if HOME
+    else [],
 }
 
 copybutton_exclude = ".linenos, .gp, .go"

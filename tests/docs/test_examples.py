@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,33 @@ def numbers(pattern: str, printed: str) -> list[float]:
     return [float(number) for number in (found if isinstance(found, tuple) else (found,))]
 
 
+WITH_DATA = sorted(path for path in GALLERY.rglob("*.py") if "/data" in path.read_text(encoding="utf-8"))
+
+
+def test_gallery_header_counts_the_data_files() -> None:
+    assert len(WITH_DATA) == 5
+    assert "Five need a file" in (GALLERY / "GALLERY_HEADER.rst").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("program", WITH_DATA, ids=lambda path: path.stem)
+def test_downloaded_program_reads_the_file_beside_it(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas")
+    source = program.read_text(encoding="utf-8")
+    (name,) = re.findall(r'^path = Path\("(\S+)"\)$', source, re.MULTILINE)
+    assert f":download:`{name} </../examples/data/{name}>`" in source
+    shutil.copy(EXAMPLES / "data" / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["a notebook's kernel"])
+    cells = source.split("# %%\n")
+    reading = next(i for i, cell in enumerate(cells) if name in cell)
+    variables: dict[str, object] = {}
+    exec("".join(cells[: reading + 1]), variables)
+    assert variables["path"] == Path(name)
+
+
 # What the texts of the gallery say is held to what the programs print.
 
 
@@ -197,11 +225,12 @@ def test_gallery_deep_tanh(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_gallery_learning_rates(tmp_path: Path) -> None:
     printed = run_in_gallery("training/plot_learning_rates.py", tmp_path)
-    (constant, rate), (warmed, best) = (
-        numbers(rf"^{name} +least error (\S+), at the rate (\S+)$", printed)
+    (constant, rate, constant_test), (warmed, best, warmed_test) = (
+        numbers(rf"^{name} +least error (\S+), at the rate (\S+); on the test rows (\S+)$", printed)
         for name in ("constant", "warm-up and cosine")
     )
     assert warmed < constant - 0.01
+    assert warmed_test < constant_test - 0.01
     assert best > 2 * rate
 
 

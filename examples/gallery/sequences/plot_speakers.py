@@ -23,9 +23,12 @@ from sklearn.exceptions import ConvergenceWarning
 # --------------
 # The series are those of Kudo, Toyama and Shimbo (1999): 640 utterances of 7 to 29
 # steps, each step twelve cepstrum coefficients. The first 270 are for training, the
-# other 370 for testing, as published.
-data = Path(sys.argv[0]).resolve().parents[2] / "data"
-with np.load(data / "japanese-vowels.npz") as file:
+# other 370 for testing, as published. The file is
+# :download:`japanese-vowels.npz </../examples/data/japanese-vowels.npz>`.
+path = Path("japanese-vowels.npz")
+if not path.exists():  # the program is in the repository
+    path = Path(sys.argv[0]).resolve().parent / "../../data" / path
+with np.load(path) as file:
     frames = file["frames"].astype(
         np.float32
     )  # all steps, one utterance after the other

@@ -20,13 +20,14 @@ from sklearn.metrics import r2_score
 # %%
 # The series
 # ----------
-# There are monthly means from 1749 to 1983. Their variance grows with their mean, that
-# of their square roots is about constant. The network learns from the months before
-# 1932.
-data = Path(sys.argv[0]).resolve().parents[2] / "data"
-spots = np.genfromtxt(
-    data / "monthly-sunspots.csv", delimiter=",", skip_header=1, usecols=1
-)
+# There are monthly means from 1749 to 1983, in
+# :download:`monthly-sunspots.csv </../examples/data/monthly-sunspots.csv>`.
+# Their variance grows with their mean, that of their square roots is about constant.
+# The network learns from the months before 1932.
+path = Path("monthly-sunspots.csv")
+if not path.exists():  # the program is in the repository
+    path = Path(sys.argv[0]).resolve().parent / "../../data" / path
+spots = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=1)
 years = 1749 + np.arange(len(spots)) / 12
 N_TRAIN, HORIZON = 2196, 60
 

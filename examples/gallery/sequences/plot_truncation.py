@@ -3,8 +3,8 @@ How far back must the gradient reach?
 =====================================
 
 Truncated backpropagation through time cuts the gradient off after k2 steps. A network
-then learns no dependency that is longer than that, however simple, and more steps than
-it needs cost time and nothing else.
+then learns no dependency that is longer than that, however simple. More steps than it
+needs cost time and, where k1 grows with them, updates.
 """
 
 import warnings

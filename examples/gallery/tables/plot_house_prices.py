@@ -2,9 +2,9 @@
 Predict house prices from a table as it is
 ==========================================
 
-A table with words, gaps and columns on different scales needs no preparation:
-``TabularRegressor`` takes the frame as it is. The spread of its networks also says
-which of its predictions are unsure.
+A table with strings, missing values and columns on different scales needs no
+preparation: ``TabularRegressor`` takes the frame as it is. The spread of its networks
+also says which of its predictions are unsure.
 """
 
 import sys
@@ -26,13 +26,15 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 # The table
 # ---------
 # There are 5,000 districts of California, as the census of 1990 saw them. The column to
-# predict is the median value of a district's houses. One column has words,
-# ``ocean_proximity``; another, ``total_bedrooms``, has gaps. The file is in
-# ``examples/data``.
-data = Path(sys.argv[0]).resolve().parents[2] / "data"
-houses = pd.read_csv(data / "california-housing.csv.gz")
+# predict is the median value of a district's houses. One column has strings,
+# ``ocean_proximity``; another, ``total_bedrooms``, has missing values. The file is
+# :download:`california-housing.csv.gz </../examples/data/california-housing.csv.gz>`.
+path = Path("california-housing.csv.gz")
+if not path.exists():  # the program is in the repository
+    path = Path(sys.argv[0]).resolve().parent / "../../data" / path
+houses = pd.read_csv(path)
 print(houses.sample(4, random_state=0).T.to_string(header=False))
-print("\ngaps in total_bedrooms:", houses["total_bedrooms"].isna().sum())
+print("\nvalues missing in total_bedrooms:", houses["total_bedrooms"].isna().sum())
 
 # %%
 # Prices are in units of 1,000 dollars from here on. A fifth of the rows is held out.

@@ -20,10 +20,13 @@ from sklearn.exceptions import ConvergenceWarning
 # %%
 # The temperatures
 # ----------------
-# These are the daily minima in Melbourne, Australia, from 1981 to 1990. The network
-# learns from the odd years, and the even years test it.
-data = Path(sys.argv[0]).resolve().parents[2] / "data"
-days = pd.read_csv(data / "daily-min-temperatures.csv", parse_dates=["Date"])
+# These are the daily minima in Melbourne, Australia, from 1981 to 1990:
+# :download:`daily-min-temperatures.csv </../examples/data/daily-min-temperatures.csv>`.
+# The network learns from the odd years, and the even years test it.
+path = Path("daily-min-temperatures.csv")
+if not path.exists():  # the program is in the repository
+    path = Path(sys.argv[0]).resolve().parent / "../../data" / path
+days = pd.read_csv(path, parse_dates=["Date"])
 y = days["Temp"].to_numpy()
 is_training = days["Date"].dt.year.to_numpy() % 2 == 1
 

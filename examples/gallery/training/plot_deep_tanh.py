@@ -116,4 +116,4 @@ plt.show()
 # %%
 # Where gradients explode, clipping and truncation help. Where they vanish, neither
 # does, because they cannot enlarge a gradient: left, their curves lie on that of plain
-# gradient descent. First weights of the right size and batch normalisation mend both.
+# gradient descent. First weights of the right size and batch normalisation fix both.
