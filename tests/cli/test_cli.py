@@ -511,9 +511,11 @@ def change(column: str, row: int, text: str) -> Callable[[], None]:
         (
             None,
             (*TRAIN[:3], "cost", *TRAIN[4:]),
-            "data.csv has no column 'cost' (--target): it has age, ",
+            "data.csv has no column 'cost' (--target): it has age, city, member, day, price, churn, rooms, "
+            "importance.",
         ),
-        (None, (*TRAIN, "--drop", "cost"), "data.csv has no column 'cost' (--drop): it has age, city, "),
+        (None, (*TRAIN, "--drop", "romes"), "data.csv has no column 'romes' (--drop): it has rooms, age, "),
+        (None, (*TRAIN, "--drop", "CITY"), "data.csv has no column 'CITY' (--drop): it has city, age, "),
         (None, (*TRAIN, "--weight", "cost"), "data.csv has no column 'cost' (--weight): it has age, city, "),
         (
             None,
@@ -537,22 +539,34 @@ def change(column: str, row: int, text: str) -> Callable[[], None]:
         (write("a,price\n"), TRAIN, "data.csv has no rows."),
         (write("a,a,price\n1,2,3\n"), TRAIN, "data.csv has several columns of the name 'a'."),
         (write("price\n1\n2\n"), TRAIN, "data.csv has no columns beside 'price'."),
-        (write("a,price\n1,\n2,3\n"), TRAIN, "data.csv: column 'price' has 1 values, and 2 are the fewest."),
+        (write("a,price\n1,\n2,3\n"), TRAIN, "data.csv: column 'price' has 1 value, and 2 are the fewest."),
         (write("a,price\n1,x\n2,x\n"), TRAIN, "data.csv: column 'price' has one class only, 'x'."),
         (
             write("a,price\n1,2,3\n"),
             TRAIN,
-            "data.csv, line 2: there are 3 fields, but the first line names 2",
+            "data.csv, line 2 has 3 fields, but the first line names 2",
         ),
         (write(b"a,price\n\xff,1\n"), TRAIN, "data.csv is no text in UTF-8: invalid start byte"),
-        (cut_csv, TRAIN, "data.csv, line 121: there are 7 fields, but the first line names 8 columns"),
+        (cut_csv, TRAIN, "data.csv, line 121 has 7 fields, but the first line names 8 columns"),
         (quoted, TRAIN, "data.csv, line 122: unexpected end of data: the file is cut off or malformed."),
         (cut_parquet, TRAIN, "data.csv cannot be read as Parquet: "),
         (
             change("age", 16, "old"),
             TRAIN,
-            "data.csv: column 'age' has the text 'old' in row 17 among numbers: mend it, or give "
+            "data.csv: column 'age' has the text 'old' in row 17 among numbers: correct it, or give "
             "--categorical age or --drop age.",
+        ),
+        (
+            write("'mean' $HOME,price\n" + "1,2\n" * 19 + "x,3\n"),
+            TRAIN,
+            "data.csv: column \"'mean' $HOME\" has the text 'x' in row 20 among numbers: correct it, or give "
+            """--categorical ''"'"'mean'"'"' $HOME' or --drop ''"'"'mean'"'"' $HOME'.""",
+        ),
+        (
+            write("-x,price\n" + "1,2\n" * 19 + "x,3\n"),
+            TRAIN,
+            "data.csv: column '-x' has the text 'x' in row 20 among numbers: correct it, or give "
+            "--categorical=-x or --drop=-x.",
         ),
         (change("age", 16, "inf"), TRAIN, "data.csv: column 'age' has 'inf' in row 17, which is infinite."),
         (
@@ -575,6 +589,24 @@ def test_errors_of_train(
     assert err.count("\n") == 1
     assert status == 2
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_of_many_columns_the_close_ones_are_named(say: Say) -> None:
+    names = [f"x{i}" for i in range(3000)]
+    write(",".join(names) + "\n" + "1," * 2999 + "1\n")()
+    _, _, err = say("train", "data.csv", "--target", "x_2718", "--out", "m")
+    said = err.partition(": it has ")[2]
+    assert said.startswith("x2718, ")
+    assert said.count(", ") == 9
+    assert said.endswith(" and 2,990 more.\n")
+
+
+def test_of_many_missing_columns_some_are_named(say: Say) -> None:
+    X = pd.DataFrame(np.random.default_rng(0).random((8, 30)), columns=[f"x{i}" for i in range(30)])
+    est = gdfast.MLPRegressor(hidden_layer_sizes=(2,), max_iter=1, solver="lm", tol=1e9)
+    est.fit(X, X.sum(axis=1)).save("m")
+    assert say("predict", "m", "data.csv")[2].endswith(" trained on: "
+        + ", ".join(f"'x{i}'" for i in range(10)) + " and 20 more.\n")  # fmt: skip
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no folder where nobody may write")
@@ -608,7 +640,7 @@ PREDICT = ("predict", "m", "data.csv")
     ("prepare", "arguments", "sentence"),
     [
         (None, ("predict", "no", "data.csv"), "no: No such file or directory"),
-        (None, ("predict", "data.csv", "data.csv"), "data.csv cannot be loaded: its header has"),
+        (None, ("predict", "data.csv", "data.csv"), "data.csv cannot be loaded: it is not a model file: "),
         (None, ("predict", ".", "data.csv"), ". cannot be loaded: it is no regular file."),
         (cut_model, PREDICT, "m cannot be loaded: its arrays take"),
         (damaged_model, PREDICT, "m cannot be loaded: "),
@@ -626,7 +658,7 @@ PREDICT = ("predict", "m", "data.csv")
             PREDICT,
             "data.csv: column 'age' has the text 'old' in row 3, where numbers are expected.",
         ),
-        (cut_csv, PREDICT, "data.csv, line 121: there are 7 fields"),
+        (cut_csv, PREDICT, "data.csv, line 121 has 7 fields"),
         (write(""), PREDICT, "data.csv is empty"),
         (cut_model, ("info", "m"), "m cannot be loaded: its arrays take"),
         (None, ("info", "no"), "no: No such file or directory"),

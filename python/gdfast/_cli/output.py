@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from gdfast._cli.errors import CommandError
 from gdfast._files import check_place
 
 _MOST_NAMES = 8
+_MOST_CHOICES = 10
 
 
 def show(facts: Iterable[tuple[str, str]]) -> None:
@@ -24,6 +26,22 @@ def listed(names: Sequence[str]) -> str:
     """The number of names, and the first of them."""
     shown = ", ".join(names[:_MOST_NAMES]) + ", ..." * (len(names) > _MOST_NAMES)
     return f"{len(names)} ({shown})" if names else "0"
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    shown, rest = ", ".join(names[:_MOST_CHOICES]), len(names) - _MOST_CHOICES
+    return f"{shown} and {rest:,} more" if rest > 0 else shown
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what there are so many of."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def option(name: str, value: str) -> str:
+    """An option as it is typed in a shell."""
+    return name + ("=" if value.startswith("-") else " ") + shlex.quote(value)
 
 
 def check_writable(path: Path, option: str, *inputs: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gdfast._cli import models, tables
 from gdfast._cli.errors import CommandError
-from gdfast._cli.output import check_writable
+from gdfast._cli.output import check_writable, counted, first_of
 from gdfast._cli.tables import Table
 from gdfast._files import written_whole
 from gdfast._model_file.tree import Stored
@@ -75,12 +75,13 @@ def _features(path: Path, table: Table, names: Array | None, kinds: list[Kind]) 
     if names is None:
         if len(table) != len(kinds):
             raise CommandError(
-                f"{path} has {len(table)} columns, but the model was trained on {len(kinds)} without names."
+                f"{path} has {counted(len(table), 'column')}, but the model was trained on {len(kinds)} "
+                "without names."
             )
         return list(tables.read(path, dict(zip(table, kinds, strict=True))).values())
     if missing := [name for name in names if name not in table]:
         raise CommandError(
-            f"{path} lacks columns that the model was trained on: {', '.join(map(repr, missing))}."
+            f"{path} lacks columns that the model was trained on: {first_of(list(map(repr, missing)))}."
         )
     return [table[name] for name in names]
 

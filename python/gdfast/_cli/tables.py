@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from gdfast._cli.columns import converted, of_texts
 from gdfast._cli.errors import CommandError
+from gdfast._cli.output import counted, first_of
 from gdfast.preprocessing._columns import Column, Kind, columns_of
 
 Table = dict[str, Column]
@@ -50,10 +52,12 @@ def n_rows(table: Table) -> int:
 
 
 def check_has(path: Path, table: Table, names: Sequence[str], option: str) -> None:
-    """CommandError if a column is missing."""
+    """CommandError if a column is missing: it names the columns of similar names first."""
     for name in names:
         if name not in table:
-            raise CommandError(f"{path} has no column {name!r} ({option}): it has {', '.join(table)}.")
+            same = [other for other in table if other.casefold() == name.casefold()]
+            found = dict.fromkeys([*same, *difflib.get_close_matches(name, table), *table])
+            raise CommandError(f"{path} has no column {name!r} ({option}): it has {first_of(list(found))}.")
 
 
 def as_rows(columns: Sequence[Column]) -> Any:
@@ -88,8 +92,8 @@ def _texts(path: Path) -> dict[str, list[str]]:
                     if not row:  # an empty line
                         continue
                     raise CommandError(
-                        f"{path}, line {rows.line_num}: there are {len(row)} fields, but the first line "
-                        f"names {len(names)} columns: the file is cut off or malformed."
+                        f"{path}, line {rows.line_num} has {counted(len(row), 'field')}, but the first line "
+                        f"names {counted(len(names), 'column')}: the file is cut off or malformed."
                     )
                 chunk.append(row)
                 if len(chunk) == _CHUNK:

@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 import gdfast
 from gdfast._cli import tables
 from gdfast._cli.errors import CommandError
-from gdfast._cli.output import check_writable, listed, show
+from gdfast._cli.output import check_writable, counted, listed, show
 from gdfast._cli.tables import Table
 from gdfast._files import written_whole
 from gdfast.callbacks import ProgressBar
@@ -107,7 +107,9 @@ def _problem(arguments: Namespace, table: Table) -> Problem:
     column = table[target]
     known = _is_known(column)
     if known.sum() < 2:
-        raise CommandError(f"{path}: column {target!r} has {known.sum()} values, and 2 are the fewest.")
+        raise CommandError(
+            f"{path}: column {target!r} has {counted(int(known.sum()), 'value')}, and 2 are the fewest."
+        )
     y = column.values[known]
     task: Task = arguments.task or _task(column.kind, y)
     if task == "classification":
