@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gdfast._cli.errors import CommandError
+from gdfast._cli.errors import STANDARD_OUTPUT, CommandError, naming
 from gdfast._files import check_place
 
 _MOST_NAMES = 8
@@ -19,7 +19,13 @@ def show(facts: Iterable[tuple[str, str]]) -> None:
     """Print names and values in two columns, at once: the reader may wait for hours for the next lines."""
     facts = list(facts)
     width = max(len(name) for name, _ in facts)
-    print("\n".join(f"{name:<{width}}  {value}" for name, value in facts), flush=True)
+    show_line("\n".join(f"{name:<{width}}  {value}" for name, value in facts))
+
+
+def show_line(line: str) -> None:
+    """Print a line at once."""
+    with naming(STANDARD_OUTPUT):
+        print(line, flush=True)
 
 
 def listed(names: Sequence[str]) -> str:
