@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +98,32 @@ def test_without_a_command_it_is_the_report(say: Say) -> None:
         (["--version"], f"gdfast {gdfast.__version__}\n"),
         (["--help"], "usage: gdfast"),
         (["train", "--help"], "--target COLUMN"),
+        (["train", "--help"], "Train on a table, and save the model. "),
+        (["train", "--help"], "--seed N"),
+        (["train", "--help"], "2, 4 or 8 networks, of more epochs each (default: balanced)"),
         (["predict", "--help"], "--proba"),
-        (["info", "--help"], "model file"),
-        (["bench", "--help"], "--rows"),
+        (["predict", "--help"], "Predict the rows of a table by a saved model. "),
+        (["info", "--help"], "Say what a model file holds. "),
+        (["bench", "--help"], "--rows N"),
+        (["bench", "--help"], "Measure this machine: its peak, and seconds of six networks. "),
     ],
     ids=" ".join,
 )
 def test_help_and_version(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         main(arguments)
-    assert said in capsys.readouterr().out
+    assert said.strip() in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_has_the_networks_of_the_presets() -> None:
+    """It says their numbers itself, for it imports no estimators."""
+    from gdfast.estimators._tabular import PRESETS
+
+    assert {name: preset["n_members"] for name, preset in PRESETS.items()} == {
+        "fast": 2,
+        "balanced": 4,
+        "best": 8,
+    }
 
 
 @pytest.mark.parametrize(
@@ -348,6 +366,61 @@ def test_it_is_the_same_without_other_libraries(
     assert list(gdfast.load("b").feature_names_in_) == list(gdfast.load("a").feature_names_in_)
 
 
+@contextlib.contextmanager
+def piped(data: bytes) -> Iterator[str]:
+    """A named pipe that another thread writes to."""
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError):  # a command that refuses the pipe does not read it
+            Path("pipe").write_bytes(data)
+
+    os.mkfifo("pipe")
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    yield "pipe"
+    thread.join(timeout=60)
+    os.remove("pipe")
+    assert not thread.is_alive()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("library", ["csv", "pyarrow", "polars"])
+def test_a_table_may_be_a_pipe(say: Say, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as the file, for a model with names and for one without."""
+    table = frame()[["rooms", "price", "importance"]]
+    table.to_csv("table", index=False) if library == "csv" else table.to_parquet("table")
+    if library == "polars":
+        monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    whole = Path("table").read_bytes()
+    arguments = ("--target", "price", *FAST)
+    say("train", "table", "--out", "a", *arguments)
+    with piped(whole) as pipe:
+        assert say("train", pipe, "--out", "b", *arguments)[0] == 0
+    assert Path("a").read_bytes() == Path("b").read_bytes()
+    est = gdfast.MLPRegressor(hidden_layer_sizes=(2,), solver="lm", max_iter=1, tol=1e9)
+    est.fit(table.to_numpy(), table["price"]).save("c")
+    for model in ("a", "c"):
+        with piped(whole) as pipe:
+            assert say("predict", model, pipe) == (0, say("predict", model, "table")[1], "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("data", [b"a,price\n\xff,1\n", b"PAR1", b"", b"a,b\n1\n"], ids=repr)
+def test_errors_of_a_pipe_name_it(say: Say, data: bytes) -> None:
+    with piped(data) as pipe:
+        status, _, err = say("train", pipe, "--target", "price", "--out", "m")
+    assert status == 2
+    assert err.startswith("gdfast: error: pipe")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_model_is_no_pipe(say: Say) -> None:
+    """Its arrays are read from their places."""
+    os.mkfifo("model")
+    for command in (("predict", "model", "data.csv"), ("info", "model")):
+        assert say(*command) == (2, "", "gdfast: error: model cannot be loaded: it is no regular file.\n")
+
+
 def test_parquet_by_polars(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     frame().to_parquet("data.parquet")
     say("train", "data.parquet", "--target", "price", "--out", "a", *FAST)
@@ -511,9 +584,11 @@ def change(column: str, row: int, text: str) -> Callable[[], None]:
         (
             None,
             (*TRAIN[:3], "cost", *TRAIN[4:]),
-            "data.csv has no column 'cost' (--target): it has age, ",
+            "data.csv has no column 'cost' (--target): it has age, city, member, day, price, churn, rooms, "
+            "importance.",
         ),
-        (None, (*TRAIN, "--drop", "cost"), "data.csv has no column 'cost' (--drop): it has age, city, "),
+        (None, (*TRAIN, "--drop", "romes"), "data.csv has no column 'romes' (--drop): it has rooms, age, "),
+        (None, (*TRAIN, "--drop", "CITY"), "data.csv has no column 'CITY' (--drop): it has city, age, "),
         (None, (*TRAIN, "--weight", "cost"), "data.csv has no column 'cost' (--weight): it has age, city, "),
         (
             None,
@@ -537,22 +612,34 @@ def change(column: str, row: int, text: str) -> Callable[[], None]:
         (write("a,price\n"), TRAIN, "data.csv has no rows."),
         (write("a,a,price\n1,2,3\n"), TRAIN, "data.csv has several columns of the name 'a'."),
         (write("price\n1\n2\n"), TRAIN, "data.csv has no columns beside 'price'."),
-        (write("a,price\n1,\n2,3\n"), TRAIN, "data.csv: column 'price' has 1 values, and 2 are the fewest."),
+        (write("a,price\n1,\n2,3\n"), TRAIN, "data.csv: column 'price' has 1 value, and 2 are the fewest."),
         (write("a,price\n1,x\n2,x\n"), TRAIN, "data.csv: column 'price' has one class only, 'x'."),
         (
             write("a,price\n1,2,3\n"),
             TRAIN,
-            "data.csv, line 2: there are 3 fields, but the first line names 2",
+            "data.csv, line 2 has 3 fields, but the first line names 2",
         ),
         (write(b"a,price\n\xff,1\n"), TRAIN, "data.csv is no text in UTF-8: invalid start byte"),
-        (cut_csv, TRAIN, "data.csv, line 121: there are 7 fields, but the first line names 8 columns"),
+        (cut_csv, TRAIN, "data.csv, line 121 has 7 fields, but the first line names 8 columns"),
         (quoted, TRAIN, "data.csv, line 122: unexpected end of data: the file is cut off or malformed."),
         (cut_parquet, TRAIN, "data.csv cannot be read as Parquet: "),
         (
             change("age", 16, "old"),
             TRAIN,
-            "data.csv: column 'age' has the text 'old' in row 17 among numbers: mend it, or give "
+            "data.csv: column 'age' has the text 'old' in row 17 among numbers: correct it, or give "
             "--categorical age or --drop age.",
+        ),
+        (
+            write("'mean' $HOME,price\n" + "1,2\n" * 19 + "x,3\n"),
+            TRAIN,
+            "data.csv: column \"'mean' $HOME\" has the text 'x' in row 20 among numbers: correct it, or give "
+            """--categorical ''"'"'mean'"'"' $HOME' or --drop ''"'"'mean'"'"' $HOME'.""",
+        ),
+        (
+            write("-x,price\n" + "1,2\n" * 19 + "x,3\n"),
+            TRAIN,
+            "data.csv: column '-x' has the text 'x' in row 20 among numbers: correct it, or give "
+            "--categorical=-x or --drop=-x.",
         ),
         (change("age", 16, "inf"), TRAIN, "data.csv: column 'age' has 'inf' in row 17, which is infinite."),
         (
@@ -575,6 +662,24 @@ def test_errors_of_train(
     assert err.count("\n") == 1
     assert status == 2
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_of_many_columns_the_close_ones_are_named(say: Say) -> None:
+    names = [f"x{i}" for i in range(3000)]
+    write(",".join(names) + "\n" + "1," * 2999 + "1\n")()
+    _, _, err = say("train", "data.csv", "--target", "x_2718", "--out", "m")
+    said = err.partition(": it has ")[2]
+    assert said.startswith("x2718, ")
+    assert said.count(", ") == 9
+    assert said.endswith(" and 2,990 more.\n")
+
+
+def test_of_many_missing_columns_some_are_named(say: Say) -> None:
+    X = pd.DataFrame(np.random.default_rng(0).random((8, 30)), columns=[f"x{i}" for i in range(30)])
+    est = gdfast.MLPRegressor(hidden_layer_sizes=(2,), max_iter=1, solver="lm", tol=1e9)
+    est.fit(X, X.sum(axis=1)).save("m")
+    assert say("predict", "m", "data.csv")[2].endswith(" trained on: "
+        + ", ".join(f"'x{i}'" for i in range(10)) + " and 20 more.\n")  # fmt: skip
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no folder where nobody may write")
@@ -608,7 +713,7 @@ PREDICT = ("predict", "m", "data.csv")
     ("prepare", "arguments", "sentence"),
     [
         (None, ("predict", "no", "data.csv"), "no: No such file or directory"),
-        (None, ("predict", "data.csv", "data.csv"), "data.csv cannot be loaded: its header has"),
+        (None, ("predict", "data.csv", "data.csv"), "data.csv cannot be loaded: it is not a model file: "),
         (None, ("predict", ".", "data.csv"), ". cannot be loaded: it is no regular file."),
         (cut_model, PREDICT, "m cannot be loaded: its arrays take"),
         (damaged_model, PREDICT, "m cannot be loaded: "),
@@ -626,7 +731,7 @@ PREDICT = ("predict", "m", "data.csv")
             PREDICT,
             "data.csv: column 'age' has the text 'old' in row 3, where numbers are expected.",
         ),
-        (cut_csv, PREDICT, "data.csv, line 121: there are 7 fields"),
+        (cut_csv, PREDICT, "data.csv, line 121 has 7 fields"),
         (write(""), PREDICT, "data.csv is empty"),
         (cut_model, ("info", "m"), "m cannot be loaded: its arrays take"),
         (None, ("info", "no"), "no: No such file or directory"),
@@ -670,12 +775,12 @@ def test_sequences_are_refused(say: Say) -> None:
 # As processes.
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
+def command(*arguments: str, stdout: Any = subprocess.PIPE) -> subprocess.Popen[str]:
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.Popen(
         [sys.executable, "-m", "gdfast", *arguments],
         env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -697,6 +802,17 @@ def test_a_closed_pipe_ends_silently(trained: Say, arguments: tuple[str, ...]) -
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(timeout=120) == 141
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize(
+    "arguments", [(), ("predict", "m", "data.csv"), ("info", "m"), ("bench", "--rows", "32")], ids=" ".join
+)
+def test_what_cannot_be_printed_names_standard_output(trained: Say, arguments: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full, command(*arguments, stdout=full) as process:
+        _, err = process.communicate(timeout=120)
+    assert err == "gdfast: error: standard output: No space left on device\n"
+    assert process.returncode == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is another on Windows")

@@ -11,6 +11,6 @@
 `tables`        reading of CSV and Parquet
 `columns`       what the texts of a column are taken as
 `output`        aligned lines, and files to write
-`errors`        the error that ends a command
+`errors`        the errors that end a command
 ==============  =============================================================================================
 """

@@ -9,7 +9,7 @@ import numpy as np
 
 import gdfast
 from gdfast import _core
-from gdfast._cli.output import show
+from gdfast._cli.output import show, show_line
 
 _FEATURES = 64
 _CLASSES = 10
@@ -36,13 +36,12 @@ def run(n_rows: int) -> None:
             (f"peak, {n_threads} threads", _gigaflops(_core.fma_peak(n_threads, 0.2))),
         ]
     )
-    print(
-        f"\nSeconds of an epoch of {n_rows:,} rows, {_FEATURES} features, {_CLASSES} classes, in float32",
-        flush=True,
+    show_line(
+        f"\nSeconds of an epoch of {n_rows:,} rows, {_FEATURES} features, {_CLASSES} classes, in float32"
     )
     width = max(map(len, _NETS))
     for name, (kind, arguments) in _NETS.items():
-        print(f"{name:<{width}}  {_seconds(kind, arguments, n_rows):.4f}", flush=True)
+        show_line(f"{name:<{width}}  {_seconds(kind, arguments, n_rows):.4f}")
 
 
 def _seconds(kind: type[Any], arguments: dict[str, Any], n_rows: int) -> float:

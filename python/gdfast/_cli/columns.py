@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gdfast._cli.errors import CommandError
+from gdfast._cli.output import option
 from gdfast.preprocessing._columns import Column, Kind, _days, as_categories
 from gdfast.training.arrays import Array
 
@@ -55,7 +56,8 @@ def of_texts(path: str, name: str, texts: Sequence[str | None], kind: Kind | Non
             raise CommandError(f"{what}, where numbers are expected.") from None
         if len(wrong) <= (1 - _NUMERIC) * len(known):
             raise CommandError(
-                f"{what} among numbers: mend it, or give --categorical {name} or --drop {name}."
+                f"{what} among numbers: correct it, or give {option('--categorical', name)} or "
+                f"{option('--drop', name)}."
             ) from None
         return Column(name, values, "category")
     if np.isinf(numbers).any():

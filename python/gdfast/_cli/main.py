@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gdfast._cli.errors import CommandError
+from gdfast._cli.errors import STANDARD_OUTPUT, CommandError, naming
 from gdfast._core import __version__
 
 # A shell's statuses of commands that SIGINT and SIGPIPE have ended.
@@ -25,50 +25,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
-            return _run(_parser().parse_args(argv))
+            _run(_parser().parse_args(argv))
+            return 0
         finally:
-            sys.stdout.flush()
+            with naming(STANDARD_OUTPUT):
+                sys.stdout.flush()
+    except CommandError as error:
+        return _refused(str(error))
     except BrokenPipeError:
-        # Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_output()
         return _PIPE_CLOSED
+    except OSError as error:
+        if error.filename == STANDARD_OUTPUT:
+            _end_output()
+        named = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return _refused(f"{named}{error.strerror or error}")
     except KeyboardInterrupt:
         print("gdfast: interrupted", file=sys.stderr)
         return _INTERRUPTED
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> None:
     # A command is imported when it is run: the report needs no scikit-learn, and comes where that is broken.
-    try:
-        match arguments.command:
-            case "train":
-                from gdfast._cli import train
+    match arguments.command:
+        case "train":
+            from gdfast._cli import train
 
-                train.run(arguments)
-            case "predict":
-                from gdfast._cli import predict
+            train.run(arguments)
+        case "predict":
+            from gdfast._cli import predict
 
-                predict.run(arguments)
-            case "info":
-                from gdfast._cli import info
+            predict.run(arguments)
+        case "info":
+            from gdfast._cli import info
 
-                info.run(arguments.model)
-            case "bench":
-                from gdfast._cli import bench
+            info.run(arguments.model)
+        case "bench":
+            from gdfast._cli import bench
 
-                bench.run(arguments.rows)
-            case _:
-                from gdfast._cli import report
+            bench.run(arguments.rows)
+        case _:
+            from gdfast._cli import report
 
-                report.run()
-    except CommandError as error:
-        return _refused(str(error))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        named = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
-        return _refused(f"{named}{error.strerror or error}")
-    return 0
+            report.run()
+
+
+def _end_output() -> None:
+    # Python flushes once more at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refused(message: str) -> int:
@@ -84,12 +88,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gdfast {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
-    _add_train(commands.add_parser("train", help="train on a table, and save the model"))
-    _add_predict(commands.add_parser("predict", help="predict the rows of a table by a saved model"))
-    info = commands.add_parser("info", help="say what a model file holds")
+
+    def command(name: str, what: str, more: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=what, description=f"{what.capitalize()}. {more}")
+
+    _add_train(
+        command(
+            "train",
+            "train on a table, and save the model",
+            "The score of rows that are held out is printed. The model is a file that predict, info and "
+            "gdfast.load read.",
+        )
+    )
+    _add_predict(
+        command(
+            "predict",
+            "predict the rows of a table by a saved model",
+            "The result is CSV with the column prediction and, with --proba, a column for each class.",
+        )
+    )
+    info = command(
+        "info",
+        "say what a model file holds",
+        "The kind of model, its columns, classes, networks and arguments are printed; no code is run.",
+    )
     info.add_argument("model", type=Path, help="model file")
-    bench = commands.add_parser("bench", help="measure this machine: its peak, and seconds of six networks")
-    bench.add_argument("--rows", type=_count, default=10_000, help="rows to train on (default: %(default)s)")
+    bench = command(
+        "bench",
+        "measure this machine: its peak, and seconds of six networks",
+        "The peak is of fused multiply-adds; the seconds are those of an epoch on random rows.",
+    )
+    bench.add_argument(
+        "--rows", type=_count, metavar="N", default=10_000, help="rows to train on (default: %(default)s)"
+    )
     return parser
 
 
@@ -103,7 +134,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         choices=("classification", "regression"),
         help="default: classification of texts and of few whole numbers, else regression",
     )
-    add("--preset", choices=("fast", "balanced", "best"), default="balanced", help="default: %(default)s")
+    add(
+        "--preset",
+        choices=("fast", "balanced", "best"),
+        default="balanced",
+        help="2, 4 or 8 networks, of more epochs each (default: %(default)s)",
+    )
     add("--time", type=_positive, metavar="SECONDS", help="end training after this time")
     add("--max-iter", type=_count, metavar="EPOCHS", help="epochs of each network (default: by the preset)")
     add(
@@ -113,7 +149,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the rows that are held out for the score; 0 for none (default: %(default)s)",
     )
-    add("--seed", type=_seed, default=0, help="seed of all random choices (default: %(default)s)")
+    add(
+        "--seed", type=_seed, metavar="N", default=0, help="seed of all random choices (default: %(default)s)"
+    )
     add("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; may be repeated")
     add(
         "--categorical",

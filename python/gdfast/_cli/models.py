@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gdfast._cli.errors import CommandError
+from gdfast._cli.errors import CommandError, naming
 from gdfast._model_file import files
 from gdfast._model_file.errors import ModelFormatError
 from gdfast._model_file.models import checked
@@ -16,7 +16,8 @@ from gdfast.prediction.predictors import Predictor
 def read(path: Path) -> tuple[Stored, Predictor | None]:
     """What a file holds, and its predictor if it has one."""
     try:
-        return files.read(path, checked, leave_out=(RUN, TRAINING))
+        with naming(path):
+            return files.read(path, checked, leave_out=(RUN, TRAINING))
     except ModelFormatError as error:
         named = "" if str(path) in str(error) else f"{path}: "
         raise CommandError(f"{named}{error}") from None

@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gdfast._cli.errors import CommandError
+from gdfast._cli.errors import STANDARD_OUTPUT, CommandError, naming
 from gdfast._files import check_place
 
 _MOST_NAMES = 8
+_MOST_CHOICES = 10
 
 
 def show(facts: Iterable[tuple[str, str]]) -> None:
     """Print names and values in two columns, at once: the reader may wait for hours for the next lines."""
     facts = list(facts)
     width = max(len(name) for name, _ in facts)
-    print("\n".join(f"{name:<{width}}  {value}" for name, value in facts), flush=True)
+    show_line("\n".join(f"{name:<{width}}  {value}" for name, value in facts))
+
+
+def show_line(line: str) -> None:
+    """Print a line at once."""
+    with naming(STANDARD_OUTPUT):
+        print(line, flush=True)
 
 
 def listed(names: Sequence[str]) -> str:
     """The number of names, and the first of them."""
     shown = ", ".join(names[:_MOST_NAMES]) + ", ..." * (len(names) > _MOST_NAMES)
     return f"{len(names)} ({shown})" if names else "0"
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    shown, rest = ", ".join(names[:_MOST_CHOICES]), len(names) - _MOST_CHOICES
+    return f"{shown} and {rest:,} more" if rest > 0 else shown
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what there are so many of."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def option(name: str, value: str) -> str:
+    """An option as it is typed in a shell."""
+    return name + ("=" if value.startswith("-") else " ") + shlex.quote(value)
 
 
 def check_writable(path: Path, option: str, *inputs: Path) -> None:

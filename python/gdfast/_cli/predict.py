@@ -7,16 +7,15 @@ import io
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from gdfast._cli import models, tables
-from gdfast._cli.errors import CommandError
-from gdfast._cli.output import check_writable
-from gdfast._cli.tables import Table
+from gdfast._cli.errors import STANDARD_OUTPUT, CommandError, naming
+from gdfast._cli.output import check_writable, counted, first_of
 from gdfast._files import written_whole
 from gdfast._model_file.tree import Stored
 from gdfast.preprocessing._columns import Column, Kind
@@ -38,8 +37,13 @@ def run(arguments: Namespace) -> None:
     names = getattr(predictor, "feature_names_in_", None)
     known = categories_of(stored)
     kinds: list[Kind] = ["number" if values is None else "category" for values in known]
-    table = tables.read(arguments.data, {} if names is None else dict(zip(names, kinds, strict=True)))
-    columns = _features(arguments.data, table, names, kinds)
+
+    def kinds_of(found: Sequence[str]) -> dict[str, Kind]:
+        _check_features(arguments.data, found, names, len(kinds))
+        return dict(zip(found if names is None else names, kinds, strict=True))
+
+    table = tables.read(arguments.data, kinds_of)
+    columns = list(table.values()) if names is None else [table[column] for column in names]
     rows = tables.as_rows([_as_known(column, values) for column, values in zip(columns, known, strict=True)])
     if not name.startswith("Tabular"):
         _check_whole(arguments.data, columns)
@@ -51,11 +55,16 @@ def run(arguments: Namespace) -> None:
         except (TypeError, ValueError) as error:
             raise CommandError(f"{arguments.data}: {' '.join(str(error).split())}") from None
     if arguments.out is None:
+<<<<<<< HEAD
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")  # as a file that is written
         _write(sys.stdout, results)
+=======
+        with naming(STANDARD_OUTPUT):
+            _write(sys.stdout, results)
+>>>>>>> mendcli
     else:
-        with written_whole(arguments.out) as file:
+        with naming(arguments.out), written_whole(arguments.out) as file:
             text = io.TextIOWrapper(file, "utf-8", newline="")
             _write(text, results)
             text.detach()  # flushes it, and leaves the file open
@@ -72,19 +81,19 @@ def categories_of(stored: Stored) -> list[Array | None]:
     return [next(categories)["values"] if holds else None for holds in fitted["categorical_features_"]]
 
 
-def _features(path: Path, table: Table, names: Array | None, kinds: list[Kind]) -> list[Column]:
-    """The columns of the model in its order."""
+def _check_features(path: Path, found: Sequence[str], names: Array | None, n_features: int) -> None:
+    """CommandError if a file does not have the columns of the model."""
+    known = set(found)
     if names is None:
-        if len(table) != len(kinds):
+        if len(found) != n_features:
             raise CommandError(
-                f"{path} has {len(table)} columns, but the model was trained on {len(kinds)} without names."
+                f"{path} has {counted(len(found), 'column')}, but the model was trained on {n_features} "
+                "without names."
             )
-        return list(tables.read(path, dict(zip(table, kinds, strict=True))).values())
-    if missing := [name for name in names if name not in table]:
+    elif missing := [name for name in names if name not in known]:
         raise CommandError(
-            f"{path} lacks columns that the model was trained on: {', '.join(map(repr, missing))}."
+            f"{path} lacks columns that the model was trained on: {first_of(list(map(repr, missing)))}."
         )
-    return [table[name] for name in names]
 
 
 def _as_known(column: Column, values: Array | None) -> Column:

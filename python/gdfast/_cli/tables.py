@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import difflib
+import io
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from gdfast._cli.columns import converted, of_texts
-from gdfast._cli.errors import CommandError
+from gdfast._cli.errors import CommandError, naming
+from gdfast._cli.output import counted, first_of
 from gdfast.preprocessing._columns import Column, Kind, columns_of
 
 Table = dict[str, Column]
@@ -23,23 +26,25 @@ _CHUNK = 10_000  # rows
 _DELIMITERS = ",;\t|"
 
 
-def read(path: Path, kinds: Mapping[str, Kind]) -> Table:
+def read(path: Path, kinds_of: Callable[[Sequence[str]], Mapping[str, Kind]]) -> Table:
     """The columns of a file by their names.
 
-    ``kinds`` has those of columns that are known; the others' are found. CommandError names the file and the
-    line or column of what is wrong.
+    ``kinds_of`` is given the names, and returns the kinds of columns that are known; the others' are found.
+    CommandError names the file and the line or column of what is wrong.
     """
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as opened:
+        # Parquet begins with its end, and the first line of CSV is read twice.
+        file = opened if opened.seekable() else io.BytesIO(opened.read())
         is_parquet = file.read(len(_MAGIC)) == _MAGIC
-    if is_parquet or path.suffix.lower() in (".parquet", ".pq"):
-        table = {
-            column.name: converted(str(path), column, kinds.get(column.name))
-            for column in _parquet_columns(path)
-        }
-    else:
-        table = {
-            name: of_texts(str(path), name, texts, kinds.get(name)) for name, texts in _texts(path).items()
-        }
+        file.seek(0)
+        if is_parquet or path.suffix.lower() in (".parquet", ".pq"):
+            columns = {column.name: column for column in _parquet_columns(path, file)}
+            kinds = kinds_of(list(columns))
+            table = {name: converted(str(path), column, kinds.get(name)) for name, column in columns.items()}
+        else:
+            texts = _texts(path, file)
+            kinds = kinds_of(list(texts))
+            table = {name: of_texts(str(path), name, found, kinds.get(name)) for name, found in texts.items()}
     if n_rows(table) == 0:
         raise CommandError(f"{path} has no rows.")
     return table
@@ -50,10 +55,12 @@ def n_rows(table: Table) -> int:
 
 
 def check_has(path: Path, table: Table, names: Sequence[str], option: str) -> None:
-    """CommandError if a column is missing."""
+    """CommandError if a column is missing: it names the columns of similar names first."""
     for name in names:
         if name not in table:
-            raise CommandError(f"{path} has no column {name!r} ({option}): it has {', '.join(table)}.")
+            same = [other for other in table if other.casefold() == name.casefold()]
+            found = dict.fromkeys([*same, *difflib.get_close_matches(name, table), *table])
+            raise CommandError(f"{path} has no column {name!r} ({option}): it has {first_of(list(found))}.")
 
 
 def as_rows(columns: Sequence[Column]) -> Any:
@@ -69,10 +76,10 @@ def as_rows(columns: Sequence[Column]) -> Any:
     return pandas.DataFrame({column.name: column.values for column in columns})
 
 
-def _texts(path: Path) -> dict[str, list[str]]:
+def _texts(path: Path, binary: IO[bytes]) -> dict[str, list[str]]:
     """The columns of a CSV file."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
             delimiter = Counter({mark: 0 for mark in _DELIMITERS} | _marks(file.readline())).most_common(1)
             file.seek(0)
             rows = csv.reader(file, delimiter=delimiter[0][0], strict=True)
@@ -88,8 +95,8 @@ def _texts(path: Path) -> dict[str, list[str]]:
                     if not row:  # an empty line
                         continue
                     raise CommandError(
-                        f"{path}, line {rows.line_num}: there are {len(row)} fields, but the first line "
-                        f"names {len(names)} columns: the file is cut off or malformed."
+                        f"{path}, line {rows.line_num} has {counted(len(row), 'field')}, but the first line "
+                        f"names {counted(len(names), 'column')}: the file is cut off or malformed."
                     )
                 chunk.append(row)
                 if len(chunk) == _CHUNK:
@@ -115,14 +122,14 @@ def _marks(header: str) -> dict[str, int]:
     return {mark: outside.count(mark) for mark in _DELIMITERS}
 
 
-def _parquet_columns(path: Path) -> list[Column]:
+def _parquet_columns(path: Path, file: IO[bytes]) -> list[Column]:
     for library, function in (("pyarrow.parquet", "read_table"), ("polars", "read_parquet")):
         try:
             reader = getattr(import_module(library), function)
         except ImportError:
             continue
         try:
-            return columns_of(reader(path))
+            return columns_of(reader(file))
         except Exception as error:  # each library has its own
             said = str(error).partition("\n")[0].rstrip(".")
             raise CommandError(f"{path} cannot be read as Parquet: {said}.") from None

@@ -17,8 +17,8 @@ from sklearn.model_selection import train_test_split
 
 import gdfast
 from gdfast._cli import tables
-from gdfast._cli.errors import CommandError
-from gdfast._cli.output import check_writable, listed, show
+from gdfast._cli.errors import CommandError, naming
+from gdfast._cli.output import check_writable, counted, listed, show
 from gdfast._cli.tables import Table
 from gdfast._files import written_whole
 from gdfast.callbacks import ProgressBar
@@ -66,7 +66,7 @@ def run(arguments: Namespace) -> None:
     kinds.update(dict.fromkeys(arguments.drop, "category"))
     if arguments.weight is not None:
         kinds[arguments.weight] = "number"
-    table = tables.read(arguments.data, kinds)
+    table = tables.read(arguments.data, lambda names: kinds)
     problem = _problem(arguments, table)
     _show_problem(arguments, table, problem)
 
@@ -76,7 +76,8 @@ def run(arguments: Namespace) -> None:
     _fit(est, problem, training)
     seconds = time.perf_counter() - begin
     scores = _scores(est, problem, held_out) if len(held_out) else []
-    est.save(arguments.out)
+    with naming(arguments.out):
+        est.save(arguments.out)
     if arguments.plot is not None:
         _plot(est, arguments.plot)
     show(
@@ -107,7 +108,9 @@ def _problem(arguments: Namespace, table: Table) -> Problem:
     column = table[target]
     known = _is_known(column)
     if known.sum() < 2:
-        raise CommandError(f"{path}: column {target!r} has {known.sum()} values, and 2 are the fewest.")
+        raise CommandError(
+            f"{path}: column {target!r} has {counted(int(known.sum()), 'value')}, and 2 are the fewest."
+        )
     y = column.values[known]
     task: Task = arguments.task or _task(column.kind, y)
     if task == "classification":
@@ -284,5 +287,5 @@ def _plot(est: Any, path: Path) -> None:
             estimator_name=f"network {number + 1}",
         )
         display.plot(ax=ax, color=f"C{number}", validation_kwargs={"color": f"C{number}", "linestyle": "--"})
-    with written_whole(path) as file:
+    with naming(path), written_whole(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())

@@ -121,21 +121,22 @@ class Reader:
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file = file
         if size < _LENGTH_BYTES:
-            raise ModelFormatError(f"it has {size} bytes, too few for a header.")
+            raise ModelFormatError(f"it is not a model file: it has {size} bytes, too few for a header.")
         length = int.from_bytes(self._bytes(_LENGTH_BYTES), "little")
         if length > _LONGEST_HEADER:
             raise ModelFormatError(
-                f"its header has {length} bytes by its first eight, but {_LONGEST_HEADER} are the most: it "
-                "is another kind of file."
+                f"it is not a model file: by its first eight bytes its header would have {length} bytes, but "
+                f"{_LONGEST_HEADER} are the most."
             )
         self._begin = _LENGTH_BYTES + length
         if self._begin > size:
             raise ModelFormatError(
-                f"its header has {length} bytes, but only {size - _LENGTH_BYTES} bytes follow: it is cut off."
+                f"its header has {length} bytes, but only {size - _LENGTH_BYTES} bytes follow: it is cut "
+                "off, or is not a model file."
             )
         text = self._bytes(length)
         if not text.startswith(b"{"):
-            raise ModelFormatError("its header does not begin with '{'.")
+            raise ModelFormatError("it is not a model file: its header does not begin with '{'.")
         try:
             header = parse(text.decode(), "its header")
         except UnicodeDecodeError as error:
