@@ -55,14 +55,11 @@ def run(arguments: Namespace) -> None:
         except (TypeError, ValueError) as error:
             raise CommandError(f"{arguments.data}: {' '.join(str(error).split())}") from None
     if arguments.out is None:
-<<<<<<< HEAD
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")  # as a file that is written
         _write(sys.stdout, results)
-=======
         with naming(STANDARD_OUTPUT):
             _write(sys.stdout, results)
->>>>>>> mendcli
     else:
         with naming(arguments.out), written_whole(arguments.out) as file:
             text = io.TextIOWrapper(file, "utf-8", newline="")
