@@ -26,6 +26,20 @@ _DESCENT_OPTIONS = ("maxiter", "gtol", "schedule", "clip_norm", "clip_value", "f
 _ANNEALING_OPTIONS = ("maxfev", "cooling", "initial_temp", "final_temp", "step_size", "seed")
 
 
+class _Result(OptimizeResult):  # type: ignore[misc]
+    """That of scipy, whose attributes have types; annealing has no jac and njev."""
+
+    x: Vector
+    fun: float
+    jac: Vector
+    nit: int
+    nfev: int
+    njev: int
+    success: bool
+    status: int
+    message: str
+
+
 def minimize(
     fun: Callable[..., Any],
     x0: ArrayLike,
@@ -35,7 +49,7 @@ def minimize(
     bounds: Bounds | Sequence[tuple[float | None, float | None]] | None = None,
     callback: Callable[..., Any] | None = None,
     options: dict[str, Any] | None = None,
-) -> OptimizeResult:
+) -> _Result:
     """Minimize a function of one or more variables.
 
     The arguments are those of ``scipy.optimize.minimize``.
@@ -172,7 +186,7 @@ def _descend(
     project: Callable[[Vector], Vector] | None,
     report: Reporter,
     options: dict[str, Any],
-) -> OptimizeResult:
+) -> _Result:
     maxiter = options.get("maxiter", 10_000)
     check_count("options['maxiter']", maxiter)
     gtol = options.get("gtol", 1e-5)
@@ -231,7 +245,7 @@ def _descend(
     if function.estimated:
         message += " It was" if status == 0 else " The gradient was"
         message += " estimated by central differences."
-    return OptimizeResult(
+    return _Result(
         x=x, fun=value, jac=gradient, nit=nit, nfev=function.nfev, njev=function.njev,
         success=status == 0, status=status, message=message,
     )  # fmt: skip
@@ -243,7 +257,7 @@ def _anneal(
     project: Callable[[Vector], Vector] | None,
     report: Reporter,
     options: dict[str, Any],
-) -> OptimizeResult:
+) -> _Result:
     _check_known(options, _ANNEALING_OPTIONS)
     maxfev = options.get("maxfev", 50_000)
     check_count("options['maxfev']", maxfev)
@@ -278,7 +292,7 @@ def _anneal(
         2: "The function is finite nowhere on the walk.",
         99: "The callback raised StopIteration.",
     }[status]
-    return OptimizeResult(
+    return _Result(
         x=found.x, fun=found.energy, nit=found.steps, nfev=function.nfev, njev=0,
         success=status == 0, status=status, message=message,
     )  # fmt: skip

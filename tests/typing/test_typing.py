@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,6 +29,29 @@ def test_mypy_knows_the_types_of_typical_use(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", settings, "--cache-dir", tmp_path / "cache", USAGE],
         env={**os.environ, "MYPYPATH": str(Path(gdfast.__file__).parents[1])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_pyright_knows_the_types_of_typical_use(tmp_path: Path) -> None:
+    pytest.importorskip("basedpyright")
+    settings = {
+        "include": [str(USAGE)],
+        "extraPaths": [str(Path(gdfast.__file__).parents[1])],
+        "typeCheckingMode": "standard",
+        "enableTypeIgnoreComments": True,
+    }
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "basedpyright", "--project", tmp_path),
+            *("--pythonpath", sys.executable, "--level", "error"),
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

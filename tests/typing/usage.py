@@ -75,7 +75,21 @@ def typical_use() -> None:
     assert_type(gdfast.WeightsDisplay.from_estimator(classifier, image_shape=(2, 2)), gdfast.WeightsDisplay)
     assert_type(callbacks.History().history_, dict[str, list[float]])
 
+    # The class of what is loaded is the file's; predictions need no class.
+    loaded: MLPClassifier = gdfast.load("model.safetensors")
+    assert_type(loaded.predict(X), NDArray[Any])
+    predictor = gdfast.load("model.safetensors", training=False)
+    assert_type(predictor.n_features_in_, int)
+    print(predictor.predict(X), predictor.predict_proba(X))
+    result = gdfast.minimize(lambda x: float(x @ x), [1.0, 2.0], method=optim.Adam(lr=0.1))
+    assert_type(result.x, NDArray[np.float64])
+    assert_type(result.fun, float)
+    assert_type(result.nit, int)
+    assert_type(result.success, bool)
+    assert_type(result.message, str)
+
     # What does not exist.
+    print(predictor.predict_probas(X))  # type: ignore[attr-defined]
     print(gdfast.MLPClasifier)  # type: ignore[attr-defined]
     print(gdfast.preprocessing.TableEncoders)  # type: ignore[attr-defined]
     print(optim.Adamm)  # type: ignore[attr-defined]

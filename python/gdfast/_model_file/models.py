@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal, overload
 
 from gdfast._core import __version__
 from gdfast._model_file import files, objects, predictors
@@ -145,6 +145,19 @@ def checked(stored: Any) -> tuple[Stored, Predictor | None]:
         raise ModelFormatError("it holds no model.")
     objects.check(stored)
     return stored, predictors.predictor_of(stored)
+
+
+# The class of an estimator is the file's: as with pickle, a variable of that type may hold it.
+@overload
+def load(path: str | os.PathLike[str], *, training: Literal[True] = ...) -> Any: ...
+
+
+@overload
+def load(path: str | os.PathLike[str], *, training: Literal[False]) -> Predictor: ...
+
+
+@overload
+def load(path: str | os.PathLike[str], *, training: bool) -> Any: ...
 
 
 def load(path: str | os.PathLike[str], *, training: bool = True) -> Any:

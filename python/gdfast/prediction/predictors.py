@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -72,6 +72,10 @@ class Predictor:
     """
 
     n_outputs_: int
+    if TYPE_CHECKING:  # which methods there are depends on the file
+        predict: Callable[..., Any]
+        predict_proba: Callable[..., Any]
+        predict_log_proba: Callable[..., Any]
 
     def __init__(self, features: Features, classes: Classes | None) -> None:
         self._features = features
