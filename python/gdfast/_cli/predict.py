@@ -57,7 +57,6 @@ def run(arguments: Namespace) -> None:
     if arguments.out is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="")  # as a file that is written
-        _write(sys.stdout, results)
         with naming(STANDARD_OUTPUT):
             _write(sys.stdout, results)
     else:
