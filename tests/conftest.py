@@ -47,7 +47,7 @@ def run_on_isa() -> RunOnIsa:
             cwd=TESTS.parent,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,  # a machine may have other work
         )
 
     return run

@@ -19,5 +19,5 @@ class ModelFormatError(ValueError):
     ...         gdfast.load(path)
     ...     except gdfast.ModelFormatError as error:
     ...         print(str(error).replace(path, "empty.safetensors"))
-    empty.safetensors cannot be loaded: it has 0 bytes, too few for a header.
+    empty.safetensors cannot be loaded: it is not a model file: it has 0 bytes, too few for a header.
     """
