@@ -46,7 +46,7 @@ autosummary_ignore_module_all = False
 numpydoc_show_class_members = False
 viewcode_follow_imported_members = True
 
-warnings.filterwarnings("error", module="__main__")  # an example that warns is fixed
+warnings.filterwarnings("error", module="__main__")  # no example may warn
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples/gallery"],
     "gallery_dirs": ["gallery"],
