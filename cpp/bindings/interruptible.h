@@ -19,10 +19,23 @@ inline bool on_main_thread() {
     return main.attr("ident").cast<unsigned long>() == PyThread_get_thread_ident();
 }
 
+// To be called while there is memory. A thread's first exception takes some, as do its first thread-local
+// data: where there is none, glibc ends the process, before any std::bad_alloc.
+inline void prepare_thread() {
+    thread_local bool prepared = false;
+    if (prepared) return;
+    try {
+        throw Interrupted();
+    } catch (const Interrupted&) {
+        prepared = true;
+    }
+}
+
 // Runs `work` without the GIL. Python's signal handlers are called meanwhile, and where one raises, so does
 // this, when `work` has come to an end. The current StopFlag raises KeyboardInterrupt.
 template <class Work>
 void interruptible(Work work) {
+    prepare_thread();
     bool interrupted;
     const StopFlag* const flag = current_stop_flag;
     {

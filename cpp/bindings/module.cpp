@@ -82,6 +82,7 @@ True
         constexpr size_t python_needs = size_t{1} << 20;
         return startable_threads(threads, python_needs);
     });
+    m.def("prepare_thread", prepare_thread);
     m.def("build_info", build_info);
     m.def("fma_peak", fma_peak_of, py::arg("n_threads"), py::arg("seconds"));
 }
@@ -90,6 +91,7 @@ True
 
 PYBIND11_MODULE(_core, m) {
     pybind11::module_::import("numpy");  // without it no call would work: fail here
+    gdfast::prepare_thread();
     gdfast::choose_isa();
     m.attr("__version__") = GDFAST_VERSION;
     gdfast::register_module_functions(m);

@@ -185,6 +185,35 @@ print(*counts)
     assert counts[0] < counts[-1]
 
 
+def test_a_new_thread_that_is_out_of_memory_can_say_so() -> None:
+    """glibc ends the process where there is no memory for a thread's first exception."""
+    program = """
+import threading
+from gdfast import _core
+from gdfast.estimators._members import side_by_side
+
+malloc = ctypes.CDLL(None).malloc
+malloc.argtypes, malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+turn = threading.Lock()
+
+def job():
+    with turn:
+        memory_limit(0)
+        try:
+            for size in (2**20, 2**16, 2**12, 2**10, 2**8, 2**6, 2**4):
+                while malloc(size):
+                    pass
+            _core.fma_peak(0, 0.0)
+        except (MemoryError, ValueError):
+            return True
+        finally:
+            lift()
+
+print(side_by_side([job, job], 2))
+"""
+    assert in_process(HEAD + program, **ENVIRONMENT) == "[True, True]"
+
+
 def test_after_a_step_a_new_fit_is_undone_and_a_continued_one_keeps_whole_steps() -> None:
     program = """
 class RunsOut:

@@ -45,10 +45,16 @@ def _one_by_one(jobs: Sequence[Job]) -> list[Outcome | None]:
 def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
     stop = _core.StopFlag()
     # Python waits for ever for a thread that has no memory to begin: jobs take memory once all threads have.
-    threads_have_begun = threading.Event()
+    begun, all_have_begun = threading.Semaphore(0), threading.Event()
+
+    def begin() -> None:
+        try:
+            _core.prepare_thread()
+        finally:
+            begun.release()
 
     def work(job: Job) -> Outcome | None:
-        threads_have_begun.wait()
+        all_have_begun.wait()
         if stop.is_set():
             return None
         with stop:
@@ -57,11 +63,16 @@ def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
             except KeyboardInterrupt:  # from the flag, before the first step
                 return None
 
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="gdfast-member") as pool:
+    with ThreadPoolExecutor(n_threads, "gdfast-member", begin) as pool:
         try:
             futures: list[Future[Outcome | None]] = [pool.submit(work, job) for job in jobs]
+            for _ in range(min(n_threads, len(jobs))):
+                begun.acquire()
+        except BaseException:
+            stop.set()
+            raise
         finally:
-            threads_have_begun.set()
+            all_have_begun.set()
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
