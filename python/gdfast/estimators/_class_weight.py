@@ -15,7 +15,7 @@ def weigh(class_weight: Any, y: Any, classes: Array, sample_weight: Array | None
 
     Parameters
     ----------
-    class_weight : dict, list of dict, "balanced" or None
+    class_weight : dict, list of dict, "balanced", ndarray of shape (n_classes,) or None
     y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         Class labels or, if it has two dimensions, indicators.
     classes : ndarray of shape (n_classes,)
@@ -28,7 +28,9 @@ def weigh(class_weight: Any, y: Any, classes: Array, sample_weight: Array | None
     if hasattr(y, "toarray"):
         y = y.toarray()
     weights: Array
-    if class_weight == "balanced":
+    if isinstance(class_weight, np.ndarray):
+        weights = class_weight[np.searchsorted(classes, y)]
+    elif class_weight == "balanced":
         columns = y.T if y.ndim == 2 else [y]
         weights = np.prod([_balanced(column, sample_weight) for column in columns], axis=0)
     else:

@@ -33,7 +33,7 @@ class ClassificationTask(Task):
     ----------
     classes : ndarray of shape (n_classes,)
     binarizer : LabelBinarizer
-    class_weight : dict, list of dict, "balanced" or None
+    class_weight : dict, list of dict, "balanced", ndarray of shape (n_classes,) or None
     label_smoothing : float
     """
 

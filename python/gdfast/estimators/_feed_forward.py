@@ -20,8 +20,10 @@ from sklearn.utils.validation import (
 
 from gdfast import _core, optim
 from gdfast._constraints import StrOptions, checks_arguments
+from gdfast.data import Stream
 from gdfast.estimators import _annealing, _dropout, _holdout, _schedules, _solvers, _validation
-from gdfast.estimators._network_estimator import NetworkEstimator, data_for
+from gdfast.estimators._network_estimator import NetworkEstimator
+from gdfast.estimators._task import data_for
 from gdfast.prediction import inputs
 from gdfast.schedules import Schedule
 from gdfast.training import activations, init
@@ -77,7 +79,7 @@ class FeedForward(NetworkEstimator):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -88,14 +90,17 @@ class FeedForward(NetworkEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or stream
             The input data. float32 and float64 keep their dtype, all others become float64. A C-contiguous
-            array is not copied, and a sparse matrix stays sparse.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, an indicator matrix for several labels, or real numbers in regression.
-        sample_weight : array-like of shape (n_samples,), default=None
+            array is not copied, and a sparse matrix stays sparse. Data that do not fit in memory are a
+            `gdfast.data.Stream`, or one of its sources: an iterable of blocks ``(X, y)``, paths of Parquet
+            files, a pyarrow ``Dataset``, a Dask collection.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or str
+            Class labels, an indicator matrix for several labels, or real numbers in regression. Of files,
+            data sets and frames of Dask the name of the target's column; None with a stream that has it.
+        sample_weight : array-like of shape (n_samples,), or str, default=None
             Weight of each sample's loss in the mean over its batch. A batch whose weights sum to zero is
-            skipped.
+            skipped. Of files, data sets and frames of Dask the name of a column.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation set. With ``early_stopping`` it replaces the fraction of the training data; without,
             its loss and score are recorded and the best weights are kept, while the training loss decides
@@ -131,7 +136,10 @@ class FeedForward(NetworkEstimator):
             the best constant prediction, or with a large loss and inputs on widely different scales.
         """
         _holdout.check_complete(X_val, y_val, sample_weight_val)
-        self._fit(X, y, sample_weight, None if X_val is None else (X_val, y_val, sample_weight_val))
+        holdout = None if X_val is None else (X_val, y_val, sample_weight_val)
+        if (stream := Stream.find(X, y, sample_weight)) is not None:
+            X, y, sample_weight = stream, None, None
+        self._fit(X, y, sample_weight, holdout)
         return self
 
     # Arguments and data.
@@ -146,6 +154,15 @@ class FeedForward(NetworkEstimator):
         _schedules.check("dropout_schedule", self.dropout_schedule)
         if not callable(self.backprop_depth) and self.backprop_depth is not None:
             check_depth(self.backprop_depth, n_hidden + 1)
+
+    def _check_takes_streams(self, incremental: bool) -> None:
+        if incremental:
+            raise TypeError("partial_fit takes the rows of one call. fit takes a stream.")
+        if not _solvers.is_stochastic(self.solver):
+            raise ValueError(
+                f"solver={self.solver!r} needs all rows at once, which a stream does not give. Use a "
+                "stochastic solver, such as 'adam'."
+            )
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         if self._has_numeric_targets:

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from gdfast._convertible import Convertible
 from gdfast._model_file import checkpoints
 from gdfast.callbacks import ModelCheckpoint
+from gdfast.data import Stream
 from gdfast.estimators import (
     _holdout,
     _ineffective,
@@ -31,12 +32,14 @@ from gdfast.estimators._outcome import warn_of
 from gdfast.estimators._poor_fit import shortcoming
 from gdfast.estimators._scoring import Score, check_scorer, check_scores, scorer_of
 from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
-from gdfast.estimators._task import Task
+from gdfast.estimators._streams import Source
+from gdfast.estimators._task import Task, data_for
 from gdfast.estimators._transaction import transaction
 from gdfast.estimators._warnings import warn
 from gdfast.training import init
 from gdfast.training.annealing import Energy
-from gdfast.training.arrays import Array, check_mean_weight, convert
+from gdfast.training.arrays import Array, check_mean_weight
+from gdfast.training.blocks import BlockedData, BlockedValidation
 from gdfast.training.data import Data
 from gdfast.training.fingerprint import fingerprint
 from gdfast.training.lm import check_size
@@ -79,14 +82,17 @@ _DEFAULT_PLAN = Plan()
 
 
 class _Run(NamedTuple):
-    """The checked inputs of a fit."""
+    """The checked inputs of a fit. Of a stream, X, y and data are those of the first block."""
 
+    X: Any
+    y: Any
     network: Network
     loss: Loss
     data: Data
+    blocks: BlockedData | None
     state: TrainingState
     options: TrainingOptions
-    validation: Validation | None
+    validation: Validation | BlockedValidation | None
     energy: Energy | None
     kept_order: RowOrder | None
     weight_given: Array | None
@@ -211,6 +217,10 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             )
         return True
 
+    def _check_takes_streams(self, incremental: bool) -> None:
+        """TypeError or ValueError if training cannot read a stream."""
+        raise TypeError(f"{type(self).__name__} takes no stream. Give arrays.")
+
     def _check_holdout(self, task: Task, X: Any, y: Any, sample_weight: Any) -> Holdout:
         """A user's validation set, checked like X, y and sample_weight."""
         with _validation.naming("X_val and y_val"):
@@ -239,15 +249,25 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         sizes = self._check_arguments(incremental=incremental)
         checkpoint = None if incremental or self.resume is None else checkpoints.find(self.resume, self)
         begins = checkpoint is not None or not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._check_data(X, y, reset=begins)
-        task = self._task(y, incremental=incremental, classes=classes)
-        if sample_weight is not None:
+        sets_aside = holdout is None and self.early_stopping and self.solver != "lbfgs"
+        source = None
+        if isinstance(X, Stream):
+            self._check_takes_streams(incremental)
+            source = Source(self, X, reset=begins, sets_aside=sets_aside)
+            X, y, sample_weight = source.head
+        else:
+            X, y = self._check_data(X, y, reset=begins)
+        task = self._task(y if source is None else source.known_y, incremental=incremental, classes=classes)
+        if source is not None:
+            task = source.with_class_weights(task)
+        elif sample_weight is not None:
             sample_weight = self._check_weights(sample_weight, X)
             if not sample_weight.any():  # checked by scikit-learn 1.9, but not by 1.7
                 raise ValueError("Sample weights must contain at least one non-zero number.")
         weight_given = sample_weight
         sample_weight = task.weigh(y, sample_weight)
-        if not incremental and sample_weight is not None and not sample_weight.any():
+        whole = source is None and not incremental
+        if whole and sample_weight is not None and not sample_weight.any():
             raise ValueError("class_weight and sample_weight leave no sample a weight other than zero.")
         # A run that continues has its own random numbers, also if they came from NumPy's generator.
         own = checkpoint is not None and self.random_state is None
@@ -274,19 +294,28 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         _solvers.check_factors(self.solver, network, weights, task.loss, data.X)
         options = self._options(len(sizes), incremental, plan)
 
-        sets_aside = holdout is None and self.early_stopping and options.solver != "lbfgs"
         kept = getattr(before, "order", None)
-        state.order, kept = self._row_order(X.shape[0], random_state, sets_aside, incremental, kept)
+        n_rows, draws_order = X.shape[0], random_state
+        if source is not None:
+            n_rows = source.n_rows
+            if source.stream.random_state is not None:
+                draws_order = check_random_state(source.stream.random_state)
+        splits = sets_aside and source is None
+        state.order, kept = self._row_order(n_rows, draws_order, splits, incremental, kept)
         held_out = None if holdout is None else data_for(task, *holdout, weights.dtype)
         if checkpoint is not None or any(isinstance(c, ModelCheckpoint) for c in self.callbacks or ()):
-            state.fingerprint = fingerprint(data, held_out)
+            n_streamed = None if source is None else source.n_rows
+            state.fingerprint = fingerprint(data, held_out, n_rows=n_streamed)
         if checkpoint is not None:
             checkpoint.restore(state)
             kept = state.order if self.keep_optimizer_state else kept
-        validation = None
+        blocks = None if source is None else source.data(task, data, weights.dtype)
+        validation: Validation | BlockedValidation | None = None
         if held_out is not None:
             assert holdout is not None
             validation = self._validation(network, task, held_out, None, *holdout[:2])
+        elif sets_aside and source is not None:
+            validation = self._streamed_validation(network, task, source, weights.dtype)
         elif sets_aside:
             if plan.split is not None:
                 state.order.set_aside(*plan.split)
@@ -299,7 +328,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             )
             validation = self._validation(network, task, data, rows, X, y)
         _, trained = data.targets_of(state.order.training)
-        if not incremental or sample_weight is weight_given:  # class weights may leave a batch no weight
+        # Class weights may leave a batch no weight, and a stream's weights are not known.
+        if whole or (incremental and sample_weight is weight_given):
             check_mean_weight(trained, "sample_weight")
         targets, loss = task.for_training(data.y)
         data = data._replace(y=targets)
@@ -326,7 +356,21 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         if clips and options.batch_size > (n := len(state.order)):
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             options = replace(options, batch_size=n)
-        run = _Run(network, loss, data, state, options, validation, energy, kept, weight_given, checkpoint)
+        run = _Run(
+            X,
+            y,
+            network,
+            loss,
+            data,
+            blocks,
+            state,
+            options,
+            validation,
+            energy,
+            kept,
+            weight_given,
+            checkpoint,
+        )
         if state.optimizer is not None:
             self._find_learning_rate(run, getattr(before, "optimizer", None))
         return run
@@ -430,6 +474,27 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             score = scorer_of(self, _validation.for_scorer(X, rows), y if rows is None else y[rows], weight)
         return Validation(network, data, rows, task.loss, task.n_outputs, score)
 
+    def _streamed_validation(
+        self, network: Network, task: Task, source: Source, dtype: np.dtype[Any]
+    ) -> BlockedValidation:
+        """The validation set of a stream's blocks that are set aside."""
+        read, y, targets, weight = source.validation(task, dtype)
+        check_mean_weight(weight, "sample_weight", " over the validation set")
+        score: Score | None
+        if self.scoring is None:
+            score = task.scorer(targets, weight)
+        elif self.scoring == "loss":
+            score = None
+        elif isinstance(self.scoring, str):
+            score = scorer_of(self, np.empty((len(y), 0)), y, weight)  # of outputs, whatever X is
+        else:
+            raise ValueError(
+                "A callable as scoring takes X, which is not in memory. Give X_val and y_val, or the name of "
+                "a scorer."
+            )
+        prefetch = source.stream.prefetch
+        return BlockedValidation(network, read, targets, weight, task.loss, task.n_outputs, score, prefetch)
+
     def _energy(
         self,
         network: Network,
@@ -507,7 +572,10 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         if self.learning_rate_init != "auto":
             vars(records).pop("learning_rate_range", None)
         elif not continues:
-            records.learning_rate_range = rate_range(run.network, run.loss, run.data, run.state, run.options)
+            state = run.state
+            if run.blocks is not None:
+                state = replace(state, order=RowOrder(len(run.data.y), state.random_state))
+            records.learning_rate_range = rate_range(run.network, run.loss, run.data, state, run.options)
             optimizer.start_at(records.learning_rate_range["found"])
             if self.verbose:
                 print(f"Learning rate found: {optimizer.learning_rate_init:.3g}")
@@ -556,6 +624,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             task = None
             rows = None if run.state.order is None else run.state.order.training
             if not incremental:
+                X, y = (X, y) if run.blocks is None else (run.X, run.y)
                 task = FitTask(self, X, y, run.weight_given, rows)
             takes_edits = run.options.solver == "stochastic"
             listeners = FitListeners(
@@ -568,7 +637,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                     outcome = train(
                         run.network,
                         run.loss,
-                        run.data,
+                        run.data if run.blocks is None else run.blocks,
                         run.state,
                         run.options,
                         monitor,
@@ -603,10 +672,3 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                         ),
                     )
             return outcome
-
-
-def data_for(task: Task, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
-    """Checked samples in the form for training."""
-    if sample_weight is not None:
-        sample_weight = convert(sample_weight, dtype, "sample_weight")
-    return Data(_validation.for_training(X, dtype), task.encode(y, dtype), sample_weight)

@@ -31,6 +31,7 @@ from gdfast._constraints import StrOptions, checks_arguments
 from gdfast._convertible import Convertible
 from gdfast._described import Described
 from gdfast._model_file.models import Savable
+from gdfast.data import Stream
 from gdfast.estimators import _validation
 from gdfast.estimators._arguments import Arguments
 from gdfast.estimators._feed_forward import FeedForward
@@ -203,6 +204,8 @@ class BaseTabular(Savable, Convertible, Described, BaseEstimator, ABC):
         """
         self._check_arguments()
         n_threads = _validation.n_threads(self.n_jobs) or _core.max_threads()
+        if isinstance(X, Stream):
+            raise TypeError(f"{type(self).__name__} takes no stream. Give a table.")
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Give the target."

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from gdfast.estimators import _validation
 from gdfast.training.arrays import Array, convert
+from gdfast.training.data import Data
 from gdfast.training.losses import Loss
 
 
@@ -63,3 +65,10 @@ def as_columns(y: Any, dtype: np.dtype[Any]) -> Array:
     if sparse.issparse(y):
         raise TypeError("Sparse targets are not supported here. Use '.toarray()' to make y dense.")
     return convert(y.reshape(len(y), -1), dtype, "y")
+
+
+def data_for(task: Task, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:
+    """Checked samples in the form for training."""
+    if sample_weight is not None:
+        sample_weight = convert(sample_weight, dtype, "sample_weight")
+    return Data(_validation.for_training(X, dtype), task.encode(y, dtype), sample_weight)

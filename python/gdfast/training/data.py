@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,6 +11,9 @@ from numpy.typing import DTypeLike
 from gdfast.training.arrays import Array, convert
 from gdfast.training.encoding import EncodedRows
 from gdfast.training.order import RowOrder
+
+if TYPE_CHECKING:
+    from gdfast.training.network import Trainer
 
 
 def is_sparse(X: Any) -> bool:
@@ -56,6 +59,19 @@ class Data(NamedTuple):
     def per_step(self) -> bool:
         """Whether each step of a sequence has a target."""
         return isinstance(self.X, Sequences) and self.X.per_step
+
+    def run_epoch(
+        self, trainer: Trainer, order: RowOrder, batch_size: int, *, shuffle: bool, **arguments: Any
+    ) -> tuple[float, bool]:
+        """Train on every row of an order once, in batches of the trainer's ``batch_size``.
+
+        Returns the mean loss, and whether all numbers are finite.
+        """
+        return trainer.run_epoch(self.X, self.y, order.of_next_epoch(shuffle), self.weight, **arguments)
+
+    def records_of(self, trainer: Trainer) -> Any:
+        """The means of the latest epoch's records."""
+        return trainer.records
 
     def targets_of(self, rows: Array | None) -> tuple[Array, Array | None]:
         """Targets and weights of these rows or sequences; None means all."""

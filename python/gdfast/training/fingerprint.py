@@ -10,8 +10,11 @@ import numpy as np
 from gdfast.training.data import Data, Sequences
 
 
-def fingerprint(*parts: Data | None) -> str:
-    """A hash of training data and, if there is one, a validation set: their values, shapes and dtypes."""
+def fingerprint(*parts: Data | None, n_rows: int | None = None) -> str:
+    """A hash of training data and, if there is one, a validation set: their values, shapes and dtypes.
+
+    Of data that are not in memory, their first rows and the number of all.
+    """
     digest = hashlib.blake2b(digest_size=16)
 
     def add(value: Any) -> None:
@@ -29,4 +32,6 @@ def fingerprint(*parts: Data | None) -> str:
 
     for part in parts:
         add(part)
+    if n_rows is not None:
+        digest.update(f"{n_rows} rows".encode())
     return digest.hexdigest()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gdfast.training.arrays import Array
+from gdfast.training.blocks import BlockedValidation
 from gdfast.training.data import Data, Sequences
 from gdfast.training.losses import Loss, mean_loss
 from gdfast.training.network import Network
@@ -69,7 +70,7 @@ class Monitor:
     state : TrainingState
         Its weights are the initial ones: they are the best until others score better.
     options : TrainingOptions
-    validation : Validation or None
+    validation : Validation, BlockedValidation or None
     scored_by : object
         Identifies the score (``scoring``); records of another score are discarded.
     resumes : bool, default=False
@@ -85,7 +86,7 @@ class Monitor:
         self,
         state: TrainingState,
         options: TrainingOptions,
-        validation: Validation | None,
+        validation: Validation | BlockedValidation | None,
         scored_by: Any,
         *,
         resumes: bool = False,

@@ -57,6 +57,25 @@ class RowOrder:
         _shuffle(self._random_state, self._rows)
         return self._rows
 
+    def of_parts(self, n_parts: int, shuffle: bool) -> list[int]:
+        """The order in which an epoch reads the parts of a stream."""
+        if not shuffle or n_parts < 2:
+            return list(range(n_parts))
+        return [int(part) for part in self._random_state.permutation(n_parts)]
+
+    def of_buffer(self, n_rows: int, shuffle: bool) -> Array | None:
+        """The order of the rows in a stream's buffer; None if it is 0, 1, 2...
+
+        It is shuffled from that of the buffer before, if that has as many rows: for a stream of one buffer it
+        is the order of `of_next_epoch`.
+        """
+        if not shuffle:
+            return None
+        if self._rows is None or len(self._rows) != n_rows:
+            self._rows = np.arange(n_rows, dtype=np.int64)
+        _shuffle(self._random_state, self._rows)
+        return self._rows
+
     def __len__(self) -> int:
         """The number of training rows."""
         return self.n_samples if self.training is None else len(self.training)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from gdfast.training.blocks import BlockedData
 from gdfast.training.data import Data
 from gdfast.training.listeners import Listeners
 from gdfast.training.losses import Loss
@@ -20,7 +22,7 @@ from gdfast.training.state import Records, TrainingState
 def train_stochastic(
     network: Network,
     loss: Loss,
-    data: Data,
+    data: Data | BlockedData,
     state: TrainingState,
     options: TrainingOptions,
     monitor: Monitor,
@@ -66,7 +68,7 @@ class _Watch:
 def _run_epochs(
     network: Network,
     loss: Loss,
-    data: Data,
+    data: Data | BlockedData,
     state: TrainingState,
     options: TrainingOptions,
     monitor: Monitor,
@@ -94,14 +96,13 @@ def _run_epochs(
                 if listeners.epoch_begins(state, epoch, {"learning_rate": learning_rate}):
                     return Outcome("stopped")
                 current = trainer()  # a listener may have edited or replaced the weights
-            rows = order.of_next_epoch(options.shuffle)
             steps_before = current.step
             try:
-                mean_loss, finite = current.run_epoch(
-                    data.X,
-                    data.y,
-                    rows,
-                    data.weight,
+                mean_loss, finite = data.run_epoch(
+                    current,
+                    order,
+                    options.batch_size,
+                    shuffle=options.shuffle,
                     learning_rate=rates,
                     backprop_depth=options.depth_of_epoch(optimizer.epoch, len(state.weights.coefs)),
                     on_gradient=listeners.gradient_hook(state),
@@ -116,7 +117,7 @@ def _run_epochs(
                 raise ValueError("sample_weight leaves no batch to train on: in each the weights cancel out.")
             if not finite and monitor.validation is None:
                 break
-            _record(records, current, mean_loss, learning_rate, len(order), options)
+            _record(records, data.records_of(current), mean_loss, learning_rate, len(order), options)
             monitor.epoch_ends(mean_loss, diverged=not finite)
             stops = optimizer.epoch_ends(records.t, monitor.logs.get("val_loss", mean_loss))
             reason: Reason = "stopped"
@@ -150,7 +151,7 @@ def _run_epochs(
 
 
 def _record(
-    records: Records, trainer: Trainer, loss: float, rate: float, n_rows: int, options: TrainingOptions
+    records: Records, of_epoch: Any, loss: float, rate: float, n_rows: int, options: TrainingOptions
 ) -> None:
     records.n_iter += 1
     records.loss = loss
@@ -160,7 +161,7 @@ def _record(
     if options.step.record_gradients:
         if not hasattr(records, "gradient_records"):
             records.gradient_records = {}
-        for name, values in (trainer.records or {}).items():
+        for name, values in (of_epoch or {}).items():
             records.gradient_records.setdefault(name, []).append(values)
     if options.verbose:
         print(f"Iteration {records.n_iter}, loss = {loss:.8f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gdfast.training.annealing import Energy, train_annealing
+from gdfast.training.blocks import BlockedData
 from gdfast.training.data import Data
 from gdfast.training.lbfgs import train_lbfgs
 from gdfast.training.listeners import Listeners
@@ -20,7 +21,7 @@ from gdfast.training.stochastic import train_stochastic
 def train(
     network: Network,
     loss: Loss,
-    data: Data,
+    data: Data | BlockedData,
     state: TrainingState,
     options: TrainingOptions,
     monitor: Monitor,
@@ -37,8 +38,9 @@ def train(
     network : Network
     loss : str or tuple
         The core's name of the loss.
-    data : Data
-        Solvers train on the rows of the state's order, lbfgs on all rows.
+    data : Data or BlockedData
+        Solvers train on the rows of the state's order, lbfgs on all rows, and the stochastic ones on blocks,
+        too.
     state : TrainingState
     options : TrainingOptions
     monitor : Monitor
@@ -53,24 +55,34 @@ def train(
     KeyboardInterrupt
         By Ctrl-C before the first step; later Ctrl-C ends training with an outcome.
     """
-    outcome = _ended(state)
-    if outcome is None and options.solver == "lbfgs":
-        assert isinstance(network, MLP)
-        outcome = train_lbfgs(network, loss, data, state, options, monitor, listeners)
-    elif outcome is None and options.solver == "lm":
-        assert isinstance(network, MLP)
-        outcome = train_lm(network, loss, data, state, options, monitor, listeners)
-    elif outcome is None and options.solver == "newton-cg":
-        assert isinstance(network, MLP)
-        outcome = train_newton_cg(network, loss, data, state, options, monitor, listeners)
-    elif outcome is None and options.solver == "annealing":
-        assert energy is not None
-        n_rows = len(data.y) if state.order is None else len(state.order)
-        outcome = train_annealing(energy, n_rows, state, options, monitor, listeners)
-    elif outcome is None:
-        outcome = train_stochastic(network, loss, data, state, options, monitor, listeners)
+    outcome = _ended(state) or _solve(network, loss, data, state, options, monitor, listeners, energy)
     state.ended_by, state.solver_state = outcome.reason, {}
     return outcome
+
+
+def _solve(
+    network: Network,
+    loss: Loss,
+    data: Data | BlockedData,
+    state: TrainingState,
+    options: TrainingOptions,
+    monitor: Monitor,
+    listeners: Listeners,
+    energy: Energy | None,
+) -> Outcome:
+    if options.solver == "stochastic":
+        return train_stochastic(network, loss, data, state, options, monitor, listeners)
+    assert isinstance(data, Data)
+    if options.solver == "annealing":
+        assert energy is not None
+        n_rows = len(data.y) if state.order is None else len(state.order)
+        return train_annealing(energy, n_rows, state, options, monitor, listeners)
+    assert isinstance(network, MLP)
+    return _WHOLE_DATA[options.solver](network, loss, data, state, options, monitor, listeners)
+
+
+# Each step of these takes all rows.
+_WHOLE_DATA = {"lbfgs": train_lbfgs, "lm": train_lm, "newton-cg": train_newton_cg}
 
 
 def _ended(state: TrainingState) -> Outcome | None:

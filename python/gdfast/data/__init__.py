@@ -1,0 +1,5 @@
+"""Training data that are read while training goes on, for tables that do not fit in memory."""
+
+from gdfast.data._stream import Stream
+
+__all__ = ["Stream"]

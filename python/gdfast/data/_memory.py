@@ -1,0 +1,83 @@
+"""Sources that are Python objects: iterables of blocks, and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gdfast.data._reader import Block, Reader
+
+
+def is_iterable_of_blocks(source: Any) -> bool:
+    """Whether it looks like blocks rather than like a table."""
+    if isinstance(source, list | tuple):
+        return bool(source) and all(isinstance(item, tuple) and len(item) in (2, 3) for item in source)
+    is_table = any(hasattr(source, name) for name in ("shape", "__array__", "__dataframe__", "columns"))
+    return hasattr(source, "__iter__") and not is_table and not isinstance(source, str | bytes | dict)
+
+
+class IterableReader(Reader):
+    """An object whose ``__iter__`` gives blocks; those of a sequence can be read in any order.
+
+    Parameters
+    ----------
+    source : iterable
+        Each item is ``(X, y)`` or ``(X, y, sample_weight)``.
+    """
+
+    def __init__(self, source: Any) -> None:
+        if hasattr(source, "__next__"):  # it is an iterator
+            raise TypeError(
+                f"A stream is read once in every epoch, but this {type(source).__name__} can be read once "
+                "only. Give an object whose __iter__ begins again."
+            )
+        self._source = source
+        self._is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        self.n_parts = len(source) if self._is_sequence else 1
+
+    def blocks(self, part: int) -> Iterator[Block]:
+        if self._is_sequence:
+            yield _block(part, self._source[part])
+            return
+        for number, item in enumerate(self._source):
+            yield _block(number, item)
+
+
+def _block(number: int, item: Any) -> Block:
+    name = f"block {number}"
+    if not isinstance(item, tuple) or len(item) not in (2, 3):
+        raise TypeError(
+            f"Every block must be a tuple (X, y) or (X, y, sample_weight), but {name} is "
+            + (f"a tuple of {len(item)}." if isinstance(item, tuple) else f"of type {type(item).__name__}.")
+        )
+    return Block(name, item[0], item[1], item[2] if len(item) == 3 else None)
+
+
+class ArrayReader(Reader):
+    """Arrays, such as ``numpy.memmap``, cut into blocks.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    y : array of shape (n_samples,) or (n_samples, n_outputs)
+    sample_weight : array of shape (n_samples,) or None
+    block_size : int
+    """
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any, block_size: int) -> None:
+        n_rows = len(X)
+        for name, array in (("y", y), ("sample_weight", sample_weight)):
+            if array is not None and len(array) != n_rows:
+                raise ValueError(f"{name} must have a row for each of the {n_rows} of X, got {len(array)}.")
+        self._X, self._y, self._weight = X, y, sample_weight
+        self._block_size = block_size
+        self.n_rows = n_rows
+        self.n_parts = -(-n_rows // block_size)
+
+    def blocks(self, part: int) -> Iterator[Block]:
+        first = part * self._block_size
+        rows = slice(first, min(first + self._block_size, len(self._X)))
+        weight = None if self._weight is None else self._weight[rows]
+        yield Block(
+            f"the block of rows {rows.start} to {rows.stop - 1}", self._X[rows], self._y[rows], weight
+        )
