@@ -3,3 +3,7 @@
 from gdfast.data._stream import Stream
 
 __all__ = ["Stream"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

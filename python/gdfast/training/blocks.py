@@ -14,9 +14,10 @@ import numpy as np
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data
 from gdfast.training.losses import Loss, mean_loss
-from gdfast.training.network import Network, Trainer
+from gdfast.training.network import Network
 from gdfast.training.order import RowOrder
 from gdfast.training.state import TrainingState
+from gdfast.training.trainer import Trainer
 
 T = TypeVar("T")
 Blocks = Generator[T, None, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,9 +11,7 @@ from numpy.typing import DTypeLike
 from gdfast.training.arrays import Array, convert
 from gdfast.training.encoding import EncodedRows
 from gdfast.training.order import RowOrder
-
-if TYPE_CHECKING:
-    from gdfast.training.network import Trainer
+from gdfast.training.trainer import Trainer
 
 
 def is_sparse(X: Any) -> bool:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,60 +15,13 @@ from gdfast.training.activations import Activation
 from gdfast.training.arrays import Array, as_weights, check_shapes
 from gdfast.training.data import Sequences, as_matrix
 from gdfast.training.options import StepOptions
+from gdfast.training.trainer import CoreTrainer
 from gdfast.training.weights import Weights
 
 if TYPE_CHECKING:  # the losses need scipy, which outputs do without
     from gdfast.training.losses import Loss
 
 GATES = {"elman": 1, "gru": 3, "lstm": 4}
-
-
-class Trainer(Protocol):
-    """The interface of the core's trainer."""
-
-    @property
-    def records(self) -> Any: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def state_is_finite(self) -> bool: ...
-    @property
-    def not_finite(self) -> tuple[str, int] | None: ...
-    def load(self) -> None: ...
-    def state_dict(self) -> Any: ...
-    def load_state_dict(self, state: Any) -> None: ...
-    def run_epoch(
-        self,
-        X: Any,
-        y: Array,
-        order: Array | None = None,
-        sample_weight: Array | None = None,
-        *,
-        learning_rate: Any,
-        backprop_depth: int,
-        on_gradient: Callable[[list[Array]], None] | None = None,
-        dropout: Sequence[float] | None = None,
-        weight_decay: float | None = None,
-    ) -> tuple[float, bool]: ...
-
-
-class CoreTrainer(Trainer, Protocol):
-    """A trainer with a place for the rule."""
-
-    def run_epoch(
-        self,
-        X: Any,
-        y: Array,
-        order: Array | None = None,
-        sample_weight: Array | None = None,
-        *,
-        learning_rate: Any,
-        backprop_depth: int,
-        on_gradient: Callable[[list[Array]], None] | None = None,
-        dropout: Sequence[float] | None = None,
-        weight_decay: float | None = None,
-        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
-    ) -> tuple[float, bool]: ...
 
 
 class Network(ABC):

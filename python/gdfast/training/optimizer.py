@@ -11,9 +11,10 @@ import numpy as np
 from gdfast.schedules import Progress, Rates, Schedule
 from gdfast.training import whole
 from gdfast.training.losses import Loss
-from gdfast.training.network import Network, Trainer
+from gdfast.training.network import Network
 from gdfast.training.options import StepOptions
 from gdfast.training.scheduled import Scheduled, continued, load_state, state_of
+from gdfast.training.trainer import Trainer
 from gdfast.training.weights import Weights
 
 _SCHEDULE = ("learning_rate_init", "power_t")

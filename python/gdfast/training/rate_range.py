@@ -13,10 +13,11 @@ import numpy as np
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data
 from gdfast.training.losses import Loss
-from gdfast.training.network import Network, Trainer
+from gdfast.training.network import Network
 from gdfast.training.optimizer import Optimizer
 from gdfast.training.options import TrainingOptions
 from gdfast.training.state import TrainingState
+from gdfast.training.trainer import Trainer
 
 LOWEST, HIGHEST = 1e-6, 30.0
 LEAST_BATCHES = 100  # few rows are passed over several times

@@ -13,10 +13,11 @@ from gdfast.training.data import Data
 from gdfast.training.listeners import Listeners
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor
-from gdfast.training.network import Network, Trainer
+from gdfast.training.network import Network
 from gdfast.training.options import TrainingOptions
 from gdfast.training.outcome import NotFinite, Outcome, Reason
 from gdfast.training.state import Records, TrainingState
+from gdfast.training.trainer import Trainer
 
 
 def train_stochastic(

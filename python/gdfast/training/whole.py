@@ -14,8 +14,9 @@ from gdfast.optim._whole import Layout, Slots, Whole, WholeRule, copied
 from gdfast.training.arrays import Array
 from gdfast.training.blas import on_threads
 from gdfast.training.losses import Loss
-from gdfast.training.network import MLP, CoreTrainer, Network, Trainer
+from gdfast.training.network import MLP, Network
 from gdfast.training.options import StepOptions
+from gdfast.training.trainer import CoreTrainer, Trainer
 from gdfast.training.weights import NORMS, Weights
 
 
