@@ -45,10 +45,14 @@ class IterableReader(Reader):
 
 def _block(number: int, item: Any) -> Block:
     name = f"block {number}"
-    if not isinstance(item, tuple) or len(item) not in (2, 3):
+    if not isinstance(item, tuple | list) or len(item) not in (2, 3):
         raise TypeError(
             f"Every block must be a tuple (X, y) or (X, y, sample_weight), but {name} is "
-            + (f"a tuple of {len(item)}." if isinstance(item, tuple) else f"of type {type(item).__name__}.")
+            + (
+                f"a {type(item).__name__} of {len(item)}."
+                if isinstance(item, tuple | list)
+                else f"of type {type(item).__name__}."
+            )
         )
     return Block(name, item[0], item[1], item[2] if len(item) == 3 else None)
 
