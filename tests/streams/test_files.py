@@ -77,6 +77,21 @@ def test_other_formats_of_a_data_set(tmp_path: Path) -> None:
     assert_same_fit(model, regressor().fit(X, NUMBERS, WEIGHTS))
 
 
+def test_columns_in_the_names_of_folders(tmp_path: Path) -> None:
+    dataset.write_dataset(
+        table(year=np.arange(N) % 2 + 2025),
+        tmp_path,
+        format="parquet",
+        partitioning=dataset.partitioning(pyarrow.schema([("year", pyarrow.int64())]), flavor="hive"),
+    )
+    for source in (tmp_path, dataset.dataset(tmp_path, partitioning="hive")):
+        model = regressor().fit(Stream(source, "y", features=["p", "year"]))
+        years = np.repeat([2025, 2026], N // 2)
+        order = np.argsort(np.arange(N) % 2, kind="stable")
+        expected = np.stack([X[order, 0], years], axis=1).astype(np.float64)
+        assert_same_fit(model, regressor().fit(expected, NUMBERS[order]))
+
+
 def test_chosen_columns_in_the_order_given(tmp_path: Path) -> None:
     stream = Stream(files(tmp_path), "y", features=["r", "p"])
     model = regressor().fit(stream)

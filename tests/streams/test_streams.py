@@ -218,6 +218,17 @@ def test_training_goes_on_with_warm_start() -> None:
     assert_same_bits(trained_arrays(got), trained_arrays(regressor(max_iter=4).fit(data)))
 
 
+def test_blocks_without_rows_or_weight() -> None:
+    empty = X[:0], NUMBERS[:0], WEIGHTS[:0]
+    weightless = np.where(np.arange(N) // 50 == 3, 0.0, WEIGHTS)
+    arguments = {"shuffle": False, "batch_size": 20}
+    expected = regressor(**arguments).fit(X, NUMBERS, weightless)
+    data = [empty, *blocks(50, X, NUMBERS, weightless), empty]
+    assert_same_bits(trained_arrays(regressor(**arguments).fit(data)), trained_arrays(expected))
+    with pytest.raises(ValueError, match="no rows"):
+        regressor().fit([empty])
+
+
 # Validation by blocks.
 
 
@@ -360,6 +371,11 @@ def test_a_class_that_is_new() -> None:
     model = classifier(shuffle=False)
     with pytest.raises(ValueError, match=r"In block 4: `y` has classes not in"):
         model.fit(Stream(Changes(changed, X, y), buffer_size=1))
+
+
+def test_labels_that_cannot_be_compared() -> None:
+    with pytest.raises(TypeError, match="In block 0: y holds missing values, or labels of several types"):
+        classifier().fit([(X, np.where(np.arange(N) == 3, None, LABELS.astype(object)))])
 
 
 def test_an_error_before_the_first_step_changes_nothing() -> None:

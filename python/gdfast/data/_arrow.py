@@ -60,7 +60,7 @@ class ArrowReader(Reader):
         n_rows: int | None = 0
         for fragment in dataset.get_fragments():
             with _naming(fragment.path):
-                found = fragment.physical_schema.names
+                found = [*fragment.physical_schema.names, *_partition_keys(fragment)]
                 missing = [name for name in (*self.feature_names, *self._targets) if name not in found]
                 if missing:  # pyarrow would fill them with nulls
                     raise ValueError(f"{fragment.path} lacks the columns {missing}; it has {found}.")
@@ -148,7 +148,14 @@ def _dataset(source: Any) -> Any:
             raise FileNotFoundError(f"There is no file or directory {path!r} to train on.")
     files = [file for path in paths for file in _files(path)]
     with _naming(files[0]):
-        return pyarrow.dataset.dataset(files, format="parquet")
+        return pyarrow.dataset.dataset(files, format="parquet", partitioning="hive")
+
+
+def _partition_keys(fragment: Any) -> list[str]:
+    """The columns that the names of the folders have, such as ``year=2026``."""
+    from pyarrow.dataset import get_partition_keys
+
+    return list(get_partition_keys(fragment.partition_expression))
 
 
 def _files(path: str) -> list[str]:

@@ -92,7 +92,8 @@ class Source:
                 every = self._every_block
                 if every and held_out != (number % every == every - 1):
                     continue
-                yield block
+                if np.size(block.y) or block.y is None:  # not a day without rows, for instance
+                    yield block
 
     def _scan(self, sets_aside: bool) -> None:
         """Read the targets of all blocks."""
@@ -111,8 +112,12 @@ class Source:
                     self.n_rows += len(y)
                 if self._est._has_numeric_targets or (y.ndim == 2 and y.shape[1] > 1):
                     continue
-                with _validation.naming(block.name):
+                try:
                     found, places = np.unique(y, return_inverse=True)
+                except TypeError as error:
+                    raise TypeError(
+                        f"In {block.name}: y holds missing values, or labels of several types ({error})."
+                    ) from error
                 labels.append(found)
                 if not held_out:
                     weight = block.sample_weight
@@ -147,7 +152,10 @@ class Source:
             X, y = est._check_data(X, block.y, reset=reset)
             weight = block.sample_weight
             if weight is not None:
-                weight = est._check_weights(weight, X)
+                # scikit-learn refuses weights that are all zero; those of a block may be.
+                weightless = np.asarray(weight).dtype.kind in "fiu" and not np.any(weight)
+                weight = est._check_weights(np.add(weight, 1.0) if weightless else weight, X)
+                weight = np.zeros_like(weight) if weightless else weight
             rows = Rows(X, y, weight)
             if first is None:
                 return rows
