@@ -5,6 +5,7 @@
 ``TabularRegressor`` take a table as it is. ``gdfast.kernels`` has the
 forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` the optimizers,
 ``gdfast.schedules`` the learning-rate schedules; ``gdfast.minimize`` minimizes any function.
+``gdfast.fit_many`` fits several estimators side by side.
 ``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay``, ``TrainingTimeDisplay``,
 ``GradientNormDisplay``, ``LearningRateRangeDisplay`` and ``WeightsDisplay`` plot a fit. ``gdfast.inspect``
 has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay`` plots it. ``gdfast.load``
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         TrainingTimeDisplay,
         WeightsDisplay,
     )
+    from gdfast._fit_many import fit_many
     from gdfast._minimize import minimize
     from gdfast._model_file.errors import ModelFormatError
     from gdfast._model_file.models import InconsistentVersionWarning, load
@@ -75,6 +77,7 @@ __all__ = [
     "active_isa",
     "callbacks",
     "export",
+    "fit_many",
     "function_address",
     "get_include",
     "inspect",
@@ -105,6 +108,7 @@ _HOMES = {
     "WeightsDisplay": "gdfast._displays",
     "callbacks": "gdfast.callbacks",
     "export": "gdfast.export",
+    "fit_many": "gdfast._fit_many",
     "function_address": "gdfast._compiled",
     "get_include": "gdfast._compiled",
     "inspect": "gdfast.inspect",

@@ -30,6 +30,7 @@ from gdfast.estimators._listeners import FitListeners, check_callbacks
 from gdfast.estimators._outcome import warn_of
 from gdfast.estimators._poor_fit import shortcoming
 from gdfast.estimators._scoring import Score, check_scorer, check_scores, scorer_of
+from gdfast.estimators._shared_rows import SharedRows
 from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from gdfast.estimators._task import Task
 from gdfast.estimators._transaction import transaction
@@ -266,6 +267,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         # The weights determine the dtype: training that continues from float32 stays in float32.
         weights = self._take_weights(layer_units, embedded)
         data = data_for(task, X, y, sample_weight, weights.dtype)
+        if not _solvers.takes_rows_anywhere(self.solver):
+            data = data.apart()
         before = vars(self).get("_training")
         state = TrainingState(weights, random_state, records_of(self))
         state.scored_by = getattr(before, "scored_by", None)
@@ -589,7 +592,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                         by_score=self.early_stopping,
                         incremental=incremental,
                         diagnosis=lambda: diagnose(
-                            self, run.data, run.network, run.loss, run.options, outcome.not_finite
+                            self, run.data.apart(), run.network, run.loss, run.options, outcome.not_finite
                         ),
                         shortcoming=lambda: shortcoming(
                             self,
@@ -609,4 +612,5 @@ def data_for(task: Task, X: Any, y: Any, sample_weight: Array | None, dtype: np.
     """Checked samples in the form for training."""
     if sample_weight is not None:
         sample_weight = convert(sample_weight, dtype, "sample_weight")
-    return Data(_validation.for_training(X, dtype), task.encode(y, dtype), sample_weight)
+    rows = X.rows if isinstance(X, SharedRows) else None
+    return Data(_validation.for_training(X, dtype), task.encode(y, dtype), sample_weight, rows)

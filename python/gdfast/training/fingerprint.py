@@ -28,5 +28,5 @@ def fingerprint(*parts: Data | None) -> str:
             digest.update(type(value).__name__.encode())
 
     for part in parts:
-        add(part)
+        add(None if part is None else part.apart()[:3])
     return digest.hexdigest()

@@ -83,6 +83,7 @@ def _run_epochs(
         )
 
     steps = math.ceil(len(order) / options.batch_size) * network.steps_per_batch(data.X)
+    X, y, weight = data.in_steps()
     current = trainer()
     records.n_iter = state.epoch
     finite = True
@@ -94,14 +95,14 @@ def _run_epochs(
                 if listeners.epoch_begins(state, epoch, {"learning_rate": learning_rate}):
                     return Outcome("stopped")
                 current = trainer()  # a listener may have edited or replaced the weights
-            rows = order.of_next_epoch(options.shuffle)
+            rows = data.at(order.of_next_epoch(options.shuffle))
             steps_before = current.step
             try:
                 mean_loss, finite = current.run_epoch(
-                    data.X,
-                    data.y,
+                    X,
+                    y,
                     rows,
-                    data.weight,
+                    weight,
                     learning_rate=rates,
                     backprop_depth=options.depth_of_epoch(optimizer.epoch, len(state.weights.coefs)),
                     on_gradient=listeners.gradient_hook(state),
