@@ -8,10 +8,11 @@ from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from sklearn import config_context, get_config
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _num_samples
 
 from gdfast import _core
@@ -77,10 +78,9 @@ def fit_many(
     Exception
         Whatever else the ``fit`` of an estimator or one of its callbacks raises.
 
-        An error says for which estimator, by its place in the list: in its message or, if it is neither a
-        TypeError nor a ValueError, in a note. It leaves that estimator as an error of ``fit`` does. Those
-        that train at that time are trained to their end, and those after them are not begun: each of the
-        others is fitted, or as it was.
+        An error says for which estimator, by its place in the list: a TypeError or ValueError in its message,
+        any other in a note. That estimator is left as an error of ``fit`` leaves it. Those that train at the
+        time are trained to their end, and no other is begun: each of them is fitted, or as it was.
     KeyboardInterrupt
         By Ctrl-C before any estimator has taken a step.
 
@@ -169,7 +169,7 @@ def fit_many(
                 warn(f"{_name(i)}: {message}", category)
         if not errors and None in outcomes:
             names = ", ".join(_name(i) for i, outcome in enumerate(outcomes) if outcome is None)
-            warn_of_interruption(f"Training interrupted by user: {names} as before, not trained.")
+            warn_of_interruption(f"Training interrupted by user, before the first step of {names}.")
     finally:
         if errors:
             _raise_first(errors)
@@ -185,15 +185,23 @@ def _shares_rows(est: Any) -> bool:
     return isinstance(est, FeedForward) and type(est).fit is FeedForward.fit
 
 
-def _raise_first(errors: dict[int, Exception]) -> None:
+def _raise_first(errors: dict[int, Exception]) -> NoReturn:
     """Raise the error of the first estimator that has one, with its name."""
     (i, error), *others = sorted(errors.items())
+    named = _named(error, i)
     for other, also in others:
-        error.add_note(f"{_name(other)} has failed as well: {type(also).__name__}: {also}")
-    with _validation.naming(_name(i)):
-        if not isinstance(error, TypeError | ValueError):
-            error.add_note(f"In {_name(i)}.")
-        raise error
+        named.add_note(f"{_name(other)} has failed as well: {type(also).__name__}: {also}")
+    raise named
+
+
+def _named(error: Exception, i: int) -> Exception:
+    """The error with the name of its estimator: in the message, or a note where the object is to stay."""
+    if type(error) not in (TypeError, ValueError, InvalidParameterError):
+        error.add_note(f"In {_name(i)}.")
+        return error
+    named = type(error)(f"In {_name(i)}: {error}")
+    named.__cause__ = error
+    return named
 
 
 # Checks.
@@ -216,6 +224,7 @@ def _check_estimators(estimators: Sequence[Any]) -> None:
                 f"{_name(first)} and {_name(i)} are the same object. Fit clones of it (sklearn.base.clone)."
             )
     shared: dict[int, int] = {}
+    errors: dict[int, Exception] = {}
     for i, est in enumerate(estimators):
         for what, part in _changed_by_training(est):
             if (first := shared.setdefault(id(part), i)) != i:
@@ -224,10 +233,14 @@ def _check_estimators(estimators: Sequence[Any]) -> None:
                     "(sklearn.base.clone makes an estimator with its own)."
                 )
     for i, est in enumerate(estimators):
-        with _validation.naming(_name(i)):
+        try:
             if not get_config()["skip_parameter_validation"]:
                 est._validate_params()
             est._check_arguments()
+        except Exception as error:
+            errors[i] = error
+    if errors:
+        _raise_first(errors)
 
 
 def _changed_by_training(est: Any) -> Iterator[tuple[str, Any]]:
