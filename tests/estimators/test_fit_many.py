@@ -15,6 +15,7 @@ import gdfast
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from fits import assert_same_bits, trained_arrays
 from gdfast import MLPClassifier, MLPRegressor, RNNClassifier, TabularClassifier, fit_many
 from gdfast.callbacks import History, ModelCheckpoint
@@ -28,6 +29,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import _safe_indexing
+from sklearn.utils.fixes import parse_version
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -315,6 +317,9 @@ def test_folds_of_digits() -> None:
     assert min(est.score(X[b], y[b]) for est, (_, b) in zip(nets, folds, strict=True)) > 0.8
 
 
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"), reason="weighs rows"
+)
 @pytest.mark.parametrize("bootstrap", [True, False])
 def test_bagging_as_scikit_learns(bootstrap: bool) -> None:
     bags = BaggingClassifier(net(), n_estimators=5, max_samples=0.7, bootstrap=bootstrap, random_state=0)
