@@ -317,9 +317,7 @@ def test_folds_of_digits() -> None:
     assert min(est.score(X[b], y[b]) for est, (_, b) in zip(nets, folds, strict=True)) > 0.8
 
 
-@pytest.mark.skipif(
-    parse_version(sklearn.__version__) < parse_version("1.8"), reason="weighs rows"
-)
+@pytest.mark.skipif(parse_version(sklearn.__version__) < parse_version("1.8"), reason="weighs rows")
 @pytest.mark.parametrize("bootstrap", [True, False])
 def test_bagging_as_scikit_learns(bootstrap: bool) -> None:
     bags = BaggingClassifier(net(), n_estimators=5, max_samples=0.7, bootstrap=bootstrap, random_state=0)
