@@ -36,9 +36,10 @@ inline void prepare_thread() {
 template <class Work>
 void interruptible(Work work) {
     prepare_thread();
-    bool interrupted;
     const StopFlag* const flag = current_stop_flag;
-    {
+    // Work of less than 20 ms never asks, and a thread may call for such work again and again.
+    bool interrupted = flag && flag->load();
+    if (!interrupted) {
         pybind11::gil_scoped_release released;
         Interruption interruption([elsewhere = false, flag]() mutable {
             if (flag && flag->load()) return true;

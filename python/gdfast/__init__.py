@@ -4,13 +4,13 @@
 ``RNNClassifier`` and ``RNNRegressor`` are recurrent networks for sequences; ``TabularClassifier`` and
 ``TabularRegressor`` take a table as it is. ``gdfast.kernels`` has the forward pass, loss and gradient as
 functions on NumPy arrays, ``gdfast.optim`` the optimizers, ``gdfast.schedules`` the learning-rate schedules;
-``gdfast.minimize`` minimizes any function. ``gdfast.callbacks`` has callbacks for the estimators;
-``LossCurveDisplay``, ``TrainingTimeDisplay``, ``GradientNormDisplay``, ``LearningRateRangeDisplay`` and
-``WeightsDisplay`` plot a fit. ``gdfast.inspect`` has the curvature of the loss at a fitted estimator's
-weights, ``CurvatureDisplay`` plots it. ``gdfast.load`` reads the files of the estimators' ``save``;
-``gdfast.data`` has streams of data that do not fit in memory. ``gdfast.export`` makes models of ONNX, C,
-PyTorch and scikit-learn of fitted estimators, and takes the last two back. ``gdfast.get_include`` and
-``gdfast.function_address`` are for compiled code.
+``gdfast.minimize`` minimizes any function; ``gdfast.fit_many`` fits several estimators side by side.
+``gdfast.callbacks`` has callbacks for the estimators; ``LossCurveDisplay``, ``TrainingTimeDisplay``,
+``GradientNormDisplay``, ``LearningRateRangeDisplay`` and ``WeightsDisplay`` plot a fit. ``gdfast.inspect``
+has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay`` plots it. ``gdfast.load``
+reads the files of the estimators' ``save``; ``gdfast.data`` has streams of data that do not fit in memory.
+``gdfast.export`` makes models of ONNX, C, PyTorch and scikit-learn of fitted estimators, and takes the last
+two back. ``gdfast.get_include`` and ``gdfast.function_address`` are for compiled code.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         TrainingTimeDisplay,
         WeightsDisplay,
     )
+    from gdfast._fit_many import fit_many
     from gdfast._minimize import minimize
     from gdfast._model_file.errors import ModelFormatError
     from gdfast._model_file.models import InconsistentVersionWarning, load
@@ -76,6 +77,7 @@ __all__ = [
     "callbacks",
     "data",
     "export",
+    "fit_many",
     "function_address",
     "get_include",
     "inspect",
@@ -107,6 +109,7 @@ _HOMES = {
     "callbacks": "gdfast.callbacks",
     "data": "gdfast.data",
     "export": "gdfast.export",
+    "fit_many": "gdfast._fit_many",
     "function_address": "gdfast._compiled",
     "get_include": "gdfast._compiled",
     "inspect": "gdfast.inspect",

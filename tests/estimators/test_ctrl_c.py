@@ -117,6 +117,12 @@ CALLS = {
         "call = lambda: net.fit(X, X[:, 0])",
         (4.0, 6.0),
     ),
+    "fit_many, short epochs": (
+        "X = rows(60, 4)\n"
+        "nets = [MLPRegressor(hidden_layer_sizes=(5,), **{**endless, 'random_state': i}) for i in range(4)]\n"
+        "call = lambda: gdfast.fit_many(nets, X, X[:, 0], n_jobs=2)",
+        (0.5, 2.0),
+    ),
     "predict, rows": (
         "X = rows(200_000, 256)\n"
         "net = MLPRegressor(hidden_layer_sizes=(1024, 1024), max_iter=1).fit(X[:200], X[:200, 0])\n"

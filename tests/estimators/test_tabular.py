@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
+import signal
 import threading
 import time
 import warnings
@@ -319,6 +321,25 @@ def test_ctrl_c_keeps_what_is_trained(n_jobs: int) -> None:
     with pytest.warns(UserWarning, match="interrupted by user"):
         clf.fit(X, y)
     assert 1 <= len(clf.members_) <= 3
+    assert len(clf.predict(X)) == len(y)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_of_the_main_thread_keeps_what_is_trained(n_jobs: int) -> None:
+    X, y = frame()
+    arguments = {**SMALL, "n_members": 3, "max_iter": 10**6}
+    begun = threading.Event()
+
+    class Presses:
+        def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
+            if not begun.is_set():
+                begun.set()
+                os.kill(os.getpid(), signal.SIGINT)
+
+    clf = TabularClassifier(**arguments, n_jobs=n_jobs, callbacks=[Presses()])
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        clf.fit(X, y)
+    assert 1 <= len(clf.members_) <= n_jobs
     assert len(clf.predict(X)) == len(y)
 
 

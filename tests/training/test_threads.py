@@ -24,6 +24,20 @@ def test_threads_follow_openmp_s_environment() -> None:
     assert in_process(THREADS, OMP_NUM_THREADS="3") == "3"
 
 
+def test_a_set_flag_stops_work_however_short_it_is() -> None:
+    run = Run(problem("squared_error", [2, 3, 1], 4), "adam", batch_size=4)
+    flag = _core.StopFlag()
+    with flag:
+        run.epoch()
+        flag.set()
+        before, steps = [coef.copy() for coef in run.coefs], run.trainer.step
+        with pytest.raises(KeyboardInterrupt):
+            run.epoch()
+    assert run.trainer.step == steps
+    assert all(np.array_equal(a, b) for a, b in zip(run.coefs, before, strict=True))
+    run.epoch()  # it is no longer current
+
+
 def test_threads_follow_threadpoolctl() -> None:
     threadpoolctl = pytest.importorskip("threadpoolctl")
     with threadpoolctl.threadpool_limits(1):

@@ -81,6 +81,11 @@ def typical_use() -> None:
     predictor = gdfast.load("model.safetensors", training=False)
     assert_type(predictor.n_features_in_, int)
     print(predictor.predict(X), predictor.predict_proba(X))
+
+    # Several estimators of one kind.
+    assert_type(gdfast.fit_many([classifier], X, y, rows=[[0, 1]]), list[MLPClassifier])
+    gdfast.fit_many([classifier], X, y, row=None)  # type: ignore[call-arg]
+
     result = gdfast.minimize(lambda x: float(x @ x), [1.0, 2.0], method=optim.Adam(lr=0.1))
     assert_type(result.x, NDArray[np.float64])
     assert_type(result.fun, float)

@@ -74,7 +74,7 @@ def _update_ratio(
     est: Any, data: Data, network: Network, loss: Loss, options: TrainingOptions, rate: float
 ) -> float | None:
     """Norm of one step's update divided by that of the weights, the largest over layers, from new weights."""
-    X, y, weight = _scaled(est, data)
+    X, y, weight, _ = _scaled(est, data)
     coefs, intercepts = est._draw_weights(est._layer_units(), data.dtype, np.random.RandomState(0))
     lists = {"coefs_": coefs, "intercepts_": intercepts}
     if "embeddings_" in vars(est):
@@ -98,7 +98,7 @@ def _update_ratio(
 
 def _scaled(est: Any, data: Data) -> Data:
     """The first rows with features standardised (or divided by their magnitude, as targets are)."""
-    X, y, weight = data
+    X, y, weight, _ = data
     if isinstance(X, Sequences):
         part = X.take(np.arange(min(len(X), ROWS)))
         n = len(part.steps) if est.per_step else len(part)

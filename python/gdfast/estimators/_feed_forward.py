@@ -23,6 +23,7 @@ from gdfast._constraints import StrOptions, checks_arguments
 from gdfast.data import Stream
 from gdfast.estimators import _annealing, _dropout, _holdout, _schedules, _solvers, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator
+from gdfast.estimators._shared_rows import SharedRows
 from gdfast.estimators._task import data_for
 from gdfast.prediction import inputs
 from gdfast.schedules import Schedule
@@ -167,20 +168,24 @@ class FeedForward(NetworkEstimator):
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         if self._has_numeric_targets:
             _validation.check_real_targets(y)
-        inputs.check_no_dates(X)
         checks: dict[str, Any] = {"multi_output": True}
         if self._has_numeric_targets:
             checks["y_numeric"] = True
-        if isinstance(X, EncodedRows):
-            _validation.check_encoded(self, X, reset=reset)
-            if X.encoding.embedding_shapes and not _solvers.trains_embeddings(self.solver):
+        matrix = X.matrix if isinstance(X, SharedRows) else X
+        if isinstance(matrix, EncodedRows):
+            _validation.check_encoded(self, matrix, reset=reset)
+            if matrix.encoding.embedding_shapes and not _solvers.trains_embeddings(self.solver):
                 raise ValueError(
                     f"solver={self.solver!r} cannot train the embeddings of X's columns. Use a stochastic "
                     "solver, such as 'adam', or encode X with embed_from=None."
                 )
+        elif isinstance(X, SharedRows):
+            validate_data(self, X.given, reset=reset, skip_check_array=True)
+        if isinstance(X, EncodedRows | SharedRows):
             y = _check_y(y, **checks)
             check_consistent_length(X, y)
         else:
+            inputs.check_no_dates(X)
             X, y = validate_data(
                 self,
                 X,

@@ -75,8 +75,10 @@ def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
             all_have_begun.set()
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
+        except KeyboardInterrupt:
+            stop.set()
         finally:
-            # After Ctrl-C or an error; if all have ended there is nothing to stop.
+            # After an error; if all have ended there is nothing to stop.
             if not all(future.done() for future in futures) or any(f.exception() for f in futures):
                 stop.set()
             while not all(future.done() for future in futures):

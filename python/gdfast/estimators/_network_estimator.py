@@ -286,6 +286,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         # The weights determine the dtype: training that continues from float32 stays in float32.
         weights = self._take_weights(layer_units, embedded)
         data = data_for(task, X, y, sample_weight, weights.dtype)
+        if not _solvers.takes_rows_anywhere(self.solver):
+            data = data.apart()
         before = vars(self).get("_training")
         state = TrainingState(weights, random_state, records_of(self))
         state.scored_by = getattr(before, "scored_by", None)
@@ -658,7 +660,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                         by_score=self.early_stopping,
                         incremental=incremental,
                         diagnosis=lambda: diagnose(
-                            self, run.data, run.network, run.loss, run.options, outcome.not_finite
+                            self, run.data.apart(), run.network, run.loss, run.options, outcome.not_finite
                         ),
                         shortcoming=lambda: shortcoming(
                             self,

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from gdfast.estimators._solvers import is_stochastic
-from gdfast.estimators._warnings import PoorFitWarning, warn
+from gdfast.estimators._warnings import PoorFitWarning, warn, warn_of_interruption
 from gdfast.training.outcome import Outcome
 from gdfast.training.state import TrainingState
 
@@ -45,7 +45,7 @@ def warn_of(
         case "interrupted":
             if incremental:
                 raise KeyboardInterrupt  # for the loop of these calls, which is the caller's, to end as well
-            warn("Training interrupted by user.")
+            warn_of_interruption("Training interrupted by user.")
             return
         case "out_of_time":
             warn(

@@ -156,7 +156,7 @@ def _final(loss: Loss, data: Data, rows: Array, network: Network, state: Trainin
     y, weight = data.targets_of(rows)
     loss, y = _without_smoothing(loss, y)
     outputs = np.empty((len(y), len(state.weights.intercepts[-1])), data.dtype)
-    network.forward(state.weights, data.X, rows, outputs)
+    network.forward(state.weights, data.X, data.at(rows), outputs)
     return mean_loss(loss, y, outputs, weight)
 
 

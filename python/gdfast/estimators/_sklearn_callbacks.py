@@ -10,6 +10,7 @@ from typing import Any
 
 from sklearn.utils import _safe_indexing
 
+from gdfast.estimators._shared_rows import SharedRows
 from gdfast.training.arrays import Array
 
 __all__ = ["CallbackSupportMixin", "FitTask", "forget_fit"]
@@ -94,4 +95,6 @@ def forget_fit(est: Any) -> None:
 
 def _lazily(data: Any, rows: Array | None) -> Callable[[], Any]:
     """The rows of ``data``, selected only if a callback asks for them."""
+    if isinstance(data, SharedRows):
+        return lambda: data.as_given(rows)
     return lambda: data if rows is None else _safe_indexing(data, rows)

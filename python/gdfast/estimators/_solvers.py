@@ -55,6 +55,11 @@ def needs_factors(solver: Any) -> bool:
     return getattr(_kind(solver), "_needs_factors", False)
 
 
+def takes_rows_anywhere(solver: Any) -> bool:
+    """Whether the solver trains on rows wherever they are in X, each perhaps several times."""
+    return is_stochastic(solver) and not needs_factors(solver)
+
+
 def check_factors(solver: Any, network: Network, weights: Weights, loss: Loss, X: Any) -> None:
     """ValueError if there are no Kronecker factors for a solver that needs them."""
     if not needs_factors(solver):

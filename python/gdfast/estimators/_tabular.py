@@ -40,7 +40,7 @@ from gdfast.estimators._members import SharedCallbacks, side_by_side
 from gdfast.estimators._network_estimator import Plan
 from gdfast.estimators._scoring import check_scorer
 from gdfast.estimators._sklearn_callbacks import forget_fit
-from gdfast.estimators._warnings import warn
+from gdfast.estimators._warnings import warn, warn_of_interruption
 from gdfast.prediction import inputs
 from gdfast.preprocessing._columns import columns_of
 from gdfast.preprocessing._names import check_columns
@@ -437,7 +437,7 @@ class BaseTabular(Savable, Convertible, Described, BaseEstimator, ABC):
 
     def _warn_of(self, reasons: set[Any], trained: int, members: int) -> None:
         if "interrupted" in reasons or (trained < members and "out_of_time" not in reasons):
-            warn(f"Training interrupted by user: {trained} of {members} members are trained.")
+            warn_of_interruption(f"Training interrupted by user: {trained} of {members} members are trained.")
         if "out_of_time" in reasons:
             warn(
                 f"Training stopped: max_time={self.max_time} seconds have passed, and {trained} of {members} "

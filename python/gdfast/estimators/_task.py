@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from gdfast.estimators import _validation
+from gdfast.estimators._shared_rows import SharedRows
 from gdfast.training.arrays import Array, convert
 from gdfast.training.data import Data
 from gdfast.training.losses import Loss
@@ -71,4 +72,5 @@ def data_for(task: Task, X: Any, y: Any, sample_weight: Array | None, dtype: np.
     """Checked samples in the form for training."""
     if sample_weight is not None:
         sample_weight = convert(sample_weight, dtype, "sample_weight")
-    return Data(_validation.for_training(X, dtype), task.encode(y, dtype), sample_weight)
+    rows = X.rows if isinstance(X, SharedRows) else None
+    return Data(_validation.for_training(X, dtype), task.encode(y, dtype), sample_weight, rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral, Number, Real
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import DTypeLike
 from sklearn.utils import _safe_indexing, assert_all_finite
 from sklearn.utils.validation import _check_sample_weight
 
+from gdfast.estimators._shared_rows import SharedRows
 from gdfast.prediction.inputs import check_n_features, holds_dates
 from gdfast.training.arrays import Array
 from gdfast.training.data import Sequences, as_matrix
@@ -88,6 +90,8 @@ def check_encoded(est: Any, X: EncodedRows, *, reset: bool) -> None:
 
 def embedding_shapes(X: Any) -> list[tuple[int, int]]:
     """The shapes of the arrays that X's embedded columns have in a network."""
+    if isinstance(X, SharedRows):
+        X = X.matrix
     return X.encoding.embedding_shapes if isinstance(X, EncodedRows) else []
 
 
@@ -95,7 +99,7 @@ def for_training(X: Any, dtype: DTypeLike) -> Any:
     """X in the form for training: a dense array, CSR's three arrays, encoded rows, or sequences."""
     if isinstance(X, Sequences):
         return X.as_type(dtype)
-    return as_matrix(X, dtype)
+    return as_matrix(X.matrix if isinstance(X, SharedRows) else X, dtype)
 
 
 def for_scorer(X: Any, rows: Array | None) -> Any:
@@ -103,11 +107,32 @@ def for_scorer(X: Any, rows: Array | None) -> Any:
     if isinstance(X, Sequences):
         chosen = X if rows is None else X.take(rows)
         return chosen.split(chosen.steps)
+    if isinstance(X, SharedRows):
+        return X.take(rows)
     return X if rows is None else _safe_indexing(X, rows)
+
+
+# The share of a fit that runs beside others.
+_share: ContextVar[int | None] = ContextVar("share", default=None)
+
+
+@contextmanager
+def at_most_threads(n_threads: int) -> Iterator[None]:
+    """A context in which `n_threads` is at most this."""
+    before = _share.set(n_threads)
+    try:
+        yield
+    finally:
+        _share.reset(before)
 
 
 def n_threads(n_jobs: int | None) -> int:
     """The maximum number of threads for ``n_jobs``; 0 lets the core choose."""
+    asked, share = _n_asked(n_jobs), _share.get()
+    return asked if share is None else min(asked or share, share)
+
+
+def _n_asked(n_jobs: int | None) -> int:
     if n_jobs is None:
         on_main_thread = threading.current_thread() is threading.main_thread()
         return 0 if on_main_thread else _threads_beside_others()

@@ -56,6 +56,9 @@ class BlockedData:
         """The inputs of the first block."""
         return self.head.X
 
+    def in_steps(self) -> BlockedData:
+        return self
+
     def run_epoch(
         self,
         trainer: Trainer,

@@ -40,11 +40,15 @@ class Data(NamedTuple):
     X : ndarray of shape (n_rows, n_features), a tuple of CSR's three arrays, or Sequences
     y : ndarray of shape (n_targets,), int32, or (n_targets, n_outputs)
     weight : ndarray of shape (n_targets,) or None
+    rows : ndarray of shape (n_targets,), int64, or None
+        The rows of X that the targets belong to, in any order, some of them perhaps several times; None if X
+        has no others. X is shared with other data then.
     """
 
     X: Any
     y: Array
     weight: Array | None
+    rows: Array | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -61,11 +65,12 @@ class Data(NamedTuple):
     def run_epoch(
         self, trainer: Trainer, order: RowOrder, batch_size: int, *, shuffle: bool, **arguments: Any
     ) -> tuple[float, bool]:
-        """Train on every row of an order once, in batches of the trainer's ``batch_size``.
+        """Train on every row of an order once, in batches of the trainer's ``batch_size``; see `in_steps`.
 
         Returns the mean loss, and whether all numbers are finite.
         """
-        return trainer.run_epoch(self.X, self.y, order.of_next_epoch(shuffle), self.weight, **arguments)
+        rows = self.at(order.of_next_epoch(shuffle))
+        return trainer.run_epoch(self.X, self.y, rows, self.weight, **arguments)
 
     def records_of(self, trainer: Trainer) -> Any:
         """The means of the latest epoch's records."""
@@ -79,6 +84,30 @@ class Data(NamedTuple):
             rows = self.X.rows_of(rows)
         return self.y[rows], None if self.weight is None else self.weight[rows]
 
+    def at(self, rows: Array | None) -> Array | None:
+        """Where these rows (None: all) are in X; None for all of X, as it is."""
+        if self.rows is None:
+            return rows
+        return self.rows if rows is None else self.rows[rows]
+
+    def in_steps(self) -> Data:
+        """The same as the core's steps take it: with a target and a weight for every row of X."""
+        X, y, weight, rows = self
+        if rows is None:
+            return self
+        n_rows = len(X) if isinstance(X, np.ndarray) else len(X[2]) - 1 if len(X) == 3 else len(X[0])
+
+        def spread(values: Array) -> Array:
+            everywhere = np.zeros((n_rows, *values.shape[1:]), values.dtype)
+            everywhere[rows] = values
+            return everywhere
+
+        return Data(X, spread(y), None if weight is None else spread(weight), rows)
+
+    def apart(self) -> Data:
+        """The same with an X of its own, without other rows."""
+        return self if self.rows is None else self.take(np.arange(len(self.rows)))
+
     def of(self, order: RowOrder | None) -> Data:
         """The training rows of an order alone, in the order of the data."""
         if order is None or order.training is None:
@@ -87,19 +116,19 @@ class Data(NamedTuple):
 
     def take(self, rows: Array) -> Data:
         """A subset of the rows or sequences."""
-        X = self.X
+        X, at = self.X, self.at(rows)
         if isinstance(X, np.ndarray):
-            X = X[rows]
+            X = X[at]
         elif isinstance(X, Sequences):
             X = X.take(rows)
         elif len(X) == 3:
             from scipy.sparse import csr_matrix
 
             shape = len(X[2]) - 1, int(X[1].max(initial=0)) + 1  # SciPy finds none without entries
-            X = as_matrix(csr_matrix(X, shape=shape)[rows], self.dtype)
+            X = as_matrix(csr_matrix(X, shape=shape)[at], self.dtype)
         else:
             table, encoding = X
-            X = table[rows], encoding
+            X = table[at], encoding
         return Data(X, *self.targets_of(rows))
 
 

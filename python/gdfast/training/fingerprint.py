@@ -31,7 +31,7 @@ def fingerprint(*parts: Data | None, n_rows: int | None = None) -> str:
             digest.update(type(value).__name__.encode())
 
     for part in parts:
-        add(part)
+        add(None if part is None else part.apart()[:3])
     if n_rows is not None:
         digest.update(f"{n_rows} rows".encode())
     return digest.hexdigest()

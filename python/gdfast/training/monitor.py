@@ -46,7 +46,7 @@ class Validation:
         score: Callable[[Array], float] | None,
     ) -> None:
         self._network = network
-        self._X, self._rows = data.X, rows
+        self._X, self._rows = data.X, data.at(rows)
         if rows is not None and isinstance(data.X, Sequences):  # copied once, and not in each epoch
             self._X, self._rows = data.X.take(rows), None
         self._y, self._weight = data.targets_of(rows)

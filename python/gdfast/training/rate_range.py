@@ -53,9 +53,11 @@ def rate_range(
     still.seed = optimizer.seed
     untrained = still.trainer(network, state.weights.copy(), loss, options.step, **size)
 
+    data = data.in_steps()
+
     def step(trainer: Trainer, rows: Array, rate: float) -> tuple[float, bool]:
         return trainer.run_epoch(
-            data.X, data.y, rows, data.weight, learning_rate=rate, backprop_depth=len(weights.coefs)
+            data.X, data.y, data.at(rows), data.weight, learning_rate=rate, backprop_depth=len(weights.coefs)
         )
 
     at_start = [step(untrained, rows, 0.0)[0] for rows in batches]

@@ -86,6 +86,7 @@ def _run_epochs(
         )
 
     steps = math.ceil(len(order) / options.batch_size) * network.steps_per_batch(data.X)
+    data = data.in_steps()
     current = trainer()
     records.n_iter = state.epoch
     finite = True
