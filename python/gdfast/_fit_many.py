@@ -145,13 +145,13 @@ def fit_many(
         if has_failed.is_set():
             return None
         net, rows = nets[i], each_rows[i]
-        data = shared.at(rows) if shared is not None and _shares_rows(net) else rows_of(X, rows)
         with (
             config_context(**config),  # each thread has its own
             _validation.at_most_threads(max(1, n_threads // at_a_time)),
             collected(reports[i]),
         ):
             try:
+                data = shared.at(rows) if shared is not None and _shares_rows(net) else rows_of(X, rows)
                 net.fit(data, rows_of(y, rows), rows_of(each_weight[i], rows))
             except Exception as error:
                 errors[i] = error
