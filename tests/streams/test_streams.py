@@ -117,7 +117,7 @@ def test_a_validation_set_is_given_as_for_an_array() -> None:
 
 
 def test_sparse_rows() -> None:
-    rows = sparse.random(N, 40, 0.1, "csr", rng=RNG)
+    rows = sparse.random(N, 40, 0.1, "csr", random_state=0)
     expected = regressor(shuffle=False).fit(rows, NUMBERS)
     got = regressor(shuffle=False).fit(Stream(blocks(100, rows, NUMBERS), buffer_size=150))
     assert_same_bits(trained_arrays(got), trained_arrays(expected))
