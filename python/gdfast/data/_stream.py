@@ -67,8 +67,9 @@ class Stream:
     ...         for seed in range(4):
     ...             X = np.random.default_rng(seed).random((100, 3), np.float32)
     ...             yield X, X.sum(axis=1)
-    >>> MLPRegressor(max_iter=50, random_state=0).fit(Stream(Blocks(), buffer_size=200)).n_iter_
-    50
+    >>> model = MLPRegressor(max_iter=500, random_state=0).fit(Stream(Blocks(), buffer_size=200))
+    >>> model.predict([[0.5, 0.5, 0.5]]).round(1)
+    array([1.5])
     """
 
     def __init__(
