@@ -55,9 +55,9 @@ class _StepArguments(TypedDict, total=False):
 _OnGradient: TypeAlias = Callable[[list[NDArray[Any]]], object]
 # Of weights, gradients, the learning rate, and the number of the step in the epoch.
 _OnStep: TypeAlias = Callable[[list[NDArray[Any]], list[NDArray[Any]], float, int], object]
-# For each step that several trainers take together: the sum of its batch's weights, its terms, and where the own
-# rows begin among its rows; and a function that gets the own sums, to which it adds those of the others. Last among
-# them are the own part of the mean loss, and a number that is 0.
+# For each step that several trainers take together: the sum of its batch's weights, its terms, and where the
+# own rows begin among its rows; and a function that gets the own sums, to which it adds those of the others.
+# Last among them are the own part of the mean loss, and a number that is 0.
 _SharedSteps: TypeAlias = tuple[
     NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], Callable[[NDArray[Any]], object]
 ]

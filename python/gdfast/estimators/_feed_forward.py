@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 
 from gdfast import _core, optim
 from gdfast._constraints import StrOptions, checks_arguments
-from gdfast.estimators import _annealing, _dropout, _holdout, _schedules, _solvers, _validation
+from gdfast.estimators import _annealing, _dropout, _holdout, _ranks, _schedules, _solvers, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator, data_for
 from gdfast.prediction import inputs
 from gdfast.schedules import Schedule
@@ -152,6 +152,7 @@ class FeedForward(NetworkEstimator):
             _validation.check_real_targets(y)
         inputs.check_no_dates(X)
         checks: dict[str, Any] = {"multi_output": True}
+        any_number = {} if _ranks.current() is None else {"ensure_min_samples": 0}
         if self._has_numeric_targets:
             checks["y_numeric"] = True
         if isinstance(X, EncodedRows):
@@ -172,6 +173,7 @@ class FeedForward(NetworkEstimator):
                 dtype=(np.float64, np.float32),
                 order="C",
                 reset=reset,
+                **any_number,
                 **checks,
             )
         if y.ndim == 2 and y.shape[1] == 1:

@@ -10,6 +10,8 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 
+from gdfast.training.ranks import current
+
 _LIBRARIES = ("gdfast", "sklearn")
 
 
@@ -34,7 +36,10 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line of the call stack outside gdfast and scikit-learn.
 
     The number of frames in between depends on scikit-learn's version and on the solver, so it is counted.
+    Of ranks that train together the first one warns.
     """
+    if (ranks := current()) is not None and ranks.rank > 0:
+        return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:
         frame, level = frame.f_back, level + 1
