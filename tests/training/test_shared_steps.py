@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ class Adder:
 
 def weights_of(units, dtype, seed=0):
     rng = np.random.default_rng(seed)
-    coefs = [rng.normal(size=s).astype(dtype) / 3 for s in zip(units[:-1], units[1:], strict=True)]
+    coefs = [rng.normal(size=s).astype(dtype) / 3 for s in pairwise(units)]
     return coefs, [rng.normal(size=n).astype(dtype) / 3 for n in units[1:]]
 
 

@@ -46,27 +46,28 @@ class Communicator:
         else:
             users = {core: sum(core in cores for cores, _ in of_machine) for core in usable}
             share = min(sum(1 / n for n in users.values()), cpu_count())
-        return min(self._comm.allgather(max(1, int(share + 1e-9))))
+        shares: list[int] = self._comm.allgather(max(1, int(share + 1e-9)))
+        return min(shares)
 
 
 @contextmanager
 def mpi(comm: Any = None, *, sync_every: int = 1) -> Iterator[Any]:
     """Fit :class:`MLPClassifier` and :class:`MLPRegressor` by all processes of an MPI job together.
 
-    Every process (a *rank*) runs the same program and calls ``fit`` with rows of its own; one model is trained
-    on all of them, by synchronous gradient descent, and all ranks end with the same bits in it. In every step
-    each rank takes the next rows of its own order, sums the gradient over them, and one ``Allreduce`` adds up
-    the sums; then all make the same move. ``batch_size`` is the batch of all ranks together, and means are over
-    the whole batch: B rows on one rank and B / n on each of n are the same step, up to the order in which numbers
-    are added.
+    Every process (a *rank*) runs the same program and calls ``fit`` with rows of its own; one model is
+    trained on all of them, by synchronous gradient descent, and all ranks end with the same bits in it. In
+    every step each rank takes the next rows of its own order, sums the gradient over them, and one
+    ``Allreduce`` adds up the sums; then all make the same move. ``batch_size`` is the batch of all ranks
+    together, and means are over the whole batch: B rows on one rank and B / n on each of n are the same step,
+    up to the order in which numbers are added.
 
     It needs `mpi4py <https://mpi4py.readthedocs.io>`_ and an MPI library (``pip install gdfast[mpi] mpich``).
 
     Parameters
     ----------
     comm : mpi4py.MPI.Comm, default=None
-        The ranks that train together; None takes all, ``MPI.COMM_WORLD``. With one rank nothing differs from a
-        fit outside of the block.
+        The ranks that train together; None takes all, ``MPI.COMM_WORLD``. With one rank nothing differs from
+        a fit outside of the block.
     sync_every : int, default=1
         With 1, synchronous gradient descent. A larger number is another algorithm, *local SGD* [1]_, for slow
         networks: every rank takes that many steps on its own rows alone, then weights and the rule's moments
@@ -88,8 +89,8 @@ def mpi(comm: Any = None, *, sync_every: int = 1) -> Iterator[Any]:
     RuntimeError
         If a block is within another one.
     RankError
-        By ``fit`` and at the end of the block: if another rank has raised an error, which the message repeats,
-        if the ranks do not make the same calls, or if their weights differ.
+        By ``fit`` and at the end of the block: if another rank has raised an error, which the message
+        repeats, if the ranks do not make the same calls, or if their weights differ.
 
     See Also
     --------
@@ -97,11 +98,11 @@ def mpi(comm: Any = None, *, sync_every: int = 1) -> Iterator[Any]:
 
     Notes
     -----
-    Classes are those of all ranks. With ``early_stopping`` every rank sets aside a fraction of its own rows; the
-    validation score is the mean of the ranks' scores, by the number of rows or the sum of their weights. An option
-    that needs the whole batch in one place raises an error: ``batch_norm`` (but with ``sync_every`` above 1),
-    ``solver="kfac"`` and those without steps over batches, ``learning_rate_init="auto"``. Ranks on one machine
-    share its cores, unless ``n_jobs`` is given. Warnings, ``verbose`` and
+    Classes are those of all ranks. With ``early_stopping`` every rank sets aside a fraction of its own rows;
+    the validation score is the mean of the ranks' scores, by the number of rows or the sum of their weights.
+    An option that needs the whole batch in one place raises an error: ``batch_norm`` (but with ``sync_every``
+    above 1), ``solver="kfac"`` and those without steps over batches, ``learning_rate_init="auto"``. Ranks on
+    one machine share its cores, unless ``n_jobs`` is given. Warnings, ``verbose`` and
     :class:`~gdfast.callbacks.ModelCheckpoint` are for rank 0 alone. See the user guide, "Many machines".
 
     References
@@ -128,8 +129,8 @@ def mpi(comm: Any = None, *, sync_every: int = 1) -> Iterator[Any]:
         from mpi4py import MPI
     except ImportError as error:
         raise ImportError(
-            "gdfast.distributed.mpi needs mpi4py and an MPI library. Install them by `pip install gdfast[mpi]` "
-            "and, for instance, `pip install mpich`."
+            "gdfast.distributed.mpi needs mpi4py and an MPI library. Install them by "
+            "`pip install gdfast[mpi]` and, for instance, `pip install mpich`."
         ) from error
     # A communicator of its own: what the user sends in other threads or callbacks does not mix with it.
     comm = MPI.COMM_WORLD if comm is None else comm

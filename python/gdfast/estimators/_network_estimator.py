@@ -523,11 +523,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         """The order of this fit, and the one to keep for the next."""
         if incremental or not self.keep_optimizer_state:
             return RowOrder(n_samples, random_state), kept
-        if (
-            type(kept) is not RowOrder
-            or kept.n_samples != n_samples
-            or (kept.validation is not None) != sets_aside
-        ):
+        fits = type(kept) is RowOrder and kept.n_samples == n_samples
+        if kept is None or not fits or (kept.validation is not None) != sets_aside:
             kept = RowOrder(n_samples, random_state)
         return kept, kept
 

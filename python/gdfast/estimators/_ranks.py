@@ -71,15 +71,15 @@ def begin(est: Any, now: Ranks, call: str, given: Mapping[str, bool], classes: A
     """
     arguments = est.get_params(deep=False)
     own = {
-        "class": type(est).__name__,
-        "call": call,
+        "estimator": type(est).__name__,
+        "method": call,
         "gdfast's version": _core.__version__,
         "instruction set (GDFAST_ISA sets it)": _core.active_isa(),
         "sync_every": now.sync_every,
-        **{f"{name} given": is_given for name, is_given in given.items()},
+        **{f"presence of {name}": is_given for name, is_given in given.items()},
         "classes": _description(classes),
-        "whether it is fitted": hasattr(est, "coefs_"),
-        **{name: _description(value) for name, value in arguments.items() if name not in _OWN},
+        "state of being fitted": hasattr(est, "coefs_"),
+        **{f"argument {n}": _description(value) for n, value in arguments.items() if n not in _OWN},
     }
     seed = None
     if now.rank == 0 and est.random_state is None:
@@ -91,14 +91,15 @@ def begin(est: Any, now: Ranks, call: str, given: Mapping[str, bool], classes: A
     return found[0][1] if seed is None and found[0][1] is not None else seed or 0
 
 
-def _check_same(now: Ranks, what: str, found: Sequence[Any]) -> None:
-    """ValueError that names the first rank that differs from rank 0."""
-    for rank, value in enumerate(found):
+def _check_same(now: Ranks, what: str, found: Sequence[Any], number: Sequence[int] | None = None) -> None:
+    """ValueError that names the first rank which differs from the first of these ranks, None: all."""
+    of = range(len(found)) if number is None else number
+    for rank, value in zip(of, found, strict=True):
         if value != found[0]:
-            first, other = (_shown(v) for v in (found[0], value))
             raise now.known(
                 ValueError(
-                    f"All ranks must train alike, but {what} is {first} on rank 0 and {other} on rank {rank}."
+                    f"All ranks must train alike, but the {what} is {_shown(found[0])} on rank {of[0]} and "
+                    f"{_shown(value)} on rank {rank}."
                 )
             )
 
@@ -116,7 +117,7 @@ def _description(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """The value as plain values and arrays that are equal on ranks where the value is."""
     if isinstance(value, np.random.RandomState):
-        return [part if not isinstance(part, np.ndarray) else part for part in value.get_state(legacy=True)]
+        return list(value.get_state(legacy=True))
     if isinstance(value, np.ndarray):
         return value if value.dtype != object else [_plain(item) for item in value.tolist()]
     if isinstance(value, Mapping):
@@ -142,7 +143,7 @@ def _check_supported(est: Any, now: Ranks) -> None:
     elif _solvers.needs_factors(solver):
         why = f"solver={solver!r}: its factors are those of one rank's rows"
     elif getattr(est, "batch_norm", False) and not alone:
-        why = "batch_norm=True: the moments of a batch are those of one rank's rows (sync_every > 1 averages them)"
+        why = "batch_norm=True: a batch's moments are those of one rank's rows (sync_every > 1 averages them)"
     elif est.learning_rate_init == "auto":
         why = "learning_rate_init='auto': find it on one rank"
     elif whole and alone:
@@ -185,20 +186,13 @@ def samples(est: Any, X: Any, y: Any, now: Ranks) -> tuple[Any, Any]:
         "dtype of y": y.dtype,
     }
     found = now.gather("the samples", own)
-    _check_same(now, "the number of features", [of_rank["number of features"] for of_rank in found])
+    _check_same(now, "number of features", [of_rank["number of features"] for of_rank in found])
     full = [(rank, of_rank) for rank, of_rank in enumerate(found) if of_rank["rows"]]
     if not full:
         raise now.known(ValueError("No rank has any rows."))
     like = full[0][1]
     for name in ("feature names", "dtype of X", "number of columns of y", "kind of y"):
-        for rank, of_rank in full:
-            if of_rank[name] != like[name]:
-                raise now.known(
-                    ValueError(
-                        f"All ranks must train alike, but the {name} is {like[name]} on rank {full[0][0]} and "
-                        f"{of_rank[name]} on rank {rank}."
-                    )
-                )
+        _check_same(now, name, [of_rank[name] for _, of_rank in full], [rank for rank, _ in full])
     if own["rows"]:
         return X, y
     columns = like["number of columns of y"]

@@ -1,7 +1,7 @@
 """The ranks of an MPI job, or the like, that train one model: how they agree, and learn of failures.
 
 All ranks make the same calls in the same order. What they exchange between steps goes through one kind of
-call, `Ranks.gather`, in which a rank that has failed says so, wherever the others are: so nobody waits for it.
+call, `Ranks.gather`, in which a rank that has failed says so, wherever the others are: nobody waits for it.
 """
 
 from __future__ import annotations
