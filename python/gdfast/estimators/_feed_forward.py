@@ -152,7 +152,6 @@ class FeedForward(NetworkEstimator):
             _validation.check_real_targets(y)
         inputs.check_no_dates(X)
         checks: dict[str, Any] = {"multi_output": True}
-        any_number = {} if _ranks.current() is None else {"ensure_min_samples": 0}
         if self._has_numeric_targets:
             checks["y_numeric"] = True
         if isinstance(X, EncodedRows):
@@ -165,22 +164,24 @@ class FeedForward(NetworkEstimator):
             y = _check_y(y, **checks)
             check_consistent_length(X, y)
         else:
-            X, y = validate_data(
-                self,
-                X,
-                y,
-                accept_sparse=["csr", "csc"],
-                dtype=(np.float64, np.float32),
-                order="C",
-                reset=reset,
-                **any_number,
-                **checks,
-            )
+            of_X: dict[str, Any] = {
+                "accept_sparse": ["csr", "csc"],
+                "dtype": (np.float64, np.float32),
+                "order": "C",
+                "reset": reset,
+            }
+            if _ranks.may_be_empty(y):
+                X, y = validate_data(self, X, ensure_min_samples=0, **of_X), np.asarray(y)
+                check_consistent_length(X, y)
+            else:
+                X, y = validate_data(self, X, y, **of_X, **checks)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
 
     def _check_weights(self, sample_weight: Any, X: Any) -> Array:
+        if X.shape[0] == 0 and _ranks.may_be_empty(sample_weight):
+            return np.empty(0, X.dtype)
         return _validation.check_weights(sample_weight, X)
 
     # Training.

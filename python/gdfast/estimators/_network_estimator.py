@@ -366,6 +366,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         if clips and options.batch_size > n:
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             options = replace(options, batch_size=n)
+        if ranks is not None:
+            random_state.randint(2**31)  # the next fit has other orders of rows
         run = _Run(network, loss, data, state, options, validation, energy, kept, weight_given, checkpoint)
         if state.optimizer is not None:
             self._find_learning_rate(run, getattr(before, "optimizer", None))

@@ -6,9 +6,10 @@ all raise the same error.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -104,14 +105,21 @@ def _check_same(now: Ranks, what: str, found: Sequence[Any], number: Sequence[in
             )
 
 
+@dataclass(frozen=True)
+class _Described:
+    """An argument: something short to show, and a hash to compare."""
+
+    text: str = field(compare=False)
+    hash: bytes
+
+
 def _shown(value: Any) -> str:
-    return value[0] if isinstance(value, tuple) else repr(value)
+    return value.text if isinstance(value, _Described) else str(value)
 
 
-def _description(value: Any) -> Any:
-    """What an argument is compared by: something short to show, and a hash."""
-    text = repr(value)
-    return (text if len(text) < 100 else f"{text[:97]}...", digest(_plain(value)))
+def _description(value: Any) -> _Described:
+    text = " ".join(repr(value).split())
+    return _Described(text if len(text) < 100 else f"{text[:97]}...", digest(_plain(value)))
 
 
 def _plain(value: Any) -> Any:
@@ -167,6 +175,11 @@ def find_checkpoint(est: Any, now: Ranks) -> checkpoints.Checkpoint | None:
     if found is not None:
         found.check_arguments(est)
     return found
+
+
+def may_be_empty(y: Any) -> bool:
+    """Whether these are no targets, and other ranks may have some."""
+    return current() is not None and np.shape(y)[:1] == (0,)
 
 
 def samples(est: Any, X: Any, y: Any, now: Ranks) -> tuple[Any, Any]:
@@ -250,7 +263,8 @@ def check_weights(weights: Weights, now: Ranks) -> None:
 
 def order(state: TrainingState, n_samples: int, now: Ranks, kept: RowOrder | None) -> RankOrder:
     """The order of this rank's rows, which goes on from ``kept`` or from the run of a checkpoint."""
-    seed = int(state.random_state.randint(2**31))  # always drawn: the ranks go on with the same numbers
+    # Looked at, and not drawn: whatever else is drawn is what one rank draws that trains alone.
+    seed = int(copy.deepcopy(state.random_state).randint(2**31))
     if isinstance(kept, RankOrder) and (kept.n_samples, kept.rank) == (n_samples, now.rank):
         return kept
     found = RankOrder(n_samples, seed if state.order_seed is None else state.order_seed, now.rank)
