@@ -135,11 +135,12 @@ def test_sparse():
     X, y = problem("multiclass")
     X[X < 0] = 0
     mine = of_batches(N_ROWS, 2, PART)
-    one = estimator("", batch_size=20, dropout=[0.2, 0.3, 0]).fit(csr_matrix(X), y)
-    fit = lambda r: estimator("", batch_size=20, dropout=[0.2, 0.3, 0]).fit(
-        csr_matrix(X[mine[r]]), y[mine[r]]
-    )  # noqa: E731
-    close(results(on_ranks(2, fit))[0], one)
+
+    def fit(rows):
+        return estimator("", batch_size=20, dropout=[0.2, 0.3, 0]).fit(csr_matrix(X[rows]), y[rows])
+
+    found = results(on_ranks(2, lambda r: fit(mine[r])))
+    close(found[0], estimator("", batch_size=20, dropout=[0.2, 0.3, 0]).fit(csr_matrix(X), y))
 
 
 def test_sample_weights():
@@ -233,7 +234,10 @@ def test_last_batch_is_short():
     mine = of_batches(200, 2, PART)
     mine = [np.r_[mine[0], 200:205], np.r_[mine[1], 205:210]]
     one = estimator("", batch_size=20, dropout=0.3).fit(X, y)
-    fit = lambda r: estimator("", batch_size=20, dropout=0.3).fit(X[mine[r]], y[mine[r]])  # noqa: E731
+
+    def fit(r):
+        return estimator("", batch_size=20, dropout=0.3).fit(X[mine[r]], y[mine[r]])
+
     close(results(on_ranks(2, fit))[0], one)
 
 

@@ -70,6 +70,6 @@ def results(found: list[Any]) -> list[Any]:
 
 
 def of_batches(n_rows: int, size: int, part: int) -> list[np.ndarray]:
-    """Each rank's rows, such that its next ``part`` rows are its part of the next ``size * part`` rows of all."""
+    """Each rank's rows, such that its next ``part`` rows are its part of the next ``size * part`` of all."""
     batches = np.arange(n_rows).reshape(-1, size, part)
     return [batches[:, rank].ravel() for rank in range(size)]
