@@ -135,6 +135,7 @@ UNSUPPORTED = {
     "batch_norm": ({"batch_norm": True}, 1, "batch_norm=True"),
     "auto": ({"learning_rate_init": "auto"}, 1, "learning_rate_init='auto'"),
     "muon": ({"solver": "muon"}, 3, "sync_every=3 with solver='muon'"),
+    "records": ({"record_gradients": True}, 3, "sync_every=3 with record_gradients=True"),
     "clip": ({"clip_norm": "auto"}, 3, "sync_every=3 with clip_norm='auto'"),
 }
 

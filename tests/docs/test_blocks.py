@@ -34,7 +34,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
 # What a block may import that the tests can do without.
-OPTIONAL = ["mlflow", "numba", "onnx", "onnxruntime", "skl2onnx", "sklearn.callback", "torch"]
+OPTIONAL = ["mlflow", "mpi4py", "numba", "onnx", "onnxruntime", "skl2onnx", "sklearn.callback", "torch"]
 OPTIONAL += ["torch.utils.tensorboard"]
 
 # What takes many seconds to import or to compile.

@@ -38,6 +38,9 @@ class _Communicator:
     def gather(self, value: Any) -> list[Any]:
         return [pickle.loads(part) for part in self._exchange("gather", pickle.dumps(value))]
 
+    def abort(self) -> None:
+        self._job.barrier.abort()
+
     def add_up(self, array: np.ndarray) -> None:
         self.n_sums += 1
         parts = self._exchange(f"sum of {array.size} {array.dtype}", array.copy())

@@ -29,6 +29,9 @@ class Communicator:
 
         self._comm.Allreduce(MPI.IN_PLACE, array, op=MPI.SUM)
 
+    def abort(self) -> None:
+        self._comm.Abort(1)
+
     def share_of_cores(self) -> int:
         """The number of cores for each rank, where ranks of one machine share its cores: the same on all."""
         from joblib import cpu_count

@@ -156,6 +156,8 @@ def _check_supported(est: Any, now: Ranks) -> None:
         why = "learning_rate_init='auto': find it on one rank"
     elif whole and alone:
         why = f"sync_every={now.sync_every} with solver={solver!r}: what it keeps has no average"
+    elif est.record_gradients and alone:
+        why = f"sync_every={now.sync_every} with record_gradients=True: each rank has gradients of its own"
     elif est.clip_norm == "auto" and alone:
         why = f"sync_every={now.sync_every} with clip_norm='auto': what it keeps has no average"
     if why is not None:

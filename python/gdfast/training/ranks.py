@@ -12,7 +12,6 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +19,19 @@ from gdfast.training.arrays import Array
 
 
 class RankError(RuntimeError):
-    """Another rank has failed, or the ranks no longer agree. The message says which rank, and what."""
+    """Another rank has failed, or the ranks no longer agree. The message says which rank, and what.
+
+    See Also
+    --------
+    mpi : The block of ranks that train together.
+
+    Examples
+    --------
+    >>> from gdfast.distributed import RankError
+    >>> raise RankError("Rank 1 has failed with OSError: no file")
+    Traceback (most recent call last):
+    gdfast.distributed.RankError: Rank 1 has failed with OSError: no file
+    """
 
 
 RankError.__module__ = "gdfast.distributed"
@@ -38,6 +49,9 @@ class Communicator(Protocol):
 
     def add_up(self, array: Array) -> None:
         """Replace an array by the sum over all ranks, with the same bits on each."""
+
+    def abort(self) -> None:
+        """End all ranks at once."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +143,10 @@ class Ranks:
         """Replace an array by the sum over all ranks. Each must know that the others do so, too."""
         self._communicator.add_up(array)
 
+    def abort(self) -> None:
+        """End all ranks at once: for an error that the others cannot be told of."""
+        self._communicator.abort()
+
     def interrupt(self) -> None:
         """Have all ranks raise KeyboardInterrupt where they meet next."""
         self.is_interrupted = True
@@ -175,7 +193,7 @@ class Ranks:
     @contextmanager
     def block(self) -> Iterator[None]:
         """The block in which the ranks are `current`: an error that leaves it on one is raised on all."""
-        token = _current.set(self)
+        _of_thread.ranks = self
         try:
             yield
         except BaseException as error:
@@ -186,7 +204,7 @@ class Ranks:
             if not self._is_over:
                 self.gather(_LEAVING)
         finally:
-            _current.reset(token)
+            _of_thread.ranks = None
 
     @contextmanager
     def _deferring_interrupts(self) -> Iterator[None]:
@@ -211,12 +229,14 @@ class Ranks:
                 signal.raise_signal(signal.SIGINT)
 
 
-_current: ContextVar[Ranks | None] = ContextVar("ranks", default=None)
+# Not a context variable: some versions of Python hand those on to new threads, whose fits are their own.
+_of_thread = threading.local()
 
 
 def current() -> Ranks | None:
     """The ranks that fits of this thread are shared with, or None."""
-    return _current.get()
+    found: Ranks | None = getattr(_of_thread, "ranks", None)
+    return found
 
 
 def digest(*values: Any) -> bytes:

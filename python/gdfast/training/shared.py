@@ -47,7 +47,8 @@ class _OfRanks:
 
     @property
     def not_finite(self) -> tuple[str, int] | None:
-        return self._not_finite
+        found: tuple[str, int] | None = self._not_finite or self._core.not_finite
+        return found
 
     def _begin(self, on_gradient: Any, *of_epoch: Any) -> bool:
         """Check that all ranks begin the same epoch; whether any of them has a hook."""
@@ -91,8 +92,8 @@ class SharedTrainer(_OfRanks):
         on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
     ) -> tuple[float, bool]:
         own = self._own_weights(order, sample_weight)
-        looks = self._begin(on_gradient, learning_rate, backprop_depth, dropout, weight_decay)
         terms, first_rows = self._parts.of_steps()
+        looks = self._begin(on_gradient, learning_rate, backprop_depth, dropout, weight_decay)
         if own is None:
             sums = terms.astype(np.float64)
         else:
@@ -116,14 +117,21 @@ class SharedTrainer(_OfRanks):
             )
         except BaseException as error:
             if not self._ranks.is_known(error) and self._to_come:
-                # The others wait for this rank's part of the step.
-                part = np.zeros(self._core.count_sums(backprop_depth), self._arrays[0].dtype)
-                part[-1] = 1
-                self._ranks.add_up(part)
+                self._refuse_step(backprop_depth)
             self._ranks.fail(error, _STEP)
             raise
         self._end(loss, finite)
         return loss, finite
+
+    def _refuse_step(self, backprop_depth: int) -> None:
+        """Send the others, who wait for this rank's part of the step, word that there is none."""
+        try:
+            part = np.zeros(self._core.count_sums(backprop_depth), self._arrays[0].dtype)
+        except MemoryError:
+            self._ranks.abort()
+            raise
+        part[-1] = 1
+        self._ranks.add_up(part)
 
     def _add_up(self, sums: Array) -> None:
         """The core's hook. The last number is how many ranks will not go on."""
