@@ -38,8 +38,10 @@ def store(state: TrainingState, drop: Collection[str]) -> dict[str, Any]:
     optimizer = None
     if state.optimizer is not None and "solver" not in drop:
         optimizer = _store_optimizer(state.optimizer, drop)
+    from gdfast.training.order import RankOrder
+
     order = None
-    if state.order is not None and state.order_seed is None:  # a rank draws its order again, by the seed
+    if state.order is not None and not isinstance(state.order, RankOrder):  # that is drawn again, by its seed
         order = {
             "n_samples": state.order.n_samples,
             "random_state": state.order._random_state,

@@ -48,7 +48,8 @@ class Communicator:
             share = cpu_count() / len(of_machine)
         else:
             users = {core: sum(core in cores for cores, _ in of_machine) for core in usable}
-            share = min(sum(1 / n for n in users.values()), cpu_count())
+            allowed = cpu_count() / len(usable)  # a container may be given less time than it has cores
+            share = allowed * sum(1 / n for n in users.values())
         shares: list[int] = self._comm.allgather(max(1, int(share + 1e-9)))
         return min(shares)
 

@@ -259,9 +259,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         task = self._task(labels, incremental=incremental, classes=classes)
         if sample_weight is not None:
             sample_weight = self._check_weights(sample_weight, X)
-            if not _ranks.any_rank(
-                ranks, "sample weights", bool(sample_weight.any())
-            ):  # checked by scikit-learn 1.9, but not by 1.7
+            # Checked by scikit-learn 1.9, but not by 1.7.
+            if not _ranks.any_rank(ranks, "sample weights", bool(sample_weight.any())):
                 raise ValueError("Sample weights must contain at least one non-zero number.")
         weight_given = sample_weight
         if ranks is not None:
@@ -642,8 +641,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                     run.state.order = run.kept_order
                     publish(self, run.state)
                 if plan.warns:
-                    # A rank has not the rows that a message would be about.
-                    knows_all = run.options.parts is None
+                    # No rank has all rows, which the messages are about.
+                    has_all = run.options.parts is None
                     warn_of(
                         outcome,
                         run.state,
@@ -652,28 +651,19 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                         max_time=self.max_time,
                         by_score=self.early_stopping,
                         incremental=incremental,
-                        diagnosis=lambda: (
-                            diagnose(self, run.data, run.network, run.loss, run.options, outcome.not_finite)
-                            if knows_all
-                            else ""
-                        ),
-                        shortcoming=lambda: (
-                            shortcoming(
-                                self,
-                                run.data,
-                                rows,
-                                run.network,
-                                run.loss,
-                                run.state,
-                                run.options,
-                                outcome.reason,
-                            )
-                            if knows_all
-                            else ""
-                        ),
+                        diagnosis=lambda: self._diagnosis(run, outcome) if has_all else "",
+                        shortcoming=lambda: self._shortcoming(run, rows, outcome) if has_all else "",
                     )
                 _ranks.end(run.state)
             return outcome
+
+    def _diagnosis(self, run: _Run, outcome: Outcome) -> str:
+        return diagnose(self, run.data, run.network, run.loss, run.options, outcome.not_finite)
+
+    def _shortcoming(self, run: _Run, rows: Array | None, outcome: Outcome) -> str:
+        return shortcoming(
+            self, run.data, rows, run.network, run.loss, run.state, run.options, outcome.reason
+        )
 
 
 def data_for(task: Task, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:

@@ -89,7 +89,7 @@ def begin(est: Any, now: Ranks, call: str, given: Mapping[str, bool], classes: A
     for name in own:
         _check_same(now, name, [described.get(name) for described, _ in found])
     _check_supported(est, now)
-    return found[0][1] if seed is None and found[0][1] is not None else seed or 0
+    return found[0][1] or 0
 
 
 def _check_same(now: Ranks, what: str, found: Sequence[Any], number: Sequence[int] | None = None) -> None:
@@ -264,11 +264,11 @@ def check_weights(weights: Weights, now: Ranks) -> None:
 
 
 def order(state: TrainingState, n_samples: int, now: Ranks, kept: RowOrder | None) -> RankOrder:
-    """The order of this rank's rows, which goes on from ``kept`` or from the run of a checkpoint."""
+    """The order of this rank's rows; it goes on from the run of a checkpoint, and differs from ``kept``."""
     # Looked at, and not drawn: whatever else is drawn is what one rank draws that trains alone.
     seed = int(copy.deepcopy(state.random_state).randint(2**31))
-    if isinstance(kept, RankOrder) and (kept.n_samples, kept.rank) == (n_samples, now.rank):
-        return kept
+    if isinstance(kept, RankOrder):
+        seed = (seed + kept.seed + kept.epoch) % 2**31
     found = RankOrder(n_samples, seed if state.order_seed is None else state.order_seed, now.rank)
     found.epoch, state.order_seed = state.epoch, found.seed
     return found
@@ -307,6 +307,6 @@ def validation(now: Ranks, own: Validation | None, weight: Array | None, n_rows:
 
 
 def end(state: TrainingState) -> None:
-    """Leave a fit together."""
+    """Check that all ranks have trained the same weights."""
     if (now := current()) is not None:
-        now.check_same("The weights", now.gather("the end of a fit", digest(list(state.weights))))
+        now.check_same("The weights", now.gather("the end of training", digest(list(state.weights))))

@@ -186,6 +186,7 @@ class Ranks:
         with self._deferring_interrupts():
             try:
                 yield
+                self.gather("the end of a fit")
             except BaseException as error:
                 self.fail(error)
                 raise
