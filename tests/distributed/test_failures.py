@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from gdfast import MLPClassifier, MLPRegressor, RNNClassifier, TabularClassifier
+from gdfast import MLPClassifier, MLPRegressor, RNNClassifier, TabularClassifier, optim, schedules
 from gdfast.callbacks import ModelCheckpoint
 from gdfast.distributed import RankError
 from gdfast.training import ranks
@@ -58,12 +58,22 @@ def differs(found, message):
         ("coefs_init", (None, [np.ones((6, 5)), np.ones((5, 1))])),
         ("class_weight", ({0: 1, 1: 1}, {0: 1, 1: 2})),
         ("resume", ("one", "other")),
+        ("solver", (optim.Lion(), optim.Lion(weight_decay=0.1))),
+        ("schedule", (schedules.Cosine(), schedules.Step(3))),
     ],
 )
 def test_arguments(name, values):
     found = on_ranks(2, lambda r: fit(r, estimator(**{name: values[r]})))
     differs(found, f"the argument {name} is .* on rank 0 and .* on rank 1")
     assert repr(values[1])[:20] in str(found[0])
+
+
+def test_equal_arguments_that_are_other_objects():
+    def options(r):
+        classes = {0: 1.0, 1: 2.0} if r else {1: 2.0, 0: 1.0}
+        return {"class_weight": classes, "solver": optim.Lion(), "schedule": schedules.Cosine()}
+
+    results(on_ranks(2, lambda r: fit(r, estimator(**options(r)))))
 
 
 @pytest.mark.parametrize("name", ["n_jobs", "verbose", "callbacks"])

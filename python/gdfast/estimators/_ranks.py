@@ -7,9 +7,11 @@ all raise the same error.
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -122,22 +124,31 @@ def _description(value: Any) -> _Described:
     return _Described(text if len(text) < 100 else f"{text[:97]}...", digest(_plain(value)))
 
 
-def _plain(value: Any) -> Any:
-    """The value as plain values and arrays that are equal on ranks where the value is."""
+def _plain(value: Any, depth: int = 8) -> Any:
+    """The value as plain values and arrays that are equal on ranks where the value is.
+
+    Objects are their class and, to some ``depth``, their attributes; functions are their name.
+    """
     if isinstance(value, np.random.RandomState):
         return list(value.get_state(legacy=True))
-    if isinstance(value, np.ndarray):
-        return value if value.dtype != object else [_plain(item) for item in value.tolist()]
-    if isinstance(value, Mapping):
-        return [[_plain(key), _plain(item)] for key, item in value.items()]
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return value
     if value is None or isinstance(value, bool | int | float | str | np.generic):
         return repr(value)
-    name = getattr(value, "__qualname__", None)
-    if name is not None:  # a function or a class
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if (name := getattr(value, "__qualname__", None)) is not None:  # a function or a class
         return f"{value.__module__}.{name}"
-    return [f"{type(value).__module__}.{type(value).__qualname__}", _plain(getattr(value, "__dict__", {}))]
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if not depth:
+        return kind
+    if isinstance(value, Mapping):
+        return sorted(
+            ([repr(key), _plain(item, depth - 1)] for key, item in value.items()), key=itemgetter(0)
+        )
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item, depth - 1) for item in value]
+    return [kind, _plain(getattr(value, "__dict__", {}), depth - 1)]
 
 
 def _check_supported(est: Any, now: Ranks) -> None:
