@@ -56,7 +56,7 @@ class Communicator:
 
 @contextmanager
 def mpi(comm: Any = None, *, sync_every: int = 1) -> Iterator[Any]:
-    """Fit :class:`MLPClassifier` and :class:`MLPRegressor` by all processes of an MPI job together.
+    """Fit ``MLPClassifier`` and ``MLPRegressor`` by all processes of an MPI job together.
 
     Every process (a *rank*) runs the same program and calls ``fit`` with rows of its own; one model is
     trained on all of them, by synchronous gradient descent, and all ranks end with the same bits in it. In
