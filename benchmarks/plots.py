@@ -270,12 +270,42 @@ def plot_real(result: dict[str, Any]) -> Any:
     return figure
 
 
+def plot_distributed(result: dict[str, Any]) -> Any:
+    """Times as fast as one rank, against the batch, for each net, network and number of ranks: the model."""
+    import matplotlib.pyplot as plt
+
+    nets = result["model"]["nets"]
+    networks = [name for name in next(iter(nets.values())) if "Ethernet" in name]
+    figure, grid = plt.subplots(
+        len(nets), len(networks), figsize=(7.2, 2.9 * len(nets)), squeeze=False, layout="constrained"
+    )
+    colors = ["#56B4E9", "#0072B2", "#D55E00"]
+    for row, (net, of_net) in zip(grid, nets.items(), strict=True):
+        for axes, network in zip(row, networks, strict=True):
+            for color, (ranks, found) in zip(colors, of_net[network].items(), strict=True):
+                batches = [int(batch) for batch in found["speedup"]]
+                axes.plot(batches, list(found["speedup"].values()), color=color, label=f"{ranks} ranks")
+                axes.axhline(int(ranks), color=color, linestyle=":", linewidth=1, alpha=0.6)
+            axes.axhline(1, color="0.7", linewidth=1)
+            axes.set(xscale="log", yscale="log", title=f"{net.partition(' ')[0]}, {network}")
+            axes.title.set_fontsize(9)
+            axes.grid(alpha=0.25)
+            _plain_numbers(axes.xaxis)
+            _plain_numbers(axes.yaxis)
+        row[0].set_ylabel("Times as fast as one rank")
+    for axes in grid[-1]:
+        axes.set_xlabel("Batch of all ranks (log)")
+    _finish(figure, result, grid[0][0])
+    return figure
+
+
 PLOTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "versus": plot_versus,
     "predict": plot_predict,
     "scaling": plot_scaling,
     "real": plot_real,
     "tables": plot_tables,
+    "distributed": plot_distributed,
 }
 
 

@@ -27,12 +27,38 @@ template <class D>
 struct Epoch {
     D data;
     EpochOptions options{};
-    py::tuple states;
+    py::tuple states, shared;
     double rate = 0;
 
     void set_weight_decay(Arguments& arguments) {
         if (const py::object given = arguments.take("weight_decay", py::none()); !given.is_none())
             options.weight_decay = checked_weight_decay(given);
+    }
+    // (weight sums, terms, first rows, function of the sums), see SharedSteps. The function is set elsewhere.
+    void set_shared(Arguments& arguments, const Spec& spec, int64_t own_steps) {
+        const py::object given = arguments.take("shared", py::none());
+        if (given.is_none()) return;
+        if (!py::isinstance<py::tuple>(given) || py::len(given) != 4)
+            throw py::type_error("shared must be a tuple of weight sums, terms, first rows and a function");
+        shared = given;
+        if (!PyCallable_Check(py::object(shared[3]).ptr()))
+            throw py::type_error("shared[3] must be callable, got " +
+                                 py::cast<std::string>(py::repr(shared[3])));
+        if (!spec.embeddings.empty())
+            throw py::value_error("shared is not supported for networks with embeddings");
+        for (const Layer& layer : spec.layers)
+            if (layer.normalized)
+                throw py::value_error("shared is not supported for networks with batch_norm");
+        const Name name("shared", 0);
+        SharedSteps steps{};
+        steps.weight_sums = checked<double>(shared[0], name, {kAny}, Access::read);
+        steps.count = py::reinterpret_borrow<py::array>(shared[0]).size();
+        steps.terms = checked<int64_t>(shared[1], Name("shared", 1), {steps.count}, Access::read);
+        steps.first_rows = checked<int64_t>(shared[2], Name("shared", 2), {steps.count}, Access::read);
+        if (own_steps > steps.count)
+            throw py::value_error("shared has " + std::to_string(steps.count) + " steps, but the rows take " +
+                                  std::to_string(own_steps));
+        options.shared = std::move(steps);
     }
     void set_rates(Arguments& arguments, int64_t steps) {
         options.learning_rates = checked_learning_rates(arguments.take("learning_rate"), steps, rate);
@@ -51,6 +77,7 @@ public:
     virtual bool state_is_finite() = 0;
     virtual py::object not_finite() = 0;
     virtual int threads() const = 0;
+    virtual int64_t count_sums(int depth) const = 0;
 };
 
 // A trainer of one kind, and the arrays that it trains. `Kind` says what the core's trainer is (Core) and
@@ -77,6 +104,15 @@ public:
         epoch.set_weight_decay(arguments);
         arguments.check_all_used();
         hooks.set(epoch.options);
+        py::object self;  // the owner of the sums' memory
+        if (epoch.options.shared) {
+            self = py::cast(static_cast<AnyTrainer*>(this));
+            epoch.options.shared->add_up = [&] {
+                const py::gil_scoped_acquire acquired;
+                const int64_t count = core_->descent.count_sums(epoch.options.first_layer);
+                epoch.shared[3](py::array_t<T>(count, core_->descent.sums(), self));
+            };
+        }
         // Read again: the caller may have limited its threads meanwhile.
         epoch.options.thread_limit = thread_limit(n_threads_);
 
@@ -144,6 +180,13 @@ public:
     }
 
     int threads() const override { return core_->threads(); }
+
+    int64_t count_sums(int depth) const override {
+        const auto layers = static_cast<int>(core_->spec().layers.size());
+        if (depth < 1 || depth > layers)
+            throw py::value_error("backprop_depth must be from 1 to the number of layers");
+        return core_->descent.count_sums(layers - depth);
+    }
 
 private:
     const CallerArrays<T> arrays_;
@@ -219,7 +262,8 @@ struct RowKind {
         if (const py::object weight = arguments.take("sample_weight", py::none()); !weight.is_none())
             data.weight = checked<T>(weight, "sample_weight", {data.x.rows}, Access::read);
         const int64_t batches = divided_up(data.count, core.batch_size());
-        epoch.set_rates(arguments, batches);
+        epoch.set_shared(arguments, spec, batches);
+        epoch.set_rates(arguments, epoch.options.shared ? epoch.options.shared->count : batches);
         const auto layers = static_cast<int64_t>(spec.layers.size());
         int64_t depth = layers;
         if (const py::object given = arguments.take("backprop_depth", py::none()); !given.is_none())
@@ -332,6 +376,7 @@ void register_trainer(py::module_& m) {
         .def_property_readonly("step", &AnyTrainer::step)
         .def_property_readonly("state_is_finite", &AnyTrainer::state_is_finite)
         .def_property_readonly("not_finite", &AnyTrainer::not_finite)
+        .def("count_sums", &AnyTrainer::count_sums, py::arg("backprop_depth"))
         .def_property_readonly("n_threads", &AnyTrainer::threads);
     m.def("SequenceTrainer", &sequence_trainer);
 }

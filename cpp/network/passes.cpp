@@ -11,7 +11,7 @@ template <class T>
 void drop(const Workspace<T>& work, size_t layer, Range rows, int64_t j, const T* a, T* out) {
     const DropoutRate& d = work.dropout[layer];
     const KernelTable<T>& table = kernels<T>();
-    table.drop({a, out, rows.count(), rows.first, j * table.panel, d.key, d.threshold(),
+    table.drop({a, out, rows.count(), d.first_row + rows.first, j * table.panel, d.key, d.threshold(),
                 static_cast<T>(d.factor())});
 }
 

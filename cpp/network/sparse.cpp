@@ -62,8 +62,8 @@ void SparseInputs<T>::gather(const Rows<T>& x, const int64_t* order, int64_t fir
         T* value = value_.data() + from;
         x.copy_entries(order ? order[i] : first + i, count, column, value);
         if (dropout.rate > 0)
-            kernels<T>().drop_entries({column, value, count, i, dropout.key, dropout.threshold(),
-                                       static_cast<T>(dropout.factor())});
+            kernels<T>().drop_entries({column, value, count, dropout.first_row + i, dropout.key,
+                                       dropout.threshold(), static_cast<T>(dropout.factor())});
     }
 }
 

@@ -90,7 +90,8 @@ struct Norm {
 // Dropout of the inputs of a layer.
 struct DropoutRate {
     double rate = 0;
-    RandomKey key{0, 0};  // of the current step
+    RandomKey key{0, 0};    // of the current step
+    int64_t first_row = 0;  // of its batch, among the rows that the masks of a step are for
 
     // The probability times 2^16: it is a multiple of 1 / 2^16, below 1.
     uint32_t threshold() const { return static_cast<uint32_t>(std::min(rate * 65536 + 0.5, 65535.0)); }
@@ -133,12 +134,15 @@ public:
         return apart ? separate_[i] : activations[i + 1];
     }
 
-    // Derives a key for each layer and step.
-    void begin_step(RandomKey key, int64_t step) {
-        for (size_t i = 0; i < dropout.size(); ++i)
-            if (dropout[i].rate > 0)
-                dropout[i].key =
-                    kernels<T>().derive_key(key, static_cast<uint32_t>(step), static_cast<uint32_t>(i));
+    // Derives a key for each layer and step. The batch's rows are those from `first_row` on of a batch that
+    // several trainers share.
+    void begin_step(RandomKey key, int64_t step, int64_t first_row = 0) {
+        for (size_t i = 0; i < dropout.size(); ++i) {
+            if (!(dropout[i].rate > 0)) continue;
+            dropout[i].key =
+                kernels<T>().derive_key(key, static_cast<uint32_t>(step), static_cast<uint32_t>(i));
+            dropout[i].first_row = first_row;
+        }
     }
 
     std::vector<RowPanels<T>> activations;  // inputs of layer i; of layer 0, if they are dense

@@ -68,10 +68,10 @@ void Descent<T>::begin_epoch(const EpochOptions& options, int64_t rows) {
     epoch_ = options;
     const double sums = spec_.work_per_row() * static_cast<double>(rows);
     plain_ = plain_by_options_ && !epoch_.on_step;
-    moves_apart_ = options_.limits.on_norms() || epoch_.on_gradient || epoch_.on_step ||
+    moves_apart_ = options_.limits.on_norms() || epoch_.on_gradient || epoch_.on_step || epoch_.shared ||
                    sums >= (rows >= kManyRows ? kLongSums : kLongSumsOfAny);
     interruption_ = moves_apart_ ? Interruption::current() : nullptr;
-    if (moves_apart_ && gradient_.size() == 0) gradient_ = Buffer<T>(spec_.parameters);
+    if (moves_apart_ && gradient_.size() == 0) gradient_ = Buffer<T>(spec_.parameters + kBesides);
     first_strip_ = tiling_.first_of(epoch_.first_layer);
     total_ = 0;
     terms_ = steps_ = 0;
@@ -98,6 +98,7 @@ void Descent<T>::begin_step(const Step& now) {
     const double learning_rate = epoch_.learning_rates.at(now.number), weight_sum = now.weight_sum;
     learning_rate_ = learning_rate;
     number_ = now.number;
+    weight_sum_ = weight_sum;
     const double l2 = options_.alpha * (1 - options_.l1_ratio) / weight_sum;
     const bool by_rule = plain_ && !epoch_.on_gradient;
     const double weight_decay = epoch_.weight_decay.value_or(options_.weight_decay);
@@ -177,10 +178,19 @@ std::vector<Phase> Descent<T>::phases(const FirstHalf<T>& first) {
                               sum(unit, thread, first.factors());
                       },
                       moves_apart_});
+    // What others have added to is a step of theirs, too.
+    const bool can_give_up = !epoch_.shared;
+    if (epoch_.shared) {
+        phases.push_back({nullptr, [this](int64_t, int) { add_up(); }, can_give_up});
+        if (!plain_ || epoch_.on_gradient)
+            phases.push_back(
+                {divide, [this](int64_t unit, int thread) { finish_sum(unit, thread); }, can_give_up});
+    }
     if (epoch_.on_gradient) {
-        phases.push_back({nullptr, [this](int64_t, int) { epoch_.on_gradient(); }, true});
+        phases.push_back({nullptr, [this](int64_t, int) { epoch_.on_gradient(); }, can_give_up});
         if (!plain_)
-            phases.push_back({divide, [this](int64_t unit, int thread) { measure(unit, thread); }, true});
+            phases.push_back(
+                {divide, [this](int64_t unit, int thread) { measure(unit, thread); }, can_give_up});
     }
     const auto limit_and_divide = [=](int threads, int64_t* bounds) {
         limit();
@@ -188,9 +198,10 @@ std::vector<Phase> Descent<T>::phases(const FirstHalf<T>& first) {
     };
     if (epoch_.on_step) {
         if (options_.limits.on_norms() || options_.gradient_noise > 0)
-            phases.push_back(
-                {limit_and_divide, [this](int64_t unit, int thread) { condition(unit, thread); }, true});
-        phases.push_back({nullptr, [this](int64_t, int) { epoch_.on_step(learning_rate_, number_); }, true});
+            phases.push_back({limit_and_divide, [this](int64_t unit, int thread) { condition(unit, thread); },
+                              can_give_up});
+        phases.push_back(
+            {nullptr, [this](int64_t, int) { epoch_.on_step(learning_rate_, number_); }, can_give_up});
         phases.push_back({divide, [this](int64_t unit, int thread) { move(unit, thread); }, false});
     } else if (moves_apart_) {
         phases.push_back({limit_and_divide, [this](int64_t unit, int thread) { move(unit, thread); }, false});
@@ -212,6 +223,10 @@ void Descent<T>::sum(int64_t unit, int thread, const Factors<T>& factors) {
     StopCheck check(interruption_, thread);
     sum_strip(spec_, factors, strip, gradient, check);
     Sums sums{};
+    if (epoch_.shared) {  // the rest takes the whole batch's: finish_sum()
+        sums_[static_cast<size_t>(unit)] = sums;
+        return;
+    }
     for_pieces(spec_, parameters_, strip, gradient, [&](const GradientPiece<T>& piece) {
         if (!plain_ || l2_ > 0) penalize(piece, sums);
         if (!plain_ && !epoch_.on_gradient) measure(piece, sums);
@@ -219,6 +234,29 @@ void Descent<T>::sum(int64_t unit, int thread, const Factors<T>& factors) {
         condition(piece, T(1));
         apply(piece, thread, sums);
     });
+    sums_[static_cast<size_t>(unit)] = sums;
+}
+
+template <class T>
+void Descent<T>::add_up() {
+    T* const besides = gradient_.data() + spec_.parameters;
+    // Sums over no rows have not been written.
+    if (first_->factors().rows.back() == 0) std::fill(sums(), besides, T(0));
+    besides[0] = static_cast<T>(loss_ / weight_sum_);
+    besides[1] = 0;
+    epoch_.shared->add_up();
+    loss_ = static_cast<double>(besides[0]) * weight_sum_;
+}
+
+// The rest of sum(), where others have added to the gradient.
+template <class T>
+void Descent<T>::finish_sum(int64_t unit, int thread) {
+    Sums sums{};
+    for_pieces(spec_, parameters_, tiling_[unit], gradient_of(unit, thread),
+               [&](const GradientPiece<T>& piece) {
+                   penalize(piece, sums);
+                   if (!epoch_.on_gradient) measure(piece, sums);
+               });
     sums_[static_cast<size_t>(unit)] = sums;
 }
 

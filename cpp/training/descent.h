@@ -65,6 +65,9 @@ struct EpochOptions {
     // reads the gradient by Descent::get_gradient() and the weights by get_weights(), and leaves the next
     // weights by set_weights(). The rest is as for on_gradient.
     std::function<void(double learning_rate, int64_t number)> on_step{};
+    // Of a network without normalisation and embeddings. The penalty, and whatever else is done to a
+    // gradient, comes to that of the whole batch.
+    std::optional<SharedSteps> shared{};
 };
 
 struct EpochResult {
@@ -103,6 +106,12 @@ public:
     void get_weights(const PlainArrays<T>& arrays) const;
     void set_weights(const ConstPlainArrays<T>& arrays) { set_gradient(arrays); }
 
+    // In SharedSteps::add_up only: this trainer's part of the gradient of the batch's mean loss, of the
+    // layers from `first_layer` on, without penalty; then its part of that loss, and a number that is 0, for
+    // the trainers to tell each other that one has failed.
+    T* sums() { return gradient_.data() + first_sum(epoch_.first_layer); }
+    int64_t count_sums(int first_layer) const { return spec_.parameters + kBesides - first_sum(first_layer); }
+
     int64_t units() const { return tiling_.size(); }
     int most_threads() const { return tiling_.most_threads(); }
     const DescentOptions& options() const { return options_; }
@@ -132,6 +141,11 @@ private:
     // known before any of it is used, or where the sums take so long that it must be possible to give them
     // up.
     void sum(int64_t unit, int thread, const Factors<T>& factors);
+    void add_up();
+    void finish_sum(int64_t unit, int thread);
+    // Where the layer's part begins in the whole gradient.
+    int64_t first_sum(int first_layer) const { return spec_.layers[static_cast<size_t>(first_layer)].bias; }
+    static constexpr int64_t kBesides = 2;  // numbers behind the whole gradient
     void measure(int64_t unit, int thread);
     void limit();
     void condition(int64_t unit, int thread);
@@ -181,6 +195,7 @@ private:
     // of this step
     double learning_rate_ = 0;
     int64_t number_ = 0;
+    double weight_sum_ = 0;
     RuleStep<T> rule_{}, bias_rule_{};  // nothing decays a bias
     // Of layers, in their place where learning rates have factors; embeddings have none.
     std::vector<std::array<RuleStep<T>, kGroups>> layer_rules_;

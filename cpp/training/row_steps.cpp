@@ -138,6 +138,12 @@ template <class T>
 bool RowSteps<T>::next(int) {
     batch_.first += batch_.count;
     batch_.count = std::min(batch_size_, data_.count - batch_.first);
+    if (shared_) {
+        if (++number_ == shared_->count) return false;
+        batch_.weight_sum = shared_->weight_sums[number_];
+        this->step_ = {number_, shared_->terms[number_], batch_.weight_sum};
+        return true;
+    }
     if (batch_.count <= 0) return false;
     batch_.weight_sum = weight_sum_ ? *weight_sum_ : data_.weight_sum(batch_.first, batch_.count);
     this->step_ = {batch_.first / batch_size_, batch_.count, batch_.weight_sum};
@@ -147,7 +153,7 @@ bool RowSteps<T>::next(int) {
 template <class T>
 void RowSteps<T>::begin_step() {
     this->set_rows(batch_.count);
-    network_.work.begin_step(network_.key, network_.steps_taken);
+    network_.work.begin_step(network_.key, network_.steps_taken, shared_ ? shared_->first_rows[number_] : 0);
     if (this->factors_.sparse)
         network_.work.sparse.begin(data_.x, data_.order ? data_.order + batch_.first : nullptr, batch_.first,
                                    batch_.count);

@@ -46,6 +46,9 @@ public:
         batch_ = {0, 0, 0};
     }
 
+    // Takes these steps, with the rows of `data` as its own part of their batches.
+    void take_part_in(const SharedSteps& steps) { shared_ = &steps; }
+
     std::vector<Phase> phases() override;
     bool next(int threads) override;
     void begin_step() override;
@@ -69,6 +72,8 @@ private:
     std::optional<double> weight_sum_;
     const OtherPass other_pass_;
     Interruption* const interruption_;
+    const SharedSteps* shared_ = nullptr;
+    int64_t number_ = -1;  // of the shared step
     Batch batch_{0, 0, 0};
     int64_t units_ = 0;  // of the present phase
 };

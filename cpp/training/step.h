@@ -30,6 +30,20 @@ struct Step {
     double weight_sum;
 };
 
+// The steps that several trainers take together, each with the same weights and with rows of its own: a batch
+// is the rows that they have in it, of which some may have none. What is said of a batch is by the number of
+// its step.
+struct SharedSteps {
+    int64_t count;              // as many for every trainer
+    const double* weight_sums;  // of the whole batch
+    const int64_t* terms;       // of the whole batch
+    const int64_t* first_rows;  // where this trainer's rows begin among the batch's
+    // Called in every step that weighs anything when this trainer's part of the gradient has been summed
+    // (Descent::sums()), to add to it the parts of the others. Where, and what if it throws: as for
+    // EpochOptions::on_gradient. Once it has returned, Ctrl-C does not give up the step any more.
+    std::function<void()> add_up;
+};
+
 // Reads batches, and takes each forward, through the loss, and back.
 template <class T>
 class FirstHalf {

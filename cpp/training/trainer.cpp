@@ -75,6 +75,7 @@ EpochResult Trainer<T>::run(const Data<T>& given, const EpochOptions& options) {
                                 norm_,        descent.options().key,
                                 descent.step, descent.embeddings()};
     RowSteps<T> rows(network, data, batch_size_, options.first_layer);
+    if (options.shared) rows.take_part_in(*options.shared);
     const double work = 3 * spec_.work_per_row() * static_cast<double>(data.count);
     const int threads = std::min(
         {threads_, options.thread_limit, threads_for_once(work, descent.units(), options.thread_limit)});

@@ -10,7 +10,8 @@ functions on NumPy arrays, ``gdfast.optim`` the optimizers, ``gdfast.schedules``
 has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay`` plots it. ``gdfast.load``
 reads the files of the estimators' ``save``; ``gdfast.data`` has streams of data that do not fit in memory.
 ``gdfast.export`` makes models of ONNX, C, PyTorch and scikit-learn of fitted estimators, and takes the last
-two back. ``gdfast.get_include`` and ``gdfast.function_address`` are for compiled code.
+two back. ``gdfast.distributed`` trains one model on many machines. ``gdfast.get_include`` and
+``gdfast.function_address`` are for compiled code.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import callbacks, data, export, inspect, kernels, optim, preprocessing, schedules
+    from gdfast import callbacks, data, distributed, export, inspect, kernels, optim, preprocessing, schedules
     from gdfast._compiled import function_address, get_include
     from gdfast._displays import (
         CurvatureDisplay,
@@ -76,6 +77,7 @@ __all__ = [
     "active_isa",
     "callbacks",
     "data",
+    "distributed",
     "export",
     "fit_many",
     "function_address",
@@ -108,6 +110,7 @@ _HOMES = {
     "WeightsDisplay": "gdfast._displays",
     "callbacks": "gdfast.callbacks",
     "data": "gdfast.data",
+    "distributed": "gdfast.distributed",
     "export": "gdfast.export",
     "fit_many": "gdfast._fit_many",
     "function_address": "gdfast._compiled",

@@ -55,6 +55,12 @@ class _StepArguments(TypedDict, total=False):
 _OnGradient: TypeAlias = Callable[[list[NDArray[Any]]], object]
 # Of weights, gradients, the learning rate, and the number of the step in the epoch.
 _OnStep: TypeAlias = Callable[[list[NDArray[Any]], list[NDArray[Any]], float, int], object]
+# For each step that several trainers take together: the sum of its batch's weights, its terms, and where the
+# own rows begin among its rows; and a function that gets the own sums, to which it adds those of the others.
+# Last among them are the own part of the mean loss, and a number that is 0.
+_SharedSteps: TypeAlias = tuple[
+    NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], Callable[[NDArray[Any]], object]
+]
 
 __version__: str
 
@@ -120,6 +126,7 @@ class Trainer:
         on_step: _OnStep | None = None,
         dropout: Sequence[float] | None = None,  # of this epoch; 0 where the trainer's is 0
         weight_decay: float | None = None,  # of this epoch
+        shared: _SharedSteps | None = None,
     ) -> tuple[float, bool]: ...
     @overload  # of a SequenceTrainer
     def run_epoch(
@@ -139,6 +146,7 @@ class Trainer:
     def load(self) -> None: ...
     def state_dict(self) -> _TrainerState: ...
     def load_state_dict(self, state: _TrainerState) -> None: ...
+    def count_sums(self, backprop_depth: int) -> int: ...
     @property
     def records(self) -> _Records | None: ...
     @property

@@ -23,6 +23,7 @@ from gdfast.estimators._network_estimator import NetworkEstimator
 from gdfast.estimators._shared_rows import SharedRows, rows_of
 from gdfast.estimators._tabular import BaseTabular
 from gdfast.estimators._warnings import Collected, collected, warn, warn_of_interruption
+from gdfast.training import ranks
 from gdfast.training.arrays import Array
 from gdfast.training.blas import on_threads
 from gdfast.training.outcome import Outcome
@@ -121,6 +122,8 @@ def fit_many(
     >>> min(scores) > 0.9
     True
     """
+    if ranks.current() is not None:
+        raise ValueError("fit_many trains on one process: call it outside of gdfast.distributed.mpi().")
     nets = list(estimators)
     _check_estimators(nets)
     n_threads = _check_n_jobs(n_jobs) or _core.max_threads()

@@ -65,6 +65,7 @@ from typing import Any
 from gdfast._checks import check_choice, check_count
 from gdfast._files import check_place, name_of
 from gdfast._writer import BackgroundWriter
+from gdfast.training.ranks import current
 
 __all__ = ["EarlyStopping", "History", "ModelCheckpoint", "ProgressBar"]
 
@@ -410,6 +411,8 @@ class ModelCheckpoint:
         return names
 
     def on_train_begin(self, est: Any) -> None:
+        if (ranks := current()) is not None and ranks.rank > 0:
+            return  # the first one writes
         scoring = repr(getattr(est, "scoring", None)) if self.monitor == "val_score" else None
         measured = self.path, self.monitor, self.mode, scoring
         is_gone = self.last_path_ is not None and not self.last_path_.exists()
@@ -427,7 +430,8 @@ class ModelCheckpoint:
         self._saving = _Saving(est, self._note)
 
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
-        assert self._saving is not None
+        if self._saving is None:
+            return
         if self.save_best_only:
             best, sign = _monitored(self.monitor, logs), _sign(self.mode, self.monitor)
             # This comparison makes a NaN no improvement.
@@ -446,7 +450,8 @@ class ModelCheckpoint:
                 self._saving.save()
 
     def on_train_end(self, est: Any) -> None:
-        assert self._saving is not None
+        if self._saving is None:
+            return
         saving, self._saving = self._saving, None
         try:
             saving.end(est, every_epoch=not self.save_best_only)
@@ -541,7 +546,9 @@ class _Saving:
 
     def _terminate(self, number: int, frame: Any) -> None:
         self._terminated = True
-        raise KeyboardInterrupt  # which ends training after a whole step
+        if (ranks := current()) is None:
+            raise KeyboardInterrupt  # which ends training after a whole step
+        ranks.interrupt()
 
     def _write(self, path: Path, value: Any) -> None:
         checkpoint, best = value

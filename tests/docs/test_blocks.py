@@ -34,7 +34,8 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
 # What a block may import that the tests can do without.
-OPTIONAL = ["mlflow", "numba", "onnx", "onnxruntime", "pyarrow", "skl2onnx", "sklearn.callback", "torch"]
+OPTIONAL = ["mlflow", "mpi4py", "numba", "onnx", "onnxruntime", "pyarrow", "skl2onnx", "sklearn.callback"]
+OPTIONAL += ["torch"]
 OPTIONAL += ["torch.utils.tensorboard"]
 
 # What takes many seconds to import or to compile.

@@ -131,6 +131,8 @@ class Snapshots:
             ],
             "dropped": sorted(self._dropped),
         }
+        if state.order_seed is not None:
+            run["ranks"] = {"n": state.n_ranks, "order_seed": state.order_seed}
         return Checkpoint(_copied(Stored(stored.name, {**stored.parts, objects.RUN: run}), {}))
 
 
@@ -242,7 +244,10 @@ def _shown(value: Any) -> str:
 
 
 def _restore(run: dict[str, Any], before: TrainingState, state: TrainingState) -> None:
-    if run["fingerprint"] != state.fingerprint:
+    ranks = run.get("ranks", {"n": 1, "order_seed": None})
+    state.order_seed = ranks["order_seed"] if state.n_ranks > 1 else None
+    # Among another number of ranks the rows lie otherwise, so that nothing can be said of them.
+    if ranks["n"] == state.n_ranks and run["fingerprint"] != state.fingerprint:
         raise ValueError("X, y, sample_weight or the validation set are not those of its run.")
     lists = {name: Weights(run[name]) for name in ("average", "best_weights") if run[name] is not None}
     size = state.weights.as_vector().size

@@ -38,8 +38,10 @@ def store(state: TrainingState, drop: Collection[str]) -> dict[str, Any]:
     optimizer = None
     if state.optimizer is not None and "solver" not in drop:
         optimizer = _store_optimizer(state.optimizer, drop)
+    from gdfast.training.order import RankOrder
+
     order = None
-    if state.order is not None:
+    if state.order is not None and not isinstance(state.order, RankOrder):  # that is drawn again, by its seed
         order = {
             "n_samples": state.order.n_samples,
             "random_state": state.order._random_state,
@@ -212,11 +214,16 @@ _is_run = has(
         "dropped": is_list_of(is_text),
     }
 )
+# Of a run of several ranks, beside the above.
+_is_of_ranks = has({"n": is_count, "order_seed": is_count})
 
 
 def check_run(parts: dict[str, Any]) -> None:
     """ModelFormatError if the parts of an estimator are not those of a checkpoint."""
-    if parts.get("training") is None or not _is_run(parts["run"]):
+    run = parts["run"]
+    if isinstance(run, dict) and "ranks" in run and _is_of_ranks(run["ranks"]):
+        run = {name: value for name, value in run.items() if name != "ranks"}
+    if parts.get("training") is None or not _is_run(run):
         raise ModelFormatError("the run of the checkpoint is not one.")
 
 

@@ -54,6 +54,8 @@ class ClassificationTask(Task):
         check_no_new_classes(unique_labels(y), self.classes)
 
     def encode(self, y: Any, dtype: np.dtype[Any]) -> Array:
+        if self._is_multilabel and not y.shape[0]:  # of a rank without rows
+            return np.empty((0, self.n_outputs), dtype)
         if self._is_multilabel:
             return as_columns(self.binarizer.transform(y), dtype)
         indices: Array = np.searchsorted(self.classes, y)

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 from gdfast import _core, optim
 from gdfast._constraints import StrOptions, checks_arguments
 from gdfast.data import Stream
-from gdfast.estimators import _annealing, _dropout, _holdout, _schedules, _solvers, _validation
+from gdfast.estimators import _annealing, _dropout, _holdout, _ranks, _schedules, _solvers, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator
 from gdfast.estimators._shared_rows import SharedRows
 from gdfast.estimators._task import data_for
@@ -164,6 +164,8 @@ class FeedForward(NetworkEstimator):
                 f"solver={self.solver!r} needs all rows at once, which a stream does not give. Use a "
                 "stochastic solver, such as 'adam'."
             )
+        if _ranks.current() is not None:
+            raise ValueError("gdfast.distributed.mpi() does not support streams. Give arrays.")
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         if self._has_numeric_targets:
@@ -186,21 +188,24 @@ class FeedForward(NetworkEstimator):
             check_consistent_length(X, y)
         else:
             inputs.check_no_dates(X)
-            X, y = validate_data(
-                self,
-                X,
-                y,
-                accept_sparse=["csr", "csc"],
-                dtype=(np.float64, np.float32),
-                order="C",
-                reset=reset,
-                **checks,
-            )
+            of_X: dict[str, Any] = {
+                "accept_sparse": ["csr", "csc"],
+                "dtype": (np.float64, np.float32),
+                "order": "C",
+                "reset": reset,
+            }
+            if _ranks.may_be_empty(y):
+                X, y = validate_data(self, X, ensure_min_samples=0, **of_X), np.asarray(y)
+                check_consistent_length(X, y)
+            else:
+                X, y = validate_data(self, X, y, **of_X, **checks)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
 
     def _check_weights(self, sample_weight: Any, X: Any) -> Array:
+        if X.shape[0] == 0 and _ranks.may_be_empty(sample_weight):
+            return np.empty(0, X.dtype)
         return _validation.check_weights(sample_weight, X)
 
     # Training.

@@ -19,6 +19,7 @@ from gdfast.data import Stream
 from gdfast.estimators import (
     _holdout,
     _ineffective,
+    _ranks,
     _schedules,
     _solvers,
     _step_options,
@@ -44,7 +45,7 @@ from gdfast.training.data import Data
 from gdfast.training.fingerprint import fingerprint
 from gdfast.training.lm import check_size
 from gdfast.training.losses import Loss
-from gdfast.training.monitor import Monitor, Validation
+from gdfast.training.monitor import Monitor, RanksValidation, Validation
 from gdfast.training.network import Network
 from gdfast.training.optimizer import Optimizer
 from gdfast.training.options import AUTO_BATCH_SIZE, StepOptions, TrainingOptions
@@ -92,7 +93,7 @@ class _Run(NamedTuple):
     blocks: BlockedData | None
     state: TrainingState
     options: TrainingOptions
-    validation: Validation | BlockedValidation | None
+    validation: Validation | BlockedValidation | RanksValidation | None
     energy: Energy | None
     kept_order: RowOrder | None
     weight_given: Array | None
@@ -225,11 +226,12 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         """A user's validation set, checked like X, y and sample_weight."""
         with _validation.naming("X_val and y_val"):
             X, y = self._check_data(X, y, reset=False)
-            task.check(y)
+            if y.shape[0]:
+                task.check(y)
             if sample_weight is not None:
                 sample_weight = self._check_weights(sample_weight, X)
-                check_mean_weight(sample_weight, "sample_weight_val")
-            if len(y) < 2:
+                check_mean_weight(sample_weight, "sample_weight_val", ranks=_ranks.current())
+            if y.shape[0] < 2 and _ranks.current() is None:
                 raise ValueError("The validation set is too small: a score takes at least 2 samples.")
         return X, y, sample_weight
 
@@ -246,8 +248,18 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         plan: Plan,
     ) -> _Run:
         """Check all inputs, and create the objects of a fit."""
+        ranks = _ranks.current()
+        seed = 0
+        if ranks is not None:
+            given = {"sample_weight": sample_weight is not None, "X_val": holdout is not None}
+            given["sample_weight_val"] = holdout is not None and holdout[2] is not None
+            seed = _ranks.begin(self, ranks, "partial_fit" if incremental else "fit", given, classes)
         sizes = self._check_arguments(incremental=incremental)
-        checkpoint = None if incremental or self.resume is None else checkpoints.find(self.resume, self)
+        checkpoint = None
+        if self.resume is not None and not incremental:
+            checkpoint = (
+                checkpoints.find(self.resume, self) if ranks is None else _ranks.find_checkpoint(self, ranks)
+            )
         begins = checkpoint is not None or not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         sets_aside = holdout is None and self.early_stopping and self.solver != "lbfgs"
         source = None
@@ -255,23 +267,35 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             self._check_takes_streams(incremental)
             source = Source(self, X, reset=begins, sets_aside=sets_aside)
             X, y, sample_weight = source.head
+            labels = source.known_y
         else:
             X, y = self._check_data(X, y, reset=begins)
-        task = self._task(y if source is None else source.known_y, incremental=incremental, classes=classes)
+            labels = y
+        if ranks is not None:
+            X, y = _ranks.samples(self, X, y, ranks)
+            labels = _ranks.labels(y, ranks, numeric=self._has_numeric_targets)
+        task = self._task(labels, incremental=incremental, classes=classes)
         if source is not None:
             task = source.with_class_weights(task)
         elif sample_weight is not None:
             sample_weight = self._check_weights(sample_weight, X)
-            if not sample_weight.any():  # checked by scikit-learn 1.9, but not by 1.7
+            # Checked by scikit-learn 1.9, but not by 1.7.
+            if not _ranks.any_rank(ranks, "sample weights", bool(sample_weight.any())):
                 raise ValueError("Sample weights must contain at least one non-zero number.")
         weight_given = sample_weight
+        if ranks is not None:
+            task = _ranks.balanced(task, y, sample_weight, ranks)
         sample_weight = task.weigh(y, sample_weight)
         whole = source is None and not incremental
-        if whole and sample_weight is not None and not sample_weight.any():
-            raise ValueError("class_weight and sample_weight leave no sample a weight other than zero.")
+        if whole and sample_weight is not None:
+            weighs = _ranks.any_rank(ranks, "class weights", bool(sample_weight.any()))
+            if not weighs:
+                raise ValueError("class_weight and sample_weight leave no sample a weight other than zero.")
         # A run that continues has its own random numbers, also if they came from NumPy's generator.
         own = checkpoint is not None and self.random_state is None
         random_state = np.random.RandomState() if own else check_random_state(self.random_state)
+        if ranks is not None and self.random_state is None:
+            random_state = np.random.RandomState(seed)
         self.n_outputs_ = task.n_outputs
         if holdout is not None:
             holdout = self._check_holdout(task, *holdout)
@@ -285,6 +309,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             self._begin(layer_units, embedded, task, X.dtype, random_state)
         # The weights determine the dtype: training that continues from float32 stays in float32.
         weights = self._take_weights(layer_units, embedded)
+        if ranks is not None:
+            _ranks.check_weights(weights, ranks)
         data = data_for(task, X, y, sample_weight, weights.dtype)
         if not _solvers.takes_rows_anywhere(self.solver):
             data = data.apart()
@@ -297,22 +323,32 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         options = self._options(len(sizes), incremental, plan)
 
         kept = getattr(before, "order", None)
-        n_rows, draws_order = X.shape[0], random_state
-        if source is not None:
-            n_rows = source.n_rows
-            if source.stream.random_state is not None:
-                draws_order = check_random_state(source.stream.random_state)
-        splits = sets_aside and source is None
-        state.order, kept = self._row_order(n_rows, draws_order, splits, incremental, kept)
         held_out = None if holdout is None else data_for(task, *holdout, weights.dtype)
-        if checkpoint is not None or any(isinstance(c, ModelCheckpoint) for c in self.callbacks or ()):
+        saves = any(isinstance(c, ModelCheckpoint) for c in self.callbacks or ())
+        if ranks is not None:
+            state.n_ranks = ranks.size
+            if checkpoint is not None or _ranks.any_rank(ranks, "checkpoints", saves):
+                _ranks.set_fingerprint(state, ranks, data, held_out)
+        elif checkpoint is not None or saves:
             n_streamed = None if source is None else source.n_rows
             state.fingerprint = fingerprint(data, held_out, n_rows=n_streamed)
+        if ranks is None:
+            n_rows, draws_order = X.shape[0], random_state
+            if source is not None:
+                n_rows = source.n_rows
+                if source.stream.random_state is not None:
+                    draws_order = check_random_state(source.stream.random_state)
+            splits = sets_aside and source is None
+            state.order, kept = self._row_order(n_rows, draws_order, splits, incremental, kept)
         if checkpoint is not None:
             checkpoint.restore(state)
-            kept = state.order if self.keep_optimizer_state else kept
+        if ranks is not None:
+            state.order = _ranks.order(state, X.shape[0], ranks, kept if self.keep_optimizer_state else None)
+        assert state.order is not None
+        if self.keep_optimizer_state and (checkpoint is not None or ranks is not None):
+            kept = state.order
         blocks = None if source is None else source.data(task, data, weights.dtype)
-        validation: Validation | BlockedValidation | None = None
+        validation: Validation | BlockedValidation | RanksValidation | None = None
         if held_out is not None:
             assert holdout is not None
             validation = self._validation(network, task, held_out, None, *holdout[:2])
@@ -332,7 +368,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         _, trained = data.targets_of(state.order.training)
         # Class weights may leave a batch no weight, and a stream's weights are not known.
         if whole or (incremental and sample_weight is weight_given):
-            check_mean_weight(trained, "sample_weight")
+            check_mean_weight(trained, "sample_weight", ranks=ranks)
         targets, loss = task.for_training(data.y)
         data = data._replace(y=targets)
         if not options.bayesian_regularization:
@@ -354,10 +390,16 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             # Of a weighted validation set the scorer has warned already.
             warns = validation is None or not validation.is_weighted
             energy = self._energy(network, loss, data, state, options, X, y, warns)
+        n = len(state.order)
+        if ranks is not None:
+            parts = _ranks.parts(n, options.batch_size, ranks)
+            options, n = replace(options, parts=parts), parts.n_rows
         clips = options.solver == "stochastic" and self.batch_size != "auto"
-        if clips and options.batch_size > (n := len(state.order)):
+        if clips and options.batch_size > n:
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
             options = replace(options, batch_size=n)
+        if ranks is not None:
+            random_state.randint(2**31)  # the next fit has other orders of rows
         run = _Run(
             X,
             y,
@@ -454,7 +496,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             batch_size=AUTO_BATCH_SIZE if self.batch_size == "auto" else int(self.batch_size),
             shuffle=bool(self.shuffle),
             single_epoch=incremental,
-            verbose=self.verbose,
+            verbose=self.verbose and _ranks.is_first(),
             latest_of_equal=plan.latest_of_equal,
             **self._network_options(),
             **_step_options.declared(vars(self), TrainingOptions),
@@ -462,11 +504,30 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
 
     def _validation(
         self, network: Network, task: Task, data: Data, rows: Array | None, X: Any, y: Any
-    ) -> Validation:
+    ) -> Validation | RanksValidation:
         """The validation set, of which X and y are the checked samples."""
         targets, weight = data.targets_of(rows)
         hint = "Increase 'validation_fraction', or train without early_stopping."
-        check_mean_weight(weight, "sample_weight", " over the validation set", hint)
+        ranks = _ranks.current()
+        check_mean_weight(weight, "sample_weight", " over the validation set", hint, ranks)
+        if ranks is None:
+            return self._own_validation(network, task, data, rows, X, y, targets, weight)
+        own = None
+        if len(targets):
+            own = self._own_validation(network, task, data, rows, X, y, targets, weight)
+        return _ranks.validation(ranks, own, weight, len(targets))
+
+    def _own_validation(
+        self,
+        network: Network,
+        task: Task,
+        data: Data,
+        rows: Array | None,
+        X: Any,
+        y: Any,
+        targets: Array,
+        weight: Array | None,
+    ) -> Validation:
         score: Score | None
         if self.scoring is None:
             score = task.scorer(targets, weight)
@@ -531,7 +592,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         """The order of this fit, and the one to keep for the next."""
         if incremental or not self.keep_optimizer_state:
             return RowOrder(n_samples, random_state), kept
-        if kept is None or kept.n_samples != n_samples or (kept.validation is not None) != sets_aside:
+        fits = type(kept) is RowOrder and kept.n_samples == n_samples
+        if kept is None or not fits or (kept.validation is not None) != sets_aside:
             kept = RowOrder(n_samples, random_state)
         return kept, kept
 
@@ -621,7 +683,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             Whether it is a call of ``partial_fit``.
         plan : Plan
         """
-        with transaction(self) as attempt:
+        with _ranks.of_fit(), transaction(self) as attempt:
             run = self._prepare(X, y, sample_weight, holdout, incremental, classes, plan)
             task = None
             rows = None if run.state.order is None else run.state.order.training
@@ -651,6 +713,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                     run.state.order = run.kept_order
                     publish(self, run.state)
                 if plan.warns:
+                    # No rank has all rows, which the messages are about.
+                    has_all = run.options.parts is None
                     warn_of(
                         outcome,
                         run.state,
@@ -659,18 +723,16 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                         max_time=self.max_time,
                         by_score=self.early_stopping,
                         incremental=incremental,
-                        diagnosis=lambda: diagnose(
-                            self, run.data.apart(), run.network, run.loss, run.options, outcome.not_finite
-                        ),
-                        shortcoming=lambda: shortcoming(
-                            self,
-                            run.data,
-                            rows,
-                            run.network,
-                            run.loss,
-                            run.state,
-                            run.options,
-                            outcome.reason,
-                        ),
+                        diagnosis=lambda: self._diagnosis(run, outcome) if has_all else "",
+                        shortcoming=lambda: self._shortcoming(run, rows, outcome) if has_all else "",
                     )
+                _ranks.end(run.state)
             return outcome
+
+    def _diagnosis(self, run: _Run, outcome: Outcome) -> str:
+        return diagnose(self, run.data.apart(), run.network, run.loss, run.options, outcome.not_finite)
+
+    def _shortcoming(self, run: _Run, rows: Array | None, outcome: Outcome) -> str:
+        return shortcoming(
+            self, run.data, rows, run.network, run.loss, run.state, run.options, outcome.reason
+        )

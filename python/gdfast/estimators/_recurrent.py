@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gdfast._constraints import StrOptions
-from gdfast.estimators import _holdout, _ineffective, _schedules, _validation
+from gdfast.estimators import _holdout, _ineffective, _ranks, _schedules, _validation
 from gdfast.estimators._network_estimator import NetworkEstimator
 from gdfast.estimators._sequences import check_not_per_step, check_step_weights, check_targets
 from gdfast.prediction import sequences
@@ -50,6 +50,7 @@ class Recurrent(NetworkEstimator):
     # Arguments and data.
 
     def _check_network_arguments(self, sizes: list[int]) -> None:
+        _ranks.refuse(self)
         # scikit-learn does not check the arguments again in a later partial_fit.
         if self.cell not in GATES:
             raise ValueError(f"cell must be one of {sorted(GATES)}, got {self.cell!r}.")

@@ -32,7 +32,7 @@ from gdfast._convertible import Convertible
 from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.data import Stream
-from gdfast.estimators import _validation
+from gdfast.estimators import _ranks, _validation
 from gdfast.estimators._arguments import Arguments
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._listeners import check_callbacks
@@ -202,6 +202,7 @@ class BaseTabular(Savable, Convertible, Described, BaseEstimator, ABC):
             If a column cannot be encoded (the message names it), the target does not suit the estimator, or
             nothing can be trained.
         """
+        _ranks.refuse(self)
         self._check_arguments()
         n_threads = _validation.n_threads(self.n_jobs) or _core.max_threads()
         if isinstance(X, Stream):

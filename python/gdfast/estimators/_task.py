@@ -65,7 +65,7 @@ def as_columns(y: Any, dtype: np.dtype[Any]) -> Array:
     """A checked y of one or two dimensions as an array of shape (n_samples, n_outputs)."""
     if sparse.issparse(y):
         raise TypeError("Sparse targets are not supported here. Use '.toarray()' to make y dense.")
-    return convert(y.reshape(len(y), -1), dtype, "y")
+    return convert(y[:, None] if y.ndim == 1 else y, dtype, "y")
 
 
 def data_for(task: Task, X: Any, y: Any, sample_weight: Array | None, dtype: np.dtype[Any]) -> Data:

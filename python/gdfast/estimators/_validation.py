@@ -25,6 +25,7 @@ from gdfast.prediction.inputs import check_n_features, holds_dates
 from gdfast.training.arrays import Array
 from gdfast.training.data import Sequences, as_matrix
 from gdfast.training.encoding import EncodedRows
+from gdfast.training.ranks import current
 
 
 def check_real_targets(y: Any) -> None:
@@ -133,6 +134,8 @@ def n_threads(n_jobs: int | None) -> int:
 
 
 def _n_asked(n_jobs: int | None) -> int:
+    if n_jobs is None and (ranks := current()) is not None:
+        return ranks.n_threads
     if n_jobs is None:
         on_main_thread = threading.current_thread() is threading.main_thread()
         return 0 if on_main_thread else _threads_beside_others()

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from sklearn.exceptions import ConvergenceWarning
 
+from gdfast.training.ranks import current
+
 _LIBRARIES = ("gdfast", "sklearn")
 
 
@@ -74,7 +76,10 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line of the call stack outside gdfast and scikit-learn.
 
     The number of frames in between depends on scikit-learn's version and on the solver, so it is counted.
+    Of ranks that train together the first one warns.
     """
+    if (ranks := current()) is not None and ranks.rank > 0:
+        return
     if (instead := _collected.get()) is not None:
         instead.messages.append((message, category))
         return

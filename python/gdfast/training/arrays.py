@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+if TYPE_CHECKING:
+    from gdfast.training.ranks import Ranks
 
 Array = NDArray[Any]
 
@@ -72,16 +75,26 @@ def check_addressable(layer_units: Sequence[int], itemsize: int) -> None:
         )
 
 
-def check_mean_weight(weight: Array | None, name: str, where: str = "", hint: str = "") -> None:
-    """ValueError if the sum of these weights cannot be divided by in the dtype of training."""
+def weight_sums(totals: Any, magnitudes: Any, dtype: DTypeLike) -> Array:
+    """What means are divided by: sums of weights, or zero where rounding leaves too little of one."""
+    limits = np.finfo(np.dtype(dtype))
+    least = np.maximum(float(limits.tiny), 4 * float(limits.eps) * magnitudes)
+    return np.where(np.abs(totals) > least, totals, 0.0)
+
+
+def check_mean_weight(
+    weight: Array | None, name: str, where: str = "", hint: str = "", ranks: Ranks | None = None
+) -> None:
+    """ValueError if the sum of these weights, on all ranks, cannot be divided by in the dtype of training."""
     if weight is None:
         return
-    limits = np.finfo(weight.dtype)
     with np.errstate(over="ignore"):
         total = float(weight.sum(dtype=np.float64))
         magnitude = float(np.abs(weight).sum(dtype=np.float64))
-    least = max(float(limits.tiny), 4 * float(limits.eps) * magnitude)
-    if abs(total) > least and magnitude < 1 / float(limits.tiny):
+    if ranks is not None:
+        total, magnitude = np.sum(ranks.gather(name, (total, magnitude)), axis=0)
+    divisor = weight_sums(total, magnitude, weight.dtype)
+    if divisor != 0 and magnitude < 1 / float(np.finfo(weight.dtype).tiny):
         return
     how = "zero" if not magnitude else f"{total:.3g}, with magnitudes of {magnitude:.3g}"
     message = f"{name} sums to {how}{where}: in {weight.dtype} a mean cannot be divided by that. {hint}"

@@ -13,6 +13,7 @@ from gdfast.training.data import Data, Sequences
 from gdfast.training.losses import Loss, mean_loss
 from gdfast.training.network import Network
 from gdfast.training.options import TrainingOptions
+from gdfast.training.ranks import Ranks
 from gdfast.training.state import Records, TrainingState
 
 
@@ -62,6 +63,33 @@ class Validation:
         return loss, -loss if self._score is None else self._score(self._outputs)
 
 
+class RanksValidation:
+    """The validation sets of several ranks, each of which scores its own; the interface of `Validation`.
+
+    Loss and score are means over the ranks, by the number of their rows or, if these have weights, the sum of
+    those: of the loss that is the mean over all rows.
+
+    Parameters
+    ----------
+    ranks : Ranks
+    own : Validation or None
+        That of this rank; None if it has no rows.
+    share : float
+        Number of its rows, or sum of their weights.
+    """
+
+    def __init__(self, ranks: Ranks, own: Validation | None, share: float) -> None:
+        self._ranks, self._own, self._share = ranks, own, share
+        self.is_weighted = own is not None and own.is_weighted
+
+    def measure(self, state: TrainingState) -> tuple[float, float]:
+        """Loss and score of the state's weights."""
+        own = (0.0, 0.0) if self._own is None else self._own.measure(state)
+        found = self._ranks.gather("a validation", (self._share, *own))
+        shares, losses, scores = np.array([one for one in found if one[0] != 0]).T
+        return float(np.average(losses, weights=shares)), float(np.average(scores, weights=shares))
+
+
 class Monitor:
     """Records improvement, averages the weights, and keeps the weights with the best score.
 
@@ -86,7 +114,7 @@ class Monitor:
         self,
         state: TrainingState,
         options: TrainingOptions,
-        validation: Validation | BlockedValidation | None,
+        validation: Validation | BlockedValidation | RanksValidation | None,
         scored_by: Any,
         *,
         resumes: bool = False,

@@ -13,7 +13,9 @@ from gdfast.training import whole
 from gdfast.training.losses import Loss
 from gdfast.training.network import Network
 from gdfast.training.options import StepOptions
+from gdfast.training.parts import Parts
 from gdfast.training.scheduled import Scheduled, continued, load_state, state_of
+from gdfast.training.shared import local_step, of_ranks
 from gdfast.training.trainer import Trainer
 from gdfast.training.weights import Weights
 
@@ -81,11 +83,19 @@ class Optimizer:
         *,
         batch_size: int,
         n_samples: int,
+        parts: Parts | None = None,
     ) -> Trainer:
-        """A trainer of these arrays that continues from the state of the last one."""
+        """A trainer of these arrays that continues from the state of the last one.
+
+        ``batch_size`` and ``n_samples`` are those of this rank, if it has a part of what several ranks train.
+        """
         arrays = list(weights)
-        what = (network, loss, step)
-        batch_rows = min(batch_size, n_samples)
+        ranks = None if parts is None else parts.ranks
+        what = (network, loss, step, None if ranks is None else parts)
+        batch_rows = max(1, min(batch_size, n_samples))
+        seed = self.seed
+        if ranks is not None and ranks.sync_every > 1:  # each rank draws numbers of its own
+            seed, step = seed + ranks.rank, local_step(step, ranks)
         if self._trainer is not None:
             trained, built_for, built_rows = self._trains
             same_arrays = len(trained) == len(arrays) and all(map(_is, trained, arrays))
@@ -104,8 +114,11 @@ class Optimizer:
             batch_size=batch_rows,
             rule=rule,
             rule_params=rule_params,
-            seed=self.seed,
+            seed=seed,
         )
+        if ranks is not None:
+            assert parts is not None
+            core = of_ranks(core, weights, parts)
         self._trainer = whole.with_rule(
             core,
             self.rule,

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from numbers import Integral
 from typing import Any
 
+from gdfast.training.parts import Parts
+
 # Batch size for batch_size="auto".
 AUTO_BATCH_SIZE = 200
 
@@ -118,6 +120,8 @@ class TrainingOptions:
         Whether weights with a score equal to the best replace it.
     ema_decay : float
         Maximum decay of the exponential moving average of the weights; 0 means no average.
+    parts : Parts or None
+        Those of several ranks that train together; None for one alone.
     """
 
     solver: str
@@ -136,6 +140,7 @@ class TrainingOptions:
     verbose: Any = False
     latest_of_equal: bool = False
     ema_decay: float = of_steps(0.0, Limits(0, 1))
+    parts: Parts | None = None
 
     def depth_of_epoch(self, epoch: int, n_layers: int) -> int:
         """The number of weight layers, from the output, that are backpropagated through in this epoch."""

@@ -92,3 +92,33 @@ class RowOrder:
         self._rows, self.validation = (
             None if array is None else np.array(array) for array in (state["rows"], state["validation"])
         )
+
+
+class RankOrder(RowOrder):
+    """The order of a rank's own rows, among several that train together.
+
+    It is a function of a seed, the rank and the number of the epoch: ranks with other numbers of rows draw
+    equally many numbers from what they share, and a run that continues needs no more than the seed.
+
+    Parameters
+    ----------
+    n_samples : int
+    seed, rank : int
+    """
+
+    def __init__(self, n_samples: int, seed: int, rank: int) -> None:
+        self.seed, self.rank = seed, rank
+        super().__init__(n_samples, self.random_state_of(0))
+        self.epoch = 0  # the next
+
+    def random_state_of(self, number: int) -> np.random.RandomState:
+        """The random state of an epoch, from 1, or of the split, 0."""
+        return np.random.RandomState([self.seed, self.rank, number])
+
+    def of_next_epoch(self, shuffle: bool) -> Array | None:
+        self.epoch += 1
+        if not shuffle:
+            return self.training
+        rows = np.arange(self.n_samples, dtype=np.int64) if self.training is None else self.training.copy()
+        _shuffle(self.random_state_of(self.epoch), rows)
+        return rows

@@ -45,7 +45,7 @@ def rate_range(
     weights = state.weights.copy()
     optimizer = Optimizer(state.optimizer.rule, state.optimizer.rule_params, 1.0, "constant", 0.5)
     optimizer.seed = state.optimizer.seed
-    size = {"batch_size": len(batches[0]), "n_samples": len(batches[0])}
+    size: dict[str, Any] = {"batch_size": len(batches[0]), "n_samples": len(batches[0])}
     trainer = optimizer.trainer(network, weights, loss, options.step, **size)
     # The same batches without training: batches differ by more than a step changes, where a few rows have
     # nearly all of the loss.

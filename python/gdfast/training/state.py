@@ -107,6 +107,10 @@ class TrainingState:
         Identifies the score of the recorded validation scores.
     fingerprint : str
         Identifies the data, if that is of use to anyone; see `fingerprint`.
+    n_ranks : int
+        Number of ranks that train together.
+    order_seed : int or None
+        The seed of their orders of rows, see `RankOrder`.
     """
 
     weights: Weights
@@ -122,6 +126,8 @@ class TrainingState:
     solver_state: dict[str, Any] = field(default_factory=dict)
     scored_by: Any = None
     fingerprint: str = ""
+    n_ranks: int = 1
+    order_seed: int | None = None
 
     def end(self) -> None:
         """Release what continuing takes: optimizer, order, the best weights and the average."""
@@ -134,6 +140,8 @@ class TrainingState:
             **dict.fromkeys(("n_averaged", "epoch"), 0),
             "solver_state": {},
             "fingerprint": "",
+            "n_ranks": 1,
+            "order_seed": None,
             "weights": Weights({}),
         }
 

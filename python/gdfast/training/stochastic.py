@@ -16,6 +16,7 @@ from gdfast.training.monitor import Monitor
 from gdfast.training.network import Network
 from gdfast.training.options import TrainingOptions
 from gdfast.training.outcome import NotFinite, Outcome, Reason
+from gdfast.training.parts import Parts
 from gdfast.training.state import Records, TrainingState
 from gdfast.training.trainer import Trainer
 
@@ -80,12 +81,20 @@ def _run_epochs(
     assert optimizer is not None
     assert order is not None
 
+    parts = options.parts or Parts((len(order),), options.batch_size)
+
     def trainer() -> Trainer:
         return optimizer.trainer(
-            network, state.weights, loss, options.step, batch_size=options.batch_size, n_samples=len(order)
+            network,
+            state.weights,
+            loss,
+            options.step,
+            batch_size=parts.own_batch_size,
+            n_samples=parts.own_rows,
+            parts=parts,
         )
 
-    steps = math.ceil(len(order) / options.batch_size) * network.steps_per_batch(data.X)
+    steps = parts.steps * network.steps_per_batch(data.X)
     data = data.in_steps()
     current = trainer()
     records.n_iter = state.epoch
@@ -94,10 +103,13 @@ def _run_epochs(
         for epoch in range(state.epoch, options.max_iter):
             rates = optimizer.epoch_begins(options.max_iter - epoch, steps, records.t)
             learning_rate = float(np.mean(rates))
+            stops = False
             if listeners.is_watched:
-                if listeners.epoch_begins(state, epoch, {"learning_rate": learning_rate}):
-                    return Outcome("stopped")
-                current = trainer()  # a listener may have edited or replaced the weights
+                stops = listeners.epoch_begins(state, epoch, {"learning_rate": learning_rate})
+                if not stops:
+                    current = trainer()  # a listener may have edited or replaced the weights
+            if any(parts.any("the begin of an epoch's callbacks", stops)):
+                return Outcome("stopped")
             steps_before = current.step
             try:
                 mean_loss, finite = data.run_epoch(
@@ -119,7 +131,7 @@ def _run_epochs(
                 raise ValueError("sample_weight leaves no batch to train on: in each the weights cancel out.")
             if not finite and monitor.validation is None:
                 break
-            _record(records, data.records_of(current), mean_loss, learning_rate, len(order), options)
+            _record(records, data.records_of(current), mean_loss, learning_rate, parts.n_rows, options)
             monitor.epoch_ends(mean_loss, diverged=not finite)
             stops = optimizer.epoch_ends(records.t, monitor.logs.get("val_loss", mean_loss))
             reason: Reason = "stopped"
@@ -136,13 +148,17 @@ def _run_epochs(
                 stops |= listeners.epoch_ends(state, epoch, logs)
             if not finite:
                 break
+            out_of_time = listeners.is_out_of_time()
+            stops, out_of_time = parts.any("the end of an epoch", stops, out_of_time)
             if stops or options.single_epoch:
                 return Outcome(reason)
-            if listeners.is_out_of_time():
+            if out_of_time:
                 return Outcome("out_of_time")
         else:
             return Outcome("max_iter")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if parts.ranks is not None:
+            parts.ranks.fail(error)
         if not listeners.has_begun:  # nothing has been trained
             raise
         if not optimizer.is_finite():
