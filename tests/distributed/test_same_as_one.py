@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
+import gdfast
 import numpy as np
 import pytest
 from gdfast import MLPClassifier, MLPRegressor, optim
@@ -355,3 +359,20 @@ def test_as_many_sums_as_steps():
 
     results(on_ranks(2, fit))
     assert sums == {0: 36, 1: 36}
+
+
+def test_what_was_trained_together_is_an_estimator_like_any_other(tmp_path):
+    X, y = problem("multiclass")
+
+    def train(r):
+        est = estimator("", batch_size=20, keep_optimizer_state=True)
+        est.partial_fit(X[r::2], y[r::2], classes=[0, 1, 2])
+        return est.fit(X[r::2], y[r::2])
+
+    est = results(on_ranks(2, train))[0]
+    path = tmp_path / "model.safetensors"
+    est.save(path)
+    for other in (pickle.loads(pickle.dumps(est)), copy.deepcopy(est), gdfast.load(path)):
+        np.testing.assert_array_equal(other.predict(X), est.predict(X))
+        assert other.partial_fit(X, y).t_ == est.t_ + N_ROWS
+        other.fit(X, y)
