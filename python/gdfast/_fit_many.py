@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _num_samples
 
 from gdfast import _core
+from gdfast.data import Stream
 from gdfast.estimators import _validation
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._members import side_by_side
@@ -124,6 +125,8 @@ def fit_many(
     """
     if ranks.current() is not None:
         raise ValueError("fit_many trains on one process: call it outside of gdfast.distributed.mpi().")
+    if Stream.find(X, y, sample_weight) is not None:
+        raise TypeError("fit_many takes data in memory, and no stream.")
     nets = list(estimators)
     _check_estimators(nets)
     n_threads = _check_n_jobs(n_jobs) or _core.max_threads()

@@ -165,6 +165,62 @@ def test_missing_values_name_their_block(tmp_path: Path) -> None:
         regressor().fit(Stream(folder, "y", block_size=30, buffer_size=1))
 
 
+def test_names_are_compared_by_a_fit_that_goes_on(tmp_path: Path) -> None:
+    first, other = tmp_path / "first.parquet", tmp_path / "other.parquet"
+    parquet.write_table(table(), first)
+    parquet.write_table(table().select(["q", "p", "r", "weight", "y"]), other)
+    model = regressor(warm_start=True).fit(first, "y", "weight").fit(first, "y", "weight")
+    with pytest.raises(ValueError, match=r"columns \['q', 'p', 'r'\]"):
+        model.fit(other, "y", "weight")
+
+
+def test_the_index_of_a_frame_is_no_feature(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=NAMES).assign(y=NUMBERS)
+    frame[frame.p > 0].to_parquet(tmp_path / "a.parquet")
+    assert list(regressor().fit(tmp_path / "a.parquet", "y").feature_names_in_) == NAMES
+
+
+def test_folders_above_the_data_are_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "seed=3").mkdir()
+    folder = files(tmp_path / "seed=3")
+    assert list(regressor().fit(folder, "y", "weight").feature_names_in_) == NAMES
+    assert list(regressor().fit(Path(folder) / "a.parquet", "y", "weight").feature_names_in_) == NAMES
+
+
+def test_hidden_files_are_left_out(tmp_path: Path) -> None:
+    folder = files(tmp_path)
+    (Path(folder) / "_temporary").mkdir()
+    parquet.write_table(table(), Path(folder) / "_temporary" / "a.parquet")
+    (Path(folder) / ".a.parquet").write_text("being written")
+    assert regressor(max_iter=1).fit(folder, "y").t_ == N
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.int32, str])
+def test_files_of_other_types(tmp_path: Path, kind: Any) -> None:
+    folder = files(tmp_path)
+    parquet.write_table(table(q=np.round(X[:, 1]).astype(kind)), Path(folder) / "b.parquet")
+    model = regressor()
+    with pytest.raises(ValueError, match=r"The column 'q' of .*b\.parquet holds"):
+        model.fit(folder, "y")
+    assert not hasattr(model, "coefs_")
+
+
+def test_files_of_more_columns(tmp_path: Path) -> None:
+    folder = files(tmp_path)
+    parquet.write_table(table(s=X[:, 0]), Path(folder) / "b.parquet")
+    with pytest.raises(ValueError, match=r"b\.parquet has the columns \['s'\]"):
+        regressor().fit(folder, "y")
+    assert regressor(max_iter=1).fit(Stream(folder, "y", features=NAMES)).t_ == 2 * N
+
+
+def test_data_sets_in_memory_and_filtered_ones() -> None:
+    expected = regressor().fit(X, NUMBERS, WEIGHTS)
+    assert_same_fit(regressor().fit(dataset.dataset(table()), "y", "weight"), expected)
+    with pytest.raises(ValueError, match="has been filtered"):
+        regressor().fit(dataset.dataset(table()).filter(dataset.field("p") > 0), "y")
+
+
 def test_files_of_other_columns(tmp_path: Path) -> None:
     folder = files(tmp_path)
     parquet.write_table(table().drop_columns(["q"]), Path(folder) / "c.parquet")
@@ -222,7 +278,8 @@ def test_dask_arrays_and_frames() -> None:
         regressor().fit(chunked[0], array.from_array(NUMBERS, 150))
     with pytest.raises(ValueError, match="y names the column 'z'"):
         regressor().fit(data, "z")
+    assert_same_fit(regressor().fit(chunked[0], NUMBERS, WEIGHTS), expected)
     with pytest.raises(TypeError, match="y must be a collection of Dask"):
-        regressor().fit(chunked[0], NUMBERS)
+        regressor().fit(data[NAMES], NUMBERS)
     with pytest.raises(ValueError, match="y is missing"):
         regressor().fit(chunked[0])

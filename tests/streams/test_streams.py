@@ -14,6 +14,7 @@ from fits import assert_same_bits, fit_until_ctrl_c, trained_arrays
 from gdfast import schedules
 from gdfast.callbacks import ModelCheckpoint
 from gdfast.data import Stream
+from gdfast.data._reader import Block, Reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -229,6 +230,53 @@ def test_blocks_without_rows_or_weight() -> None:
         regressor().fit([empty])
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_source_may_fill_the_same_array_again(early_stopping: bool) -> None:
+    class Refills:
+        def __iter__(self) -> Iterator[tuple[Any, ...]]:
+            into = np.empty((20, 5)), np.empty(20), np.empty(20)
+            for block in blocks(20, X[:400], NUMBERS[:400], WEIGHTS[:400]):
+                for array, values in zip(into, block, strict=True):
+                    array[...] = values
+                yield into
+
+    arguments = {"shuffle": False, "early_stopping": early_stopping, "learning_rate_init": "auto"}
+    expected = regressor(**arguments).fit(Once(blocks(20, X[:400], NUMBERS[:400], WEIGHTS[:400])))
+    assert_same_fit(regressor(**arguments).fit(Refills()), expected)
+
+
+class Once:
+    """Blocks that can only be walked."""
+
+    def __init__(self, blocks: list[Any]) -> None:
+        self._blocks = blocks
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._blocks)
+
+
+def test_an_array_after_a_stream_has_all_its_rows() -> None:
+    model = regressor(warm_start=True, keep_optimizer_state=True, max_iter=1)
+    model.fit(Stream(blocks(50, X, NUMBERS), buffer_size=100))
+    before = model._optimizer._trainer.step
+    model.fit(X, NUMBERS)
+    assert model._optimizer._trainer.step - before == -(-N // ARGUMENTS["batch_size"])
+
+
+def test_one_warning_of_the_shape_of_y() -> None:
+    with pytest.warns(UserWarning, match="column-vector") as found:
+        regressor().fit(blocks(50, X, NUMBERS[:, None]))
+    assert len([w for w in found if "column-vector" in str(w.message)]) == 1
+
+
+def test_many_small_blocks() -> None:
+    """Time grows with their number, not its square: 3000 took 9 s as long as each counted those before it."""
+    n = 3000
+    many = [(X[:1], NUMBERS[:1])] * n
+    expected = regressor(max_iter=1, shuffle=False).fit(np.repeat(X[:1], n, 0), np.repeat(NUMBERS[:1], n))
+    assert_same_bits(trained_arrays(regressor(max_iter=1, shuffle=False).fit(many)), trained_arrays(expected))
+
+
 # Validation by blocks.
 
 
@@ -255,6 +303,26 @@ def test_blocks_are_set_aside(size: int) -> None:
     if size == 20:
         expected = regressor(**arguments).fit(given, X_val=X[held_out], y_val=NUMBERS[held_out])
         assert_same_fit(model, expected)
+
+
+def test_blocks_of_few_parts_are_counted_through_all() -> None:
+    """Of five parts with seven blocks each the 10th, 20th and 30th block."""
+
+    class Parts(Stream):
+        def open(self) -> Any:
+            return FiveParts()
+
+    model = regressor(early_stopping=True, max_iter=2).fit(Parts([(X, NUMBERS)]))
+    assert model.t_ == 2 * 32 * 12
+
+
+class FiveParts(Reader):
+    n_parts = 5
+
+    def blocks(self, part: int) -> Iterator[Block]:
+        for number in range(7):
+            rows = slice(12 * (7 * part + number), 12 * (7 * part + number + 1))
+            yield Block(f"{part}, {number}", X[rows], NUMBERS[rows], None)
 
 
 @pytest.mark.parametrize("scoring", ["loss", "f1_macro", None])
@@ -289,8 +357,11 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, early_stopping: bool) -> None
         regressor(callbacks=[ModelCheckpoint(path), Stops()], **arguments).fit(data)
     resumed = regressor(resume=path, **arguments).fit(data)
     assert_same_fit(resumed, expected)
+    for other in (blocks(20, X[:-1], NUMBERS[:-1]), blocks(21, X, NUMBERS)):
+        with pytest.raises(ValueError, match="X, y, sample_weight"):
+            regressor(resume=path, **arguments).fit(Stream(other, buffer_size=90))
     with pytest.raises(ValueError, match="X, y, sample_weight"):
-        regressor(resume=path, **arguments).fit(Stream(blocks(20, X[:-1], NUMBERS[:-1]), buffer_size=90))
+        regressor(resume=path, **arguments).fit(Stream(blocks(20, X, NUMBERS), buffer_size=100))
 
 
 class Stops:
@@ -365,6 +436,24 @@ def test_an_error_in_mid_training_keeps_whole_steps(name: str, prefetch: int) ->
     assert model.n_iter_ == 1
 
 
+def test_the_same_iterator_each_time() -> None:
+    class Walked:
+        def __init__(self) -> None:
+            self._walk = iter(blocks(50, X, NUMBERS))
+
+        def __iter__(self) -> Iterator[Any]:
+            return self._walk
+
+    with pytest.raises(TypeError, match="gives the same iterator each time"):
+        regressor().fit(Walked())
+
+
+def test_labels_with_nan_and_weights_of_whole_blocks() -> None:
+    with pytest.raises(ValueError, match=r"In block 1: Input y contains NaN"):
+        classifier().fit([(X, (NUMBERS > 0) * 1.0), (X, np.where(NUMBERS > 0, np.nan, 1.0))])
+    assert classifier().fit([(X, LABELS, 2.0), (X, LABELS, 1.0)]).t_ == 2 * N * ARGUMENTS["max_iter"]
+
+
 def test_a_class_that_is_new() -> None:
     y = LABELS.copy()
     changed = with_block(4, X[:50], np.full(50, "d"))
@@ -418,6 +507,25 @@ def test_an_error_before_the_first_step_changes_nothing() -> None:
         ),
         (lambda: gdfast.TabularRegressor().fit(Stream(X, NUMBERS), 0), TypeError, "takes no stream"),
         (lambda: regressor().fit(X), ValueError, "requires y to be passed"),
+        (lambda: regressor().fit(Stream(X, "y")), ValueError, "y='y' names a column"),
+        (
+            lambda: regressor().fit("a.parquet", ["y", "z"]),
+            (TypeError, FileNotFoundError),
+            "name of a column|no file",
+        ),
+        (lambda: Stream("a", "y", features=["p", "p"]), ValueError, "each column once"),
+        (lambda: Stream("a", "y", features=["p", "y"]), ValueError, "neither y nor"),
+        (lambda: Stream("a", "y", features=3), TypeError, "features must be a sequence"),
+        (
+            lambda: gdfast.fit_many([regressor()], [(X, NUMBERS)], None),
+            TypeError,
+            "fit_many takes data in memory",
+        ),
+        (
+            lambda: regressor().fit([(sparse.csr_array(X), NUMBERS), (X, NUMBERS)]),
+            ValueError,
+            "In block 1: some blocks",
+        ),
     ],
 )
 def test_clear_errors(call: Any, error: Any, message: str) -> None:

@@ -45,12 +45,15 @@ class ArrowReader(Reader):
         self, source: Any, y: Any, sample_weight: Any, features: Sequence[str] | None, block_size: int
     ) -> None:
         dataset = _dataset(source)
+        is_given = is_dataset(source)  # and its schema is what the user wants
         names = list(dataset.schema.names)
         self._y = _column(names, y, "y")
         self._weight = None if sample_weight is None else _column(names, sample_weight, "sample_weight")
         self._targets = [self._y] if self._weight is None else [self._y, self._weight]
+        features_are_all = features is None and not is_given
         if features is None:
-            features = [name for name in names if name not in self._targets]
+            index = _index_columns(dataset.schema)
+            features = [name for name in names if name not in (*self._targets, *index)]
         self.feature_names = [_column(names, name, "features") for name in features]
         if not self.feature_names:
             raise ValueError("The data have no column for X beside those of y and sample_weight.")
@@ -58,12 +61,18 @@ class ArrowReader(Reader):
         self._block_size = block_size
         self._parts: list[tuple[str, Any]] = []
         n_rows: int | None = 0
-        for fragment in dataset.get_fragments():
-            with _naming(fragment.path):
-                found = [*fragment.physical_schema.names, *_partition_keys(fragment)]
-                missing = [name for name in (*self.feature_names, *self._targets) if name not in found]
-                if missing:  # pyarrow would fill them with nulls
-                    raise ValueError(f"{fragment.path} lacks the columns {missing}; it has {found}.")
+        for fragment in _fragments(dataset):
+            path = getattr(fragment, "path", "the table")
+            with _naming(path):
+                keys = _partition_keys(fragment)
+                _check_columns(
+                    path,
+                    fragment.physical_schema,
+                    dataset.schema,
+                    [name for name in (*self.feature_names, *self._targets) if name not in keys],
+                    only=features_are_all,
+                    same_types=not is_given,
+                )
                 for name, part, rows in _split(fragment):
                     self._parts.append((name, part))
                     n_rows = None if rows is None or n_rows is None else n_rows + rows
@@ -147,8 +156,57 @@ def _dataset(source: Any) -> Any:
         if not os.path.exists(path):
             raise FileNotFoundError(f"There is no file or directory {path!r} to train on.")
     files = [file for path in paths for file in _files(path)]
+    # Folders such as year=2026 are columns, those above the data are not.
+    below = (
+        {"partitioning": "hive", "partition_base_dir": paths[0]} if paths != files and len(paths) == 1 else {}
+    )
     with _naming(files[0]):
-        return pyarrow.dataset.dataset(files, format="parquet", partitioning="hive")
+        return pyarrow.dataset.dataset(files, format="parquet", **below)
+
+
+def _fragments(dataset: Any) -> Any:
+    try:
+        return dataset.get_fragments()
+    except ValueError as error:
+        raise ValueError(
+            "X is a data set that has been filtered or joined, which pyarrow cannot give in parts: write it "
+            f"to files, or give an iterable of blocks. ({error})"
+        ) from error
+
+
+def _index_columns(schema: Any) -> list[str]:
+    """The columns that pandas has written for its index."""
+    metadata = schema.pandas_metadata or {}
+    return [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
+
+
+def _check_columns(
+    path: str, found: Any, expected: Any, needed: list[str], *, only: bool, same_types: bool
+) -> None:
+    """ValueError if a file lacks columns, has others (``only``), or other types than the first file."""
+    missing = [name for name in needed if name not in found.names]
+    if missing:  # pyarrow would fill them with nulls
+        raise ValueError(f"{path} lacks the columns {missing}; it has {found.names}.")
+    more = [name for name in found.names if name not in expected.names]
+    if only and more:
+        raise ValueError(
+            f"{path} has the columns {more}, which the first file lacks. Name those of X by features."
+        )
+    for name in needed if same_types else []:
+        types = _plain_type(found.field(name).type), _plain_type(expected.field(name).type)
+        if types[0] != types[1]:
+            raise ValueError(
+                f"The column {name!r} of {path} holds {types[0]}, that of the first file {types[1]}."
+            )
+
+
+def _plain_type(kind: Any) -> Any:
+    """The type of values, however they are stored."""
+    import pyarrow
+
+    if pyarrow.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pyarrow.string() if pyarrow.types.is_large_string(kind) else kind
 
 
 def _partition_keys(fragment: Any) -> list[str]:
@@ -161,12 +219,11 @@ def _partition_keys(fragment: Any) -> list[str]:
 def _files(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [path]
-    found = sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-        if name.endswith((".parquet", ".pq"))
-    )
+    found = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]  # of writers at work
+        found += [os.path.join(folder, name) for name in names if name.endswith((".parquet", ".pq"))]
+    found = sorted(file for file in found if not os.path.basename(file).startswith((".", "_")))
     if not found:
         raise FileNotFoundError(f"The directory {path!r} holds no file whose name ends in .parquet or .pq.")
     return found
@@ -175,7 +232,7 @@ def _files(path: str) -> list[str]:
 def _split(fragment: Any) -> Iterator[tuple[str, Any, int | None]]:
     """The parts of a file, with their names and numbers of rows."""
     if not hasattr(fragment, "split_by_row_group"):
-        yield fragment.path, fragment, None
+        yield getattr(fragment, "path", "the table"), fragment, None
         return
     for part in fragment.split_by_row_group():
         (group,) = part.row_groups

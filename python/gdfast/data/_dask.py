@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from gdfast.data._reader import Block, Reader
 
@@ -40,36 +42,38 @@ class DaskReader(Reader):
             missing = [name for name in features if name not in X.columns]
             if missing:
                 raise ValueError(f"features names {missing}, but X has the columns {list(X.columns)}.")
-        self._features = features
-        self._named = named
-        self._X = _parts(X, "X")
-        self._y = y if isinstance(y, str) else _parts(y, "y")
-        is_name = sample_weight is None or isinstance(sample_weight, str)
-        self._weight = sample_weight if is_name else _parts(sample_weight, "sample_weight")
+        chunks = None if is_frame else X.chunks[0]
+        columns = X if features is None else X[list(features)]
+        self._X = _parts(columns.drop(columns=named) if named and features is None else columns, "X", None)
+        self._y = _parts(X[y] if isinstance(y, str) else y, "y", chunks)
+        self._weight = None
+        if sample_weight is not None:
+            given = X[sample_weight] if isinstance(sample_weight, str) else sample_weight
+            self._weight = _parts(given, "sample_weight", chunks)
         self.n_parts = len(self._X)
         for name, parts in (("y", self._y), ("sample_weight", self._weight)):
-            if isinstance(parts, list) and len(parts) != self.n_parts:
+            if parts is not None and len(parts) != self.n_parts:
                 raise ValueError(f"{name} has {len(parts)} partitions, but X has {self.n_parts}.")
 
     def blocks(self, part: int) -> Iterator[Block]:
+        return self._computed(part, self._X[part])
+
+    def targets(self, part: int) -> Iterator[Block]:
+        return self._computed(part, None)
+
+    def _computed(self, part: int, X: Any) -> Iterator[Block]:
         import dask
 
-        X, y, weight = dask.compute(
-            self._X[part],
-            self._y[part] if isinstance(self._y, list) else None,
-            self._weight[part] if isinstance(self._weight, list) else None,
-        )
-        y = X[self._y] if isinstance(self._y, str) else y
-        weight = X[self._weight] if isinstance(self._weight, str) else weight
-        if self._features is not None:
-            X = X[list(self._features)]
-        elif self._named:
-            X = X.drop(columns=self._named)
-        if len(X):
-            yield Block(f"partition {part}", X, y, weight)
+        weight = None if self._weight is None else self._weight[part]
+        yield Block(f"partition {part}", *dask.compute(X, self._y[part], weight))
 
 
-def _parts(collection: Any, name: str) -> list[Any]:
+def _parts(collection: Any, name: str, chunks: Sequence[int] | None) -> list[Any]:
+    """The parts of a collection, or of an array in memory with rows for ``chunks``, as Dask computes them."""
+    if chunks is not None and isinstance(collection, np.ndarray | list):
+        array = np.asarray(collection)
+        if not np.isnan(chunks).any() and len(array) == sum(chunks):
+            return np.split(array, np.cumsum(chunks)[:-1])
     if not is_collection(collection):
         raise TypeError(
             f"{name} must be a collection of Dask like X, or the name of a column of X; got "
@@ -77,5 +81,6 @@ def _parts(collection: Any, name: str) -> list[Any]:
         )
     if hasattr(collection, "rechunk") and collection.ndim == 2 and collection.numblocks[1] > 1:
         collection = collection.rechunk({1: -1})
-    delayed = collection.to_delayed()
+    # Not optimized one by one: what X and y have in common is computed once.
+    delayed = collection.to_delayed(optimize_graph=False)
     return list(delayed.ravel() if hasattr(delayed, "ravel") else delayed)

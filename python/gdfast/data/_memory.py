@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from gdfast.data._reader import Block, Reader
 
 
@@ -32,6 +34,8 @@ class IterableReader(Reader):
                 "only. Give an object whose __iter__ begins again."
             )
         self._source = source
+        self._walk: Any = None
+        self.may_refill = not isinstance(source, list | tuple)
         self._is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
         self.n_parts = len(source) if self._is_sequence else 1
 
@@ -39,7 +43,14 @@ class IterableReader(Reader):
         if self._is_sequence:
             yield _block(part, self._source[part])
             return
-        for number, item in enumerate(self._source):
+        walk = iter(self._source)
+        if walk is self._walk:
+            raise TypeError(
+                f"This {type(self._source).__name__} gives the same iterator each time, which can be read "
+                "once only. Its __iter__ must begin again."
+            )
+        self._walk = walk
+        for number, item in enumerate(walk):
             yield _block(number, item)
 
 
@@ -69,10 +80,16 @@ class ArrayReader(Reader):
     """
 
     def __init__(self, X: Any, y: Any, sample_weight: Any, block_size: int) -> None:
-        n_rows = len(X)
+        n_rows = int(X.shape[0])
+        if isinstance(y, str):
+            raise ValueError(
+                f"y={y!r} names a column, which files, data sets and frames of Dask have. Give the target."
+            )
         for name, array in (("y", y), ("sample_weight", sample_weight)):
-            if array is not None and len(array) != n_rows:
-                raise ValueError(f"{name} must have a row for each of the {n_rows} of X, got {len(array)}.")
+            if array is not None and np.shape(array)[:1] != (n_rows,):
+                raise ValueError(
+                    f"{name} must have a row for each of the {n_rows} of X, got {np.shape(array)}."
+                )
         self._X, self._y, self._weight = X, y, sample_weight
         self._block_size = block_size
         self.n_rows = n_rows
@@ -80,7 +97,7 @@ class ArrayReader(Reader):
 
     def blocks(self, part: int) -> Iterator[Block]:
         first = part * self._block_size
-        rows = slice(first, min(first + self._block_size, len(self._X)))
+        rows = slice(first, min(first + self._block_size, self._X.shape[0]))
         weight = None if self._weight is None else self._weight[rows]
         yield Block(
             f"the block of rows {rows.start} to {rows.stop - 1}", self._X[rows], self._y[rows], weight

@@ -34,11 +34,14 @@ class Reader(ABC):
         The number of rows, where it is known without reading.
     feature_names : list of str or None
         The names of the columns of X, where blocks hold plain arrays of named columns.
+    may_refill : bool
+        Whether a block may be changed once the next one has been read.
     """
 
     n_parts: int
     n_rows: int | None = None
     feature_names: list[str] | None = None
+    may_refill: bool = False
 
     @abstractmethod
     def blocks(self, part: int) -> Iterator[Block]:

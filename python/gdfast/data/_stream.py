@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -93,14 +94,23 @@ class Stream:
                 raise TypeError(f"{name} must be an integer, got {value!r}.")
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}.")
-        if features is not None and (
-            isinstance(features, str) or not all(isinstance(f, str) for f in features)
-        ):
-            raise TypeError(f"features must be a sequence of names of columns, got {features!r}.")
+        if features is not None:
+            names = list(features) if isinstance(features, Iterable) else [features]
+            if isinstance(features, str) or not all(isinstance(name, str) for name in names):
+                raise TypeError(f"features must be a sequence of names of columns, got {features!r}.")
+            others = [name for name in (y, sample_weight) if isinstance(name, str)]
+            if len({*names, *others}) < len(names) + len(others):
+                raise ValueError(
+                    f"features must name each column once, and neither y nor sample_weight; got {names}."
+                )
+            features = names
         self.source, self.y, self.sample_weight = source, y, sample_weight
         self.features = features
         self.block_size, self.buffer_size, self.prefetch = int(block_size), int(buffer_size), int(prefetch)
         self.random_state = random_state
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self.source).__name__}, buffer_size={self.buffer_size})"
 
     @classmethod
     def find(cls, X: Any, y: Any, sample_weight: Any) -> Stream | None:
@@ -113,16 +123,14 @@ class Stream:
                 if value is not None:
                     raise ValueError(f"{name} must be given to the Stream, and not beside it.")
             return X
-        holds_blocks = y is None and _memory.is_iterable_of_blocks(X)
-        names_target = isinstance(y, str) or y is None
-        if (
+        is_stream = (
             _arrow.is_dataset(X)
             or _dask.is_collection(X)
-            or (names_target and _arrow.are_files(X))
-            or holds_blocks
-        ):
-            return cls(X, y, sample_weight)
-        return None
+            or isinstance(X, str | os.PathLike)
+            or (_arrow.are_files(X) and (y is None or isinstance(y, str)))
+            or (y is None and _memory.is_iterable_of_blocks(X))
+        )
+        return cls(X, y, sample_weight) if is_stream else None
 
     def open(self) -> Reader:
         """A reader of the source, whose columns and files have been checked."""

@@ -83,10 +83,8 @@ _DEFAULT_PLAN = Plan()
 
 
 class _Run(NamedTuple):
-    """The checked inputs of a fit. Of a stream, X, y and data are those of the first block."""
+    """The checked inputs of a fit. Of a stream the data are the first block."""
 
-    X: Any
-    y: Any
     network: Network
     loss: Loss
     data: Data
@@ -330,8 +328,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             if checkpoint is not None or _ranks.any_rank(ranks, "checkpoints", saves):
                 _ranks.set_fingerprint(state, ranks, data, held_out)
         elif checkpoint is not None or saves:
-            n_streamed = None if source is None else source.n_rows
-            state.fingerprint = fingerprint(data, held_out, n_rows=n_streamed)
+            state.fingerprint = fingerprint(data, held_out, sizes=() if source is None else source.sizes)
         if ranks is None:
             n_rows, draws_order = X.shape[0], random_state
             if source is not None:
@@ -401,8 +398,6 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         if ranks is not None:
             random_state.randint(2**31)  # the next fit has other orders of rows
         run = _Run(
-            X,
-            y,
             network,
             loss,
             data,
@@ -688,8 +683,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             task = None
             rows = None if run.state.order is None else run.state.order.training
             if not incremental:
-                X, y = (X, y) if run.blocks is None else (run.X, run.y)
-                task = FitTask(self, X, y, run.weight_given, rows)
+                in_memory = run.blocks is None
+                task = FitTask(self, X, y, run.weight_given, rows) if in_memory else FitTask(self)
             takes_edits = run.options.solver == "stochastic"
             listeners = FitListeners(
                 self, run.state, task, attempt, takes_edits=takes_edits, checkpoint=run.checkpoint
@@ -713,8 +708,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                     run.state.order = run.kept_order
                     publish(self, run.state)
                 if plan.warns:
-                    # No rank has all rows, which the messages are about.
-                    has_all = run.options.parts is None
+                    # No rank has all rows, which the messages are about, nor has the first block of a stream.
+                    has_all = run.options.parts is None and run.blocks is None
                     warn_of(
                         outcome,
                         run.state,

@@ -30,18 +30,22 @@ class FitTask:
     ----------
     est : Any
     X, y, sample_weight
-        The arguments of ``fit``, unchanged.
+        The arguments of ``fit``, unchanged; without an X the callbacks get no data.
     rows : ndarray or None
         The training rows, None for all.
     """
 
-    def __init__(self, est: Any, X: Any, y: Any, sample_weight: Any, rows: Array | None) -> None:
+    def __init__(
+        self, est: Any, X: Any = None, y: Any = None, sample_weight: Any = None, rows: Array | None = None
+    ) -> None:
         self._est = est
         self._root: Any = None
         self._epoch: Any = None
         if rows is not None and hasattr(est, "_skl_callbacks"):
             rows = rows.copy()  # the order is shuffled in place
-        self._data: dict[str, Any] = {"X": _lazily(X, rows), "y": _lazily(y, rows)}
+        self._data: dict[str, Any] = {}
+        if X is not None:
+            self._data = {"X": _lazily(X, rows), "y": _lazily(y, rows)}
         if sample_weight is not None:
             weight = _lazily(sample_weight, rows)
             self._data["metadata"] = lambda: {"sample_weight": weight()}

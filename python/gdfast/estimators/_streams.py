@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _get_feature_names
@@ -69,15 +70,24 @@ class Source:
         self._training_parts = [part for part in range(n_parts) if part not in held_out]
         self._validation_parts = list(range(n_parts)) if self._every_block else sorted(held_out)
         self._counts: dict[Any, float] = {}
+        self._blocks_before = [0] * n_parts
+        if self._every_block and n_parts > 1:
+            counts = [sum(1 for _ in self._reader.targets(part)) for part in range(n_parts)]
+            self._blocks_before = [sum(counts[:part]) for part in range(n_parts)]
 
         self._first: Rows | None = None
         first = next(self._blocks(self._training_parts, held_out=False), None)
         if first is None:
             raise ValueError("The stream has no rows.")
         self._names = _get_feature_names(first.X)
+        names, known = self._reader.feature_names, vars(est).get("feature_names_in_")
+        if names is not None and not reset and known is not None and list(known) != names:
+            raise ValueError(
+                f"The data have the columns {names}, but {list(known)} when it was fitted first."
+            )
         self.head = self._first = self._checked(first, reset=reset)
-        if reset and self._reader.feature_names is not None:
-            est.feature_names_in_ = np.asarray(self._reader.feature_names, dtype=object)
+        if names is not None and reset:
+            est.feature_names_in_ = np.asarray(names, dtype=object)
         self.known_y = self.head.y
         if self._reader.n_rows is None or not est._has_numeric_targets or sets_aside:
             self._scan(sets_aside)
@@ -88,7 +98,7 @@ class Source:
         """The blocks of these parts for training, or for validation."""
         read = self._reader.targets if targets else self._reader.blocks
         for part in parts:
-            for number, block in enumerate(read(part)):
+            for number, block in enumerate(read(part), self._blocks_before[part]):
                 every = self._every_block
                 if every and held_out != (number % every == every - 1):
                     continue
@@ -118,10 +128,14 @@ class Source:
                     raise TypeError(
                         f"In {block.name}: y holds missing values, or labels of several types ({error})."
                     ) from error
+                if found.dtype.kind == "f" and np.isnan(found).any():
+                    raise ValueError(f"In {block.name}: Input y contains NaN.")
                 labels.append(found)
                 if not held_out:
                     weight = block.sample_weight
-                    sums = np.bincount(places.ravel(), None if weight is None else np.asarray(weight))
+                    if weight is not None:
+                        weight = np.broadcast_to(np.asarray(weight, float), y.shape[:1])
+                    sums = np.bincount(places.ravel(), weight)
                     for label, count in zip(found.tolist(), sums.tolist(), strict=True):
                         self._counts[label] = self._counts.get(label, 0.0) + count
         if sets_aside and n_validation < 2:
@@ -146,10 +160,16 @@ class Source:
                     names is not None and not np.array_equal(names, self._names)
                 ):
                     raise ValueError(f"X has the columns {names}, that of the first block {self._names}.")
-                if names is None and "feature_names_in_" in vars(est):  # known from the reader
-                    est = copy.copy(est)
-                    del est.feature_names_in_
-            X, y = est._check_data(X, block.y, reset=reset)
+                if sparse.issparse(X) != sparse.issparse(first.X):
+                    raise ValueError("some blocks are sparse, and some are not.")
+            is_known = first is not None or self._reader.feature_names is not None
+            if names is None and not reset and is_known and "feature_names_in_" in vars(est):
+                est = copy.copy(est)  # the names are those of the first block, or of the reader
+                del est.feature_names_in_
+            y = block.y
+            if first is not None and np.shape(y)[1:] == (1,):  # of which the first block has warned
+                y = np.asarray(y).ravel()
+            X, y = est._check_data(X, y, reset=reset)
             weight = block.sample_weight
             if weight is not None:
                 # scikit-learn refuses weights that are all zero; those of a block may be.
@@ -157,6 +177,8 @@ class Source:
                 weight = est._check_weights(np.add(weight, 1.0) if weightless else weight, X)
                 weight = np.zeros_like(weight) if weightless else weight
             rows = Rows(X, y, weight)
+            if self._reader.may_refill:
+                rows = Rows(X.copy(), y.copy(), None if weight is None else weight.copy())
             if first is None:
                 return rows
             if X.dtype != first.X.dtype:
@@ -190,7 +212,8 @@ class Source:
             parts = [self._training_parts[number] for number in numbers]
             for block in self._blocks(parts, held_out=False):
                 data = self._encoded(block.name, self._checked(block), task, dtype)
-                yield data._replace(y=task.for_training(data.y)[0])
+                data = data._replace(y=task.for_training(data.y)[0])
+                yield data
 
         return BlockedData(
             head, self.n_rows, len(self._training_parts), read, self.stream.buffer_size, self.stream.prefetch
@@ -214,6 +237,11 @@ class Source:
         y, targets, weights = zip(*both, strict=True)
         weight = None if weights[0] is None else np.concatenate(weights)
         return read, np.concatenate(y), np.concatenate(targets), weight
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """What the order of rows depends on."""
+        return self.n_rows, len(self._training_parts), self.stream.buffer_size
 
     @staticmethod
     def _encoded(name: str, rows: Rows, task: Task, dtype: np.dtype[Any]) -> Data:

@@ -75,13 +75,13 @@ class BlockedData:
         on the rows before.
         """
         means, finite = _Means(), True
-        trained = steps = 0
+        trained = steps = n_kept = 0
         kept: list[Data] = []
         blocks = read_ahead(self.read(order.of_parts(self.n_parts, shuffle)), self.prefetch)
         with closing(blocks):
             for block in blocks:
                 kept.append(block)
-                n_kept = sum(len(data.y) for data in kept)
+                n_kept += len(block.y)
                 if trained + n_kept > self.n_rows:
                     raise ValueError(
                         f"The stream has more rows than the {self.n_rows} that it had when training began."
@@ -92,7 +92,7 @@ class BlockedData:
                 n_trained = n_kept if is_last else n_kept - n_kept % batch_size
                 if n_trained == 0:
                     continue
-                data = joined(kept)
+                data, kept = joined(kept), []
                 rows, rest = _split(order.of_buffer(n_kept, shuffle), n_kept, n_trained)
                 n_steps = -(-n_trained // batch_size)
                 rates = learning_rate
@@ -104,13 +104,15 @@ class BlockedData:
                 )
                 means.add(loss, trainer.records, n_trained, trainer.step - before, n_steps)
                 trained, steps = trained + n_trained, steps + n_steps
-                kept = [] if rest is None else [data.take(rest)]
+                if rest is not None:
+                    kept.append(data.take(rest))
+                n_kept -= n_trained
+                del data, block  # before the next buffer is filled
                 if not finite:
                     break
         if finite and trained < self.n_rows:
-            n_read = trained + sum(len(data.y) for data in kept)
             raise ValueError(
-                f"The stream ended after {n_read} rows, but had {self.n_rows} when training began."
+                f"The stream ended after {trained + n_kept} rows, but had {self.n_rows} when training began."
             )
         self._records = means.records
         return means.loss, finite

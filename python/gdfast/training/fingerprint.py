@@ -10,10 +10,10 @@ import numpy as np
 from gdfast.training.data import Data, Sequences
 
 
-def fingerprint(*parts: Data | None, n_rows: int | None = None) -> str:
+def fingerprint(*parts: Data | None, sizes: tuple[int, ...] = ()) -> str:
     """A hash of training data and, if there is one, a validation set: their values, shapes and dtypes.
 
-    Of data that are not in memory, their first rows and the number of all.
+    Of data that are not in memory, the first rows, and ``sizes``: how many there are, and how they are read.
     """
     digest = hashlib.blake2b(digest_size=16)
 
@@ -32,6 +32,5 @@ def fingerprint(*parts: Data | None, n_rows: int | None = None) -> str:
 
     for part in parts:
         add(None if part is None else part.apart()[:3])
-    if n_rows is not None:
-        digest.update(f"{n_rows} rows".encode())
+    digest.update(str(list(sizes)).encode() if sizes else b"")
     return digest.hexdigest()

@@ -50,7 +50,8 @@ class RowOrder:
         """The training rows in the order of the next epoch; None if it is 0, 1, 2..."""
         if not shuffle:
             return self.training
-        if self._rows is None:
+        # A stream leaves the order of its last buffer.
+        if self._rows is None or (self.validation is None and len(self._rows) != self.n_samples):
             self._rows = np.arange(self.n_samples, dtype=np.int64)
         # Shuffling the last order in place gives the same result as indexing it with a shuffled arange, as
         # scikit-learn does.
