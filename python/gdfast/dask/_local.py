@@ -112,6 +112,13 @@ def rows_of(n_rows: int, seed: int, number: int, part: int, parts: int, shuffle:
     return rows[part * n_rows // parts : (part + 1) * n_rows // parts]
 
 
+def aligned(value: Any) -> Any:
+    """An array, or a tuple of some, as the core takes it: those that came from elsewhere may lie anyhow."""
+    if isinstance(value, tuple):
+        return tuple(map(aligned, value))
+    return None if value is None else np.require(value, requirements=["C", "A"])
+
+
 def _random_state(*seeds: int) -> np.random.RandomState:
     return np.random.RandomState(np.random.SeedSequence(seeds).generate_state(4))
 
@@ -149,7 +156,8 @@ def train_locally(
     weight = float(n_rows if weights_of_rows is None else weights_of_rows.sum(dtype=np.float64))
     if model.diverged or not weight:
         return model
-    weights = Weights(model.weights).copy()
+    weights = Weights({name: [np.array(a) for a in arrays] for name, arrays in model.weights.items()})
+    data = Data(*map(aligned, data))
     n_jobs = settings.n_jobs
     trainer = replace(settings.network, n_threads=1 if n_jobs is None else n_threads(n_jobs)).trainer(
         weights,
@@ -160,7 +168,8 @@ def train_locally(
         rule_params=settings.rule_params,
         seed=step_seed,
     )
-    trainer.load_state_dict(model.state)
+    slots = {name: [aligned(a) for a in arrays] for name, arrays in model.state["slots"].items()}
+    trainer.load_state_dict({**model.state, "slots": slots})
     before = trainer.step
     loss, finite = trainer.run_epoch(
         data.X,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,11 +90,14 @@ def _check(est: Any, number: int, X: Any, y: Any, weight: Any) -> tuple[Checked 
     if X.shape[0] == 0:
         return None, Summary(number)
     header = X[:1]
+    est = copy.copy(est)  # which takes notes of X, and is that of other threads, too
     X, y = est._check_data(X, y, reset=True)
     if hasattr(y, "toarray"):
         raise TypeError("Sparse targets are not supported here. Use '.toarray()' to make y dense.")
     if weight is not None:
-        weight = est._check_weights(np.asarray(weight), X)
+        weight = np.asarray(weight)
+        if weight.any():  # scikit-learn refuses zeros, but another partition may have the weight
+            weight = est._check_weights(weight, X)
         if (weight < 0).any():
             raise ValueError("sample_weight must not be negative.")
     labels = counts = None
