@@ -9,7 +9,8 @@ forward pass, loss and gradient as functions on NumPy arrays, ``gdfast.optim`` t
 ``GradientNormDisplay``, ``LearningRateRangeDisplay`` and ``WeightsDisplay`` plot a fit. ``gdfast.inspect``
 has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay`` plots it. ``gdfast.load``
 reads the files of the estimators' ``save``. ``gdfast.export`` makes models of ONNX, C, PyTorch and
-scikit-learn of fitted estimators, and takes the last two back. ``gdfast.get_include`` and
+scikit-learn of fitted estimators, and takes the last two back. ``gdfast.dask`` trains on arrays and frames of
+Dask. ``gdfast.get_include`` and
 ``gdfast.function_address`` are for compiled code.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import callbacks, export, inspect, kernels, optim, preprocessing, schedules
+    from gdfast import callbacks, dask, export, inspect, kernels, optim, preprocessing, schedules
     from gdfast._compiled import function_address, get_include
     from gdfast._displays import (
         CurvatureDisplay,
@@ -74,6 +75,7 @@ __all__ = [
     "__version__",
     "active_isa",
     "callbacks",
+    "dask",
     "export",
     "function_address",
     "get_include",
@@ -104,6 +106,7 @@ _HOMES = {
     "TrainingTimeDisplay": "gdfast._displays",
     "WeightsDisplay": "gdfast._displays",
     "callbacks": "gdfast.callbacks",
+    "dask": "gdfast.dask",
     "export": "gdfast.export",
     "function_address": "gdfast._compiled",
     "get_include": "gdfast._compiled",

@@ -219,5 +219,5 @@ def test_the_number_of_features_and_classes_stay() -> None:
 
 
 def test_client_is_a_client() -> None:
-    with pytest.raises(TypeError, match="client must be a dask.distributed.Client or None, got 3"):
+    with pytest.raises(TypeError, match=r"client must be a dask\.distributed.Client or None, got 3"):
         DaskMLPClassifier().client = 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from itertools import pairwise
 from typing import Any
 
 import gdfast
@@ -87,7 +88,7 @@ def test_federated_averaging_by_hand(n_groups: int | None, local_epochs: int) ->
     ours.fit(*cut(X, Y))
 
     ends = np.cumsum([0, *SIZES])
-    rows = [np.arange(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    rows = [np.arange(a, b) for a, b in pairwise(ends)]
     groups = [rows[:2], rows[2:]] if n_groups else [[each] for each in rows]
     # The first weights, which depend on the seed alone.
     locals_ = [gdfast.MLPClassifier(**{**arguments, "learning_rate_init": 1e-300}) for _ in groups]

@@ -13,6 +13,7 @@ import pytest
 MODULES = [
     gdfast,
     gdfast.callbacks,
+    gdfast.dask,
     gdfast.export,
     gdfast.inspect,
     gdfast.kernels,
