@@ -1,10 +1,10 @@
 """Searches that give up bad settings early: dask-ml's IncrementalSearchCV and HyperbandSearchCV.
 
 Run with ``python examples/search_dask_ml.py``; it needs ``pip install dask-ml
-"dask[array,dataframe,distributed]<2025.3"``, for dask-ml 2025.1.0, the newest, does not work with later versions
-of Dask (https://github.com/dask/dask-ml/issues/1016). The searches call ``partial_fit`` on the partitions of Dask's
-arrays, an epoch of a partition at a time, and go on with the settings that score best. Two workers of this
-machine share the models.
+"dask[array,dataframe,distributed]<2025.3"``, for dask-ml 2025.1.0, the newest, does not work with later
+versions of Dask (https://github.com/dask/dask-ml/issues/1016). The searches call ``partial_fit`` on the
+partitions of Dask's arrays, an epoch of a partition at a time, and go on with the settings that score best.
+Two workers of this machine share the models.
 """
 
 from __future__ import annotations

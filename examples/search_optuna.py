@@ -2,8 +2,8 @@
 
 Run with ``python examples/search_optuna.py`` (it needs ``pip install optuna "gdfast[dask]"``). A callback of
 the fit reports the validation score of every epoch, and ends the fit when Optuna's pruner says so. The trials
-are in a file that the workers share; for several machines Optuna has storages in databases. The data go to the
-workers once, before the search.
+are in a file that the workers share; for several machines Optuna has storages in databases. The data go to
+the workers once, before the search.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ IN_A_PARTITION = {
     "names": (
         frames(lambda part: part.rename(columns={"b": "x"})),
         cut(Y),
-        r"In partition 2: X has the columns \['a', 'x', 'c', 'd'\], but \['a', 'b', 'c', 'd'\] in partition 0",
+        r"In partition 2: X has the columns \['a', 'x', 'c', 'd'\], but \['a', 'b', 'c', 'd'\] in",
     ),
     "order of names": (
         frames(lambda part: part[list("bacd")]),

@@ -353,6 +353,12 @@ def test_arguments(arguments: dict[str, Any]) -> None:
         assert np.shape(est.gradient_records_["gradient_norm"]) == (4, 2)
 
 
+def test_a_large_network_is_no_large_graph() -> None:
+    """Of which Dask would warn."""
+    est = DaskMLPClassifier(**{**SMALL, "hidden_layer_sizes": (800, 800), "max_iter": 1}).fit(*cut(X, Y))
+    assert sum(each.nbytes for each in weights_of(est)) > 5e6  # with two moments beyond Dask's 10 MiB
+
+
 def test_max_time() -> None:
     est = DaskMLPClassifier(**{**SMALL, "max_iter": 10_000}, max_time=1e-9)
     with pytest.warns(ConvergenceWarning, match="max_time"):
@@ -398,7 +404,9 @@ def test_to_local(tmp_path: Any) -> None:
     assert_array_equal(local.predict_proba(X), est.predict_proba(X))
     local.coefs_[0][:] = 0
     assert est.coefs_[0].any()
-    local.partial_fit(X, Y)  # it goes on
+    step = est._optimizer.state_dict()["step"]
+    local.partial_fit(X, Y)  # it goes on, alone
+    assert local._optimizer.state_dict()["step"] > step == est._optimizer.state_dict()["step"]
     est.save(tmp_path / "model.safetensors")
     loaded = gdfast.load(tmp_path / "model.safetensors")
     assert_array_equal(loaded.predict_proba(X), est.predict_proba(X))

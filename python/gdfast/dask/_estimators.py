@@ -81,14 +81,19 @@ class DaskNetwork(FeedForward):
         est : MLPClassifier or MLPRegressor
             It has the arguments but for ``local_epochs`` and ``n_groups``, and goes on training, too.
         """
-        names = [name for name in self.get_params(deep=False) if name not in ARGUMENTS]
-        local = self._local(**{name: vars(self)[name] for name in names})
-        state = {name: value for name, value in self.__getstate__().items() if name not in ARGUMENTS}
-        state.pop("callbacks", None)
-        if "_training" in state:
-            # The order of rows is that of rounds.
-            state["_training"] = replace(state["_training"], order=None)
-        local.__setstate__({**vars(local), **_copied(state)})
+        local = self._without_training()
+        if (training := vars(self).get("_training")) is not None:
+            local._training = copy.deepcopy(training)
+            local._training.order = None  # it is one of rounds
+        return local
+
+    def _without_training(self) -> Any:
+        """The estimator for data in memory, without the state of training."""
+        given = self.get_params(deep=False)
+        local = self._local(**{name: value for name, value in given.items() if name not in ARGUMENTS})
+        left_out = (*given, "_client", "_training")
+        fitted = {name: value for name, value in vars(self).items() if name not in left_out}
+        vars(local).update(copy.deepcopy(fitted))
         return local
 
     def save(self, path: str | os.PathLike[str], *, drop: Collection[str] = ()) -> None:
@@ -306,8 +311,7 @@ n_outputs)
     def _lazily(self, method: str, X: Any, columns: Any = None) -> Any:
         """What a method of the estimator for data in memory returns, for each partition of a collection."""
         check_is_fitted(self)
-        local = self.to_local()
-        vars(local).pop("_training", None)  # two thirds of what travels
+        local = self._without_training()
         if is_array(X):
             width = X.shape[1] if X.ndim == 2 and not np.isnan(X.shape[1]) else self.n_features_in_
             row = np.zeros((1, int(width)), X.dtype)
@@ -357,15 +361,6 @@ n_outputs)
         return self._score_of(np.asarray(y), np.asarray(predicted), weight)
 
 
-def _copied(state: dict[str, Any]) -> dict[str, Any]:
-    """Fitted attributes with copies of their arrays and lists."""
-    copies = dict(state)
-    for name, value in state.items():
-        if name.endswith("_") and isinstance(value, list):
-            copies[name] = [item.copy() if isinstance(item, np.ndarray) else item for item in value]
-    return copies
-
-
 @like(MLPClassifier)
 class DaskMLPClassifier(DaskNetwork, MLPClassifier):
     """Multilayer perceptron classifier for arrays and frames of Dask.
@@ -408,7 +403,7 @@ class DaskMLPClassifier(DaskNetwork, MLPClassifier):
     >>> y = X[:, 0] * X[:, 1] > 0  # doctest: +SKIP
     >>> clf = DaskMLPClassifier(random_state=0).fit(X, y)  # doctest: +SKIP
     >>> clf.predict(X)  # doctest: +SKIP
-    dask.array<_of_block, shape=(10000,), dtype=bool, chunksize=(1000,), chunktype=numpy.ndarray>
+    dask.array<predict, shape=(10000,), dtype=bool, chunksize=(1000,), chunktype=numpy.ndarray>
     """
 
     _local = MLPClassifier

@@ -58,9 +58,9 @@ def lazily(est: Any, method: str, X: Any, empty: Array, columns: Any) -> Any:
         if X.ndim != 2:
             raise ValueError(f"X must have two dimensions, got {X.ndim}.")
         X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
-        shape: dict[str, Any] = {"drop_axis": 1}
+        shape: dict[str, Any] = {"token": method, "drop_axis": 1}
         if empty.ndim == 2:
-            shape = {"chunks": (X.chunks[0], (empty.shape[1],))}
+            shape = {"token": method, "chunks": (X.chunks[0], (empty.shape[1],))}
         return X.map_blocks(_of_block, model, method, empty, dtype=empty.dtype, meta=empty, **shape)
     meta = _as_frame(empty, X._meta.index[:0], columns)
     return X.map_partitions(_of_frame, model, method, empty, columns, meta=meta)
