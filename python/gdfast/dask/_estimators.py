@@ -403,7 +403,7 @@ class DaskMLPClassifier(DaskNetwork, MLPClassifier):
     >>> y = X[:, 0] * X[:, 1] > 0  # doctest: +SKIP
     >>> clf = DaskMLPClassifier(random_state=0).fit(X, y)  # doctest: +SKIP
     >>> clf.predict(X)  # doctest: +SKIP
-    dask.array<predict, shape=(10000,), dtype=bool, chunksize=(1000,), chunktype=numpy.ndarray>
+    dask.array<predict_block, shape=(10000,), dtype=bool, chunksize=(1000,), chunktype=numpy.ndarray>
     """
 
     _local = MLPClassifier

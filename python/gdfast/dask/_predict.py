@@ -21,11 +21,13 @@ def of_rows(est: Any, method: str, X: Any, empty: Array, number: int | None) -> 
         return np.asarray(getattr(est, method)(X))
 
 
-def _of_block(X: Any, est: Any, method: str, empty: Array, block_id: Any = None) -> Array:
+def predict_block(X: Any, est: Any, method: str, empty: Array, block_id: Any = None) -> Array:
     return of_rows(est, method, X, empty, None if block_id is None else block_id[0])
 
 
-def _of_frame(X: Any, est: Any, method: str, empty: Array, columns: Any, partition_info: Any = None) -> Any:
+def predict_frame(
+    X: Any, est: Any, method: str, empty: Array, columns: Any, partition_info: Any = None
+) -> Any:
     number = None if partition_info is None else partition_info["number"]
     values = of_rows(est, method, X, empty, number)
     return _as_frame(values, X.index, columns)
@@ -58,9 +60,9 @@ def lazily(est: Any, method: str, X: Any, empty: Array, columns: Any) -> Any:
         if X.ndim != 2:
             raise ValueError(f"X must have two dimensions, got {X.ndim}.")
         X = X.rechunk({1: -1}) if X.numblocks[1] > 1 else X
-        shape: dict[str, Any] = {"token": method, "drop_axis": 1}
+        shape: dict[str, Any] = {"drop_axis": 1}
         if empty.ndim == 2:
-            shape = {"token": method, "chunks": (X.chunks[0], (empty.shape[1],))}
-        return X.map_blocks(_of_block, model, method, empty, dtype=empty.dtype, meta=empty, **shape)
+            shape = {"chunks": (X.chunks[0], (empty.shape[1],))}
+        return X.map_blocks(predict_block, model, method, empty, dtype=empty.dtype, meta=empty, **shape)
     meta = _as_frame(empty, X._meta.index[:0], columns)
-    return X.map_partitions(_of_frame, model, method, empty, columns, meta=meta)
+    return X.map_partitions(predict_frame, model, method, empty, columns, meta=meta)
