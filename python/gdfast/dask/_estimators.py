@@ -51,7 +51,21 @@ class DaskNetwork(FeedForward):
 
     @property
     def client(self) -> Any:
-        """The client whose cluster trains: the one that has been set, else the current one of Dask."""
+        """The client whose cluster trains: the one that has been set, else the current one of Dask.
+
+        Returns
+        -------
+        client : distributed.Client
+
+        Raises
+        ------
+        ImportError
+            If Dask is not installed.
+        ValueError
+            If there is none.
+        TypeError
+            When it is set to something else than a client or None, which unsets it.
+        """
         distributed = needs_dask("distributed")
         if (given := vars(self).get("_client")) is not None:
             return given
@@ -366,7 +380,8 @@ class DaskMLPClassifier(DaskNetwork, MLPClassifier):
     """Multilayer perceptron classifier for arrays and frames of Dask.
 
     It has the arguments, attributes and methods of :class:`gdfast.MLPClassifier`, and trains by rounds of
-    local steps where the partitions lie.
+    local steps where the partitions lie. The property ``client`` is the client whose cluster trains: set it
+    to choose one; else it is the current one of Dask. It is no argument, and no part of clones and pickles.
 
     Parameters
     ----------
@@ -375,9 +390,6 @@ class DaskMLPClassifier(DaskNetwork, MLPClassifier):
 
     Attributes
     ----------
-    client : distributed.Client
-        The client whose cluster trains. Set it to choose one; else it is the current one of Dask. It is no
-        argument, and not a part of clones and pickles.
     {attributes}
 
     See Also
@@ -477,7 +489,8 @@ class DaskMLPRegressor(DaskNetwork, MLPRegressor):
     """Multilayer perceptron regressor for arrays and frames of Dask.
 
     It has the arguments, attributes and methods of :class:`gdfast.MLPRegressor`, and trains by rounds of
-    local steps where the partitions lie.
+    local steps where the partitions lie. The property ``client`` is the client whose cluster trains: set it
+    to choose one; else it is the current one of Dask. It is no argument, and no part of clones and pickles.
 
     Parameters
     ----------
@@ -486,9 +499,6 @@ class DaskMLPRegressor(DaskNetwork, MLPRegressor):
 
     Attributes
     ----------
-    client : distributed.Client
-        The client whose cluster trains. Set it to choose one; else it is the current one of Dask. It is no
-        argument, and not a part of clones and pickles.
     {attributes}
 
     See Also
