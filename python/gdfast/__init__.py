@@ -10,8 +10,8 @@ functions on NumPy arrays, ``gdfast.optim`` the optimizers, ``gdfast.schedules``
 has the curvature of the loss at a fitted estimator's weights, ``CurvatureDisplay`` plots it. ``gdfast.load``
 reads the files of the estimators' ``save``; ``gdfast.data`` has streams of data that do not fit in memory.
 ``gdfast.export`` makes models of ONNX, C, PyTorch and scikit-learn of fitted estimators, and takes the last
-two back. ``gdfast.distributed`` trains one model on many machines. ``gdfast.get_include`` and
-``gdfast.function_address`` are for compiled code.
+two back. ``gdfast.dask`` trains on arrays and frames of Dask, ``gdfast.distributed`` one model on many
+machines. ``gdfast.get_include`` and ``gdfast.function_address`` are for compiled code.
 
 Importing gdfast loads NumPy and the compiled core only; scikit-learn is imported when an estimator is first
 accessed.
@@ -33,7 +33,18 @@ from typing import TYPE_CHECKING, Any
 from gdfast._core import __version__, active_isa
 
 if TYPE_CHECKING:
-    from gdfast import callbacks, data, distributed, export, inspect, kernels, optim, preprocessing, schedules
+    from gdfast import (
+        callbacks,
+        dask,
+        data,
+        distributed,
+        export,
+        inspect,
+        kernels,
+        optim,
+        preprocessing,
+        schedules,
+    )
     from gdfast._compiled import function_address, get_include
     from gdfast._displays import (
         CurvatureDisplay,
@@ -76,6 +87,7 @@ __all__ = [
     "__version__",
     "active_isa",
     "callbacks",
+    "dask",
     "data",
     "distributed",
     "export",
@@ -109,6 +121,7 @@ _HOMES = {
     "TrainingTimeDisplay": "gdfast._displays",
     "WeightsDisplay": "gdfast._displays",
     "callbacks": "gdfast.callbacks",
+    "dask": "gdfast.dask",
     "data": "gdfast.data",
     "distributed": "gdfast.distributed",
     "export": "gdfast.export",

@@ -34,12 +34,12 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
 # What a block may import that the tests can do without.
-OPTIONAL = ["mlflow", "mpi4py", "numba", "onnx", "onnxruntime", "pyarrow", "skl2onnx", "sklearn.callback"]
-OPTIONAL += ["torch"]
+OPTIONAL = ["dask", "mlflow", "mpi4py", "numba", "onnx", "onnxruntime", "pyarrow", "skl2onnx"]
+OPTIONAL += ["sklearn.callback", "torch"]
 OPTIONAL += ["torch.utils.tensorboard"]
 
-# What takes many seconds to import or to compile.
-SLOW = re.compile(r"import mlflow|cimport|#include <pybind11")
+# What takes many seconds to import, to start or to compile.
+SLOW = re.compile(r"import mlflow|dask.distributed import|cimport|#include <pybind11")
 
 # The file that blocks of Bash and C find: the page's first program that names it writes it, as the text says.
 INPUTS = {"command_line.md": "flats.csv", "tutorial.md": "tumours.csv", "export.md": "iris.c"}
@@ -62,14 +62,15 @@ def marks_of(block: Block) -> list[pytest.MarkDecorator]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder, the current one. Temporary files are elsewhere and gone at the end, but for those of
-    multiprocessing, which are there as long as the process."""
+    multiprocessing, which are there as long as the process, and the folder of Dask's workers."""
     empty, temporary = tmp_path / "empty", tmp_path / "temporary"
     empty.mkdir()
     temporary.mkdir()
     monkeypatch.chdir(empty)
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     yield empty
-    assert {path.name for path in temporary.iterdir() if not path.name.startswith("pymp-")} == set()
+    left = {path.name for path in temporary.iterdir()}
+    assert {name for name in left if not name.startswith(("pymp-", "dask-scratch-space"))} == set()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 MODULES = [
     gdfast,
     gdfast.callbacks,
+    gdfast.dask,
     gdfast.distributed,
     gdfast.export,
     gdfast.inspect,

@@ -72,6 +72,50 @@ def test_curvature(tmp_path: Path) -> None:
     assert image.read_bytes().startswith(b"\x89PNG")
 
 
+def check_search(printed: str) -> None:
+    """One thread for each fit, and an accuracy that a search finds."""
+    assert re.search(r"^at most 1 threads for a fit$", printed, re.MULTILINE)
+    for accuracy in re.findall(r"best accuracy (\d\.\d+)", printed):
+        assert float(accuracy) > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+def test_search_joblib(backend: str) -> None:
+    pytest.importorskip("distributed" if backend == "dask" else "ray")
+    printed = run("search_joblib.py", backend)
+    check_search(printed)
+    assert re.search(r"24 fits in .* s, on 2 processes$", printed, re.MULTILINE)
+    assert re.search(r"^the data were sent 1 times$", printed, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_search_dask_ml() -> None:
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("dask_ml", exc_type=ImportError)
+    if tuple(map(int, dask.__version__.split(".")[:2])) >= (2025, 3):
+        pytest.skip("dask-ml does not work with this version of Dask")
+    printed = run("search_dask_ml.py")
+    check_search(printed)
+    megabytes = [float(found) for found in re.findall(r"^  (\S+) MB between workers", printed, re.MULTILINE)]
+    # The partitions are 0.9 MB; 50 or more calls of partial_fit would take them along many times.
+    assert len(megabytes) == 2
+    assert max(megabytes) < 12
+
+
+@pytest.mark.slow
+def test_search_optuna() -> None:
+    pytest.importorskip("optuna")
+    pytest.importorskip("distributed")
+    printed = run("search_optuna.py")
+    check_search(printed)
+    trials, pruned = re.search(r"^(\d+) trials on 2 workers, (\d+) of them pruned$", printed, re.M).groups()
+    assert int(trials) == 24
+    assert int(pruned) > 0
+    done, most = re.search(r"^(\d+) epochs instead of (\d+)$", printed, re.MULTILINE).groups()
+    assert int(done) < int(most)
+
+
 def test_every_example_is_tested() -> None:
     tested = set(re.findall(r'run\("(\w+\.py)"', Path(__file__).read_text(encoding="utf-8")))
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested

@@ -37,7 +37,12 @@ def is_stochastic(solver: Any) -> bool:
 
 def trains_embeddings(solver: Any) -> bool:
     """Whether the solver trains the arrays of embedded columns: a rule that sees whole gradients does not."""
-    return is_stochastic(solver) and not issubclass(_kind(solver), WholeRule)
+    return is_stochastic(solver) and not sees_whole_gradients(solver)
+
+
+def sees_whole_gradients(solver: Any) -> bool:
+    """Whether the rule of a stochastic solver sees whole gradients."""
+    return issubclass(_kind(solver), WholeRule)
 
 
 def _kind(solver: Any) -> type:

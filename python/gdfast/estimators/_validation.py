@@ -6,6 +6,7 @@ threads, and the forms that training and scorers take.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -149,4 +150,15 @@ def _threads_beside_others() -> int:
     # joblib limits OMP_NUM_THREADS in its processes, but not in its threads: fits in several threads would
     # compete for all cores.
     backend, _ = get_active_backend()
-    return 1 if backend.nesting_level else 0
+    return 1 if backend.nesting_level or _is_beside_tasks_of_dask() else 0
+
+
+def _is_beside_tasks_of_dask() -> bool:
+    # Dask limits OMP_NUM_THREADS in the processes of its workers, but not where a worker is in this process.
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return False
+    try:
+        return bool(distributed.get_worker().state.nthreads > 1)
+    except ValueError:  # this is no task
+        return False

@@ -241,7 +241,7 @@ class MLPRegressor(Regression, FeedForward):
         set.
     learning_rate_range_ : dict
         With ``learning_rate_init="auto"``: "rates", "losses" (the smoothed loss at each rate) and the rate
-        "found". :class:`LearningRateRangeDisplay` plots it.
+        "found". :class:`gdfast.LearningRateRangeDisplay` plots it.
     learning_rate_curve_ : list of float
         Learning rate of each epoch, the mean over its steps; empty with other solvers than stochastic ones,
         absent with lbfgs.

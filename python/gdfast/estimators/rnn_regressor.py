@@ -183,7 +183,7 @@ class RNNRegressor(Regression, Recurrent):
         Loss of each epoch.
     learning_rate_range_ : dict
         With ``learning_rate_init="auto"``: "rates", "losses" (the smoothed loss at each rate) and the rate
-        "found". :class:`LearningRateRangeDisplay` plots it.
+        "found". :class:`gdfast.LearningRateRangeDisplay` plots it.
     learning_rate_curve_ : list of float
         Learning rate of each epoch, the mean over the steps of its schedule.
     gradient_records_ : dict of str to list of list of float
