@@ -15,5 +15,5 @@ for name in ("distributed", "distributed.nanny", "distributed.scheduler"):
 def client() -> Iterator[Any]:
     """A cluster of two workers within this process, which is there at once."""
     distributed = pytest.importorskip("distributed")
-    with distributed.Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as c:
+    with distributed.Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as c:
         yield c
