@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gdfast.training.arrays import Array
+from numpy.typing import NDArray
 
 
 class RankError(RuntimeError):
@@ -47,7 +47,7 @@ class Communicator(Protocol):
     def gather(self, value: Any) -> list[Any]:
         """The values of all ranks, in their order, on each."""
 
-    def add_up(self, array: Array) -> None:
+    def add_up(self, array: NDArray[Any]) -> None:
         """Replace an array by the sum over all ranks, with the same bits on each."""
 
     def abort(self) -> None:
@@ -139,7 +139,7 @@ class Ranks:
         self._agreed = error
         return error
 
-    def add_up(self, array: Array) -> None:
+    def add_up(self, array: NDArray[Any]) -> None:
         """Replace an array by the sum over all ranks. Each must know that the others do so, too."""
         self._communicator.add_up(array)
 
