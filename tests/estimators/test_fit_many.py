@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -531,6 +532,17 @@ def test_divergence_names_the_estimator() -> None:
 # Ctrl-C.
 
 
+@pytest.fixture(params=[False, True], ids=["", "calls are restarted"])
+def handler(request: Any) -> Iterator[None]:
+    """Python's handler of SIGINT; and as where a library has its own that has system calls restarted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if request.param:
+        signal.siginterrupt(signal.SIGINT, False)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.usefixtures("handler")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_ctrl_c_ends_those_that_train(n_jobs: int) -> None:
     nets = [net(i, **ENDLESS) for i in range(5)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from gdfast import _core
+from gdfast._waiting import acquire, wait_for
 from gdfast.estimators._listeners import after_epoch
 from gdfast.training.outcome import Outcome
 
@@ -67,14 +68,14 @@ def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
         try:
             futures: list[Future[Outcome | None]] = [pool.submit(work, job) for job in jobs]
             for _ in range(min(n_threads, len(jobs))):
-                begun.acquire()
+                acquire(begun)
         except BaseException:
             stop.set()
             raise
         finally:
             all_have_begun.set()
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
+            wait_for(futures, all_of_them=False)
         except KeyboardInterrupt:
             stop.set()
         finally:
@@ -83,7 +84,7 @@ def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
                 stop.set()
             while not all(future.done() for future in futures):
                 try:
-                    wait(futures)
+                    wait_for(futures)
                 except KeyboardInterrupt:
                     continue
     return [future.result() for future in futures]

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from gdfast._waiting import get
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data
 from gdfast.training.losses import Loss, mean_loss
@@ -203,7 +204,7 @@ def read_ahead(items: Blocks[T], n_ahead: int) -> Blocks[T]:
     thread.start()
     try:
         while True:
-            item, error = found.get()
+            item, error = get(found)
             if isinstance(error, StopIteration):
                 return
             if error is not None:

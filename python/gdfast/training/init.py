@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gdfast import _core
+from gdfast._waiting import wait_for
 from gdfast.training.arrays import Array, convert
 from gdfast.training.network import GATES
 
@@ -162,6 +163,7 @@ def _qr(matrix: Array) -> tuple[Array, Array]:
             found.set_exception(error)
 
     threading.Thread(target=decompose, daemon=True).start()
+    wait_for([found])
     q, r = found.result()
     return q, r
 
