@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
@@ -126,7 +125,6 @@ class Stream:
         is_stream = (
             _arrow.is_dataset(X)
             or _dask.is_collection(X)
-            or isinstance(X, str | os.PathLike)
             or (_arrow.are_files(X) and (y is None or isinstance(y, str)))
             or (y is None and _memory.is_iterable_of_blocks(X))
         )

@@ -158,6 +158,10 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         """Check the arguments for the network, whose hidden layers have these sizes."""
 
     @abstractmethod
+    def _check_takes_streams(self, incremental: bool) -> None:
+        """TypeError or ValueError if training cannot read a stream."""
+
+    @abstractmethod
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         """X and y, checked; ``reset`` is whether training begins with them."""
 
@@ -215,10 +219,6 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                 f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
             )
         return True
-
-    def _check_takes_streams(self, incremental: bool) -> None:
-        """TypeError or ValueError if training cannot read a stream."""
-        raise TypeError(f"{type(self).__name__} takes no stream. Give arrays.")
 
     def _check_holdout(self, task: Task, X: Any, y: Any, sample_weight: Any) -> Holdout:
         """A user's validation set, checked like X, y and sample_weight."""

@@ -80,6 +80,9 @@ class Recurrent(NetworkEstimator):
             )
         return k1, k2
 
+    def _check_takes_streams(self, incremental: bool) -> None:
+        raise TypeError(f"{type(self).__name__} takes no stream. Give arrays.")
+
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Sequences, Array]:
         numeric = self._has_numeric_targets
         X = replace(self._check_features(X, reset=reset), per_step=bool(self.per_step))
