@@ -42,7 +42,7 @@ class Stream:
     block_size : int, default=65536
         The number of rows in a block of an array, and the largest of a data set. Iterables and Dask have
         blocks of their own.
-    buffer_size : int, default=262144
+    buffer_size : int, default=131072
         The number of rows that are shuffled with each other, at least: the buffer is filled with whole
         blocks. Rows that do not fill a batch are left to the next buffer.
     prefetch : int, default=2
@@ -80,7 +80,7 @@ class Stream:
         *,
         features: Sequence[str] | None = None,
         block_size: int = 65_536,
-        buffer_size: int = 262_144,
+        buffer_size: int = 131_072,
         prefetch: int = 2,
         random_state: Any = None,
     ) -> None:
