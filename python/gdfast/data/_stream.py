@@ -15,10 +15,10 @@ class Stream:
 
     ``fit`` takes a stream in place of X and y. It is read once in every epoch, by a thread of its own that is
     some blocks ahead, so that of the data no more than twice the buffer and these blocks are in memory. Rows
-    are shuffled within the buffer, and parts that can be read in any order (row groups of Parquet files, partitions of
-    Dask, items of a sequence, blocks of arrays) among each other. The order is drawn from ``random_state``
-    and is part of the state of training, so that a resumed run continues exactly. A stream of one block
-    trains as ``fit`` on its arrays does, bit for bit.
+    are shuffled within the buffer, and parts that can be read in any order (row groups of Parquet files,
+    partitions of Dask, items of a sequence, blocks of arrays) among each other. The order is drawn from
+    ``random_state`` and is part of the state of training, so that a resumed run continues exactly. A stream
+    of one block trains as ``fit`` on its arrays does, bit for bit.
 
     ``fit(X, y, sample_weight)`` makes a stream by itself where X is one of the sources below that is not an
     array.
