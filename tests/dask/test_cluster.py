@@ -103,6 +103,10 @@ def test_tasks_are_on_one_thread_each(cluster: Any) -> None:
     most: list[int] = []
     done = threading.Event()
 
+    # Functions that workers run are defined here, to be sent whole: a worker may be unable to import this module.
+    def n_threads() -> int:
+        return len(os.listdir(f"/proc/{os.getpid()}/task"))
+
     def watch() -> None:
         def busy(dask_worker: Any) -> int:
             me = os.getpid()
@@ -121,7 +125,7 @@ def test_tasks_are_on_one_thread_each(cluster: Any) -> None:
 
     if not os.path.isdir("/proc/self/task"):
         pytest.skip("there is no /proc here")
-    before = cluster.run(_n_threads)
+    before = cluster.run(n_threads)
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
@@ -129,12 +133,8 @@ def test_tasks_are_on_one_thread_each(cluster: Any) -> None:
     finally:
         done.set()
         watcher.join()
-    after = cluster.run(_n_threads)
+    after = cluster.run(n_threads)
     # Threads of a team of OpenMP stay: there is none.
     assert all(after[worker] <= before[worker] + 2 for worker in before), (before, after)
     # The one of the task, and now and then the event loop's.
     assert np.mean(most) <= 2
-
-
-def _n_threads() -> int:
-    return len(os.listdir(f"/proc/{os.getpid()}/task"))

@@ -155,10 +155,11 @@ def _threads_beside_others() -> int:
 
 def _is_beside_tasks_of_dask() -> bool:
     # Dask limits OMP_NUM_THREADS in the processes of its workers, but not where a worker is in this process.
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
+    # A module of the user's may have its name, too.
+    get_worker = getattr(sys.modules.get("distributed.worker"), "get_worker", None)
+    if get_worker is None:
         return False
     try:
-        return bool(distributed.get_worker().state.nthreads > 1)
+        return bool(get_worker().state.nthreads > 1)
     except ValueError:  # this is no task
         return False

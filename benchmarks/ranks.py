@@ -1,6 +1,6 @@
 """Training on several ranks: what two of them gain here, and a model of what many would.
 
-python benchmarks/distributed.py
+python benchmarks/ranks.py
 
 Measured, each rank on one thread: the time of an all-reduce by size, that of a step on one and on two ranks
 (strong: the same batch; weak: as many rows to each rank), and whether cutting the all-reduce into pieces that
