@@ -63,6 +63,7 @@ struct Spec {
          int lanes, const std::vector<bool>& normalized = {},
          const std::vector<EmbeddingShape>& embeddings = {})
         : embeddings(embeddings), panel(panel) {
+        layers.reserve(units.size());
         for (size_t i = 0; i + 1 < units.size(); ++i) {
             Layer layer{};
             layer.in = units[i];

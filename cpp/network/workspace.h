@@ -159,7 +159,10 @@ private:
     Workspace(const Spec& spec, int64_t capacity, bool training, const std::vector<double>& dropout_rates)
         : capacity_(capacity), training_(training) {
         const int P = spec.panel;
-        dropout.resize(spec.layers.size());
+        const size_t n = spec.layers.size();
+        for (auto* list : {&activations, &deltas, &raw, &separate_}) list->reserve(n);
+        norms.reserve(n);
+        dropout.resize(n);
         for (size_t i = 0; i < dropout_rates.size(); ++i) dropout[i].rate = dropout_rates[i];
         for (size_t i = 0; i < spec.layers.size(); ++i) {
             const Layer& l = spec.layers[i];

@@ -103,7 +103,7 @@ def test_tasks_are_on_one_thread_each(cluster: Any) -> None:
     most: list[int] = []
     done = threading.Event()
 
-    # Functions that workers run are defined here, to be sent whole: a worker may be unable to import this module.
+    # What workers run is defined here, and so sent whole: a worker may be unable to import this module.
     def n_threads() -> int:
         return len(os.listdir(f"/proc/{os.getpid()}/task"))
 

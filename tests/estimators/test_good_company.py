@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any
 
 import gdfast
@@ -386,3 +389,18 @@ def test_threadpoolctl_is_obeyed_from_one_epoch_to_the_next() -> None:
     with threadpoolctl.threadpool_limits(1, user_api="openmp"):
         assert _core.max_threads() == 1
     assert _core.max_threads() == before
+
+
+# Modules of the user's with the names of optional packages.
+
+
+@pytest.mark.parametrize("name", ["distributed", "dask", "mpi4py"])
+def test_a_module_with_the_name_of_an_optional_package(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for known in [each for each in sys.modules if each.partition(".")[0] == name]:
+        monkeypatch.delitem(sys.modules, known)
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    X, y = make(np.float32, n=50)
+    est = gdfast.MLPClassifier(hidden_layer_sizes=(4,), max_iter=2, tol=0.0, random_state=0)
+    with ThreadPoolExecutor(1) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert pool.submit(est.fit, X, y).result().n_iter_ == 2

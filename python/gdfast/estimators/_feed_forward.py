@@ -325,18 +325,21 @@ class FeedForward(NetworkEstimator):
             return None
         try:
             names = activations.of_layers(self.activation, len(coefs) - 1)
-            norms: dict[str, Any] = {}
+            norms: Any = None
             if not fitted.keys().isdisjoint(NORMS):
-                weights = Weights({name: fitted[name] for name in NORMS})
-                norms = {"batch_norm": weights.norms(), "bn_epsilon": float(self.bn_epsilon)}
+                norms = Weights({name: fitted[name] for name in NORMS}).norms()
+            # By position: names take a quarter of the time of a call.
             outputs = _core.forward_if_finite(
                 X,
                 coefs,
                 fitted["intercepts_"],
                 activations.with_parameters(names, self.activation_params),
                 self.out_activation_,
-                n_threads=_validation.n_threads(self.n_jobs),
-                **norms,
+                None,
+                None,
+                _validation.n_threads(self.n_jobs),
+                norms,
+                float(self.bn_epsilon),
             )
         except (TypeError, ValueError, KeyError):  # unaligned rows, or weights that a user has set
             return None

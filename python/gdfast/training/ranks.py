@@ -230,14 +230,17 @@ class Ranks:
                 signal.raise_signal(signal.SIGINT)
 
 
-# Not a context variable: some versions of Python hand those on to new threads, whose fits are their own.
-_of_thread = threading.local()
+class _OfThread(threading.local):
+    # Not a context variable: some versions of Python hand those on to new threads, whose fits are their own.
+    ranks: Ranks | None = None
+
+
+_of_thread = _OfThread()
 
 
 def current() -> Ranks | None:
     """The ranks that fits of this thread are shared with, or None."""
-    found: Ranks | None = getattr(_of_thread, "ranks", None)
-    return found
+    return _of_thread.ranks
 
 
 def digest(*values: Any) -> bytes:

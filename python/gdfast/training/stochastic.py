@@ -102,7 +102,7 @@ def _run_epochs(
     try:
         for epoch in range(state.epoch, options.max_iter):
             rates = optimizer.epoch_begins(options.max_iter - epoch, steps, records.t)
-            learning_rate = float(np.mean(rates))
+            learning_rate = float(np.mean(rates)) if isinstance(rates, np.ndarray) else float(rates)
             stops = False
             if listeners.is_watched:
                 stops = listeners.epoch_begins(state, epoch, {"learning_rate": learning_rate})
