@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-
-_HERE = Path(sys.executable).parent
-MPIEXEC = next((str(p) for p in [_HERE / "mpiexec"] if p.exists()), shutil.which("mpiexec"))
+from processes import MPIEXEC
 
 pytest.importorskip("mpi4py", exc_type=ImportError)
 pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec")

@@ -25,6 +25,7 @@ import pytest
 import sklearn
 from gdfast.__main__ import main
 from pages import PAGES, ROOT, Block, blocks_of
+from processes import MPIEXEC
 
 RUN = {"python", "bash", "c", "c++", "cython"}
 SHOWN = {"text", "toml", "bat", "bibtex"}
@@ -34,7 +35,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
 # What a block may import that the tests can do without.
-OPTIONAL = ["dask", "mlflow", "mpi4py", "numba", "onnx", "onnxruntime", "pyarrow", "skl2onnx"]
+OPTIONAL = ["dask", "dask_mpi", "mlflow", "mpi4py", "numba", "onnx", "onnxruntime", "pyarrow", "skl2onnx"]
 OPTIONAL += ["sklearn.callback", "torch"]
 OPTIONAL += ["torch.utils.tensorboard"]
 
@@ -145,6 +146,16 @@ def check_output(found: str, shown: str, varies: bool = False) -> None:
             assert value == pytest.approx(near, rel=0.1, abs=0.02)
 
 
+def run_processes(block: Block, folder: Path, number: str, name: str) -> None:
+    """As processes of an MPI job."""
+    pytest.importorskip("dask_mpi")
+    if MPIEXEC is None:
+        pytest.skip("there is no mpiexec")
+    (folder / name).write_text(block.text, encoding="utf-8")
+    command = [MPIEXEC, *number.split(), sys.executable, name]
+    subprocess.run(command, check=True, timeout=300, stderr=subprocess.DEVNULL)
+
+
 @pytest.mark.parametrize(
     ("found", "fits"),
     [
@@ -171,11 +182,14 @@ def test_numbers_that_vary_are_free() -> None:
 
 @pytest.mark.parametrize("block", of("python"))
 @pytest.mark.usefixtures("clean")
-def test_python(block: Block, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run_python(block)
+def test_python(block: Block, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    if (command := re.search(r"^# mpiexec (-n \d+) python (\S+)$", block.text, re.MULTILINE)) is not None:
+        run_processes(block, folder, *command.groups())
+    else:
+        run_python(block)
     check_files(block, folder)
     if block.output is not None:
-        check_output(capsys.readouterr().out, block.output, block.varies)
+        check_output(capfd.readouterr().out, block.output, block.varies)
 
 
 def commands(block: Block) -> list[str]:

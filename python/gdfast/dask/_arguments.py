@@ -9,7 +9,7 @@ from inspect import Parameter
 from typing import Any, TypeVar
 
 # The arguments that those for data in memory have not, with their defaults.
-ARGUMENTS: dict[str, Any] = {"local_epochs": 1, "n_groups": None}
+ARGUMENTS: dict[str, Any] = {"local_epochs": 1, "n_groups": None, "synchronous": False}
 
 _ROUNDS = """local_epochs : float, default=1
     Number of passes over its partitions that a local model makes in a round, between two averages: E of
@@ -20,7 +20,10 @@ n_groups : int, default=None
     Number of local models. The partitions are divided among them, neighbours together, and a local model goes
     from one of its partitions to the next, on whatever worker it lies. So results depend on the number of
     groups, but not on the number of workers. None is one for each partition. At most so many tasks run at a
-    time; fewer groups learn more in a round, for each takes more steps."""
+    time; fewer groups learn more in a round, for each takes more steps.
+synchronous : bool, default=False
+    Whether the workers take every step together, by synchronous gradient descent over MPI, in place of rounds
+    of local steps. The workers must be processes of one MPI job, as dask-mpi starts them. See Notes."""
 
 _NOTES = """Rounds of local steps and an average of the weights are local SGD (Stich, 2019), or federated
 averaging (McMahan et al., 2017). This is another algorithm than steps of stochastic gradient descent one
@@ -39,10 +42,18 @@ Dask computes again what it had, to the same bits. Partitions that cannot be com
 ``n_jobs`` is the number of threads of each task. None is one, for Dask runs as many tasks at a time as its
 workers have threads.
 
-Not supported: solvers without steps over batches and those that see whole gradients ("muon", "soap", "kfac",
-"prodigy", "schedulefree"), ``learning_rate_init="auto"``, ``clip_norm="auto"``, ``early_stopping`` without
-``X_val``, ``resume`` and :class:`gdfast.callbacks.ModelCheckpoint`, callbacks with ``on_gradient``. There is
-no warning of a poor fit."""
+With ``synchronous=True`` each worker trains on neighbouring partitions, and all take each step together as
+the ranks of :func:`gdfast.distributed.mpi` do: ``batch_size`` is the batch of all workers together, an epoch
+is one pass over the data, and the result is that of one process, up to the order in which numbers are added.
+Workers get about as many rows each, of which as few as possible travel; so results depend on the number of
+workers, but not on where the partitions lie. ``n_jobs=None`` is each worker's share of the cores of its
+machine. What is supported is what ``mpi`` supports, but no callbacks, which would run on the workers. One
+such fit runs at a time on a cluster. A worker that dies ends the MPI job.
+
+Not supported in rounds: solvers without steps over batches and those that see whole gradients ("muon",
+"soap", "kfac", "prodigy", "schedulefree"), ``learning_rate_init="auto"``, ``clip_norm="auto"``,
+``early_stopping`` without ``X_val``, ``resume`` and :class:`gdfast.callbacks.ModelCheckpoint`, callbacks with
+``on_gradient``. There is no warning of a poor fit."""
 
 _REFERENCES = """B. McMahan et al., "Communication-efficient learning of deep networks from decentralized
 data", AISTATS 2017.

@@ -13,6 +13,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
@@ -25,13 +26,15 @@ from gdfast.dask._needs import is_array, is_collection, needs_dask
 from gdfast.dask._partitions import Partitions
 from gdfast.dask._predict import lazily
 from gdfast.dask._rounds import Cluster, ClusterMLP, RoundOrder, parts_of
-from gdfast.estimators import MLPClassifier, MLPRegressor, _holdout, _ranks, _solvers
+from gdfast.dask._synchronous import Call, fit_on_ranks
+from gdfast.estimators import MLPClassifier, MLPRegressor, _holdout, _ranks, _solvers, _validation
 from gdfast.estimators._attributes import records_of
 from gdfast.estimators._feed_forward import FeedForward
 from gdfast.estimators._network_estimator import Holdout, Plan, _Run
 from gdfast.estimators._outcome import warn_of
 from gdfast.estimators._scoring import check_scores
 from gdfast.estimators._task import data_for
+from gdfast.estimators._warnings import warn
 from gdfast.training.data import Data
 from gdfast.training.state import TrainingState
 
@@ -42,12 +45,14 @@ class DaskNetwork(FeedForward):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "local_epochs": [Interval(Real, 0, None, closed="neither")],
         "n_groups": [Interval(Integral, 1, None, closed="left"), None],
+        "synchronous": ["boolean"],
     }
 
     _local: ClassVar[Any]  # the class for data in memory
 
     local_epochs: float
     n_groups: int | None
+    synchronous: bool
     _client: Any
 
     @property
@@ -94,7 +99,7 @@ class DaskNetwork(FeedForward):
         Returns
         -------
         est : MLPClassifier or MLPRegressor
-            It has the arguments but for ``local_epochs`` and ``n_groups``, and goes on training, too.
+            It has the arguments but for those of the cluster, and goes on training, too.
         """
         local = self._without_training()
         if (training := vars(self).get("_training")) is not None:
@@ -191,6 +196,8 @@ n_outputs)
     ) -> Self:
         needs_dask("distributed")
         incremental = arguments.get("incremental", False)
+        if self.synchronous:
+            return self._fit_synchronously(X, y, sample_weight, holdout, **arguments)
         try:
             # The warnings of a poor fit are measured on rows, and those are on the workers.
             outcome = self._fit(X, y, sample_weight, holdout, plan=Plan(warns=False), **arguments)
@@ -211,6 +218,66 @@ n_outputs)
             shortcoming=lambda: "",
         )
         return self
+
+    def _fit_synchronously(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        holdout: Any,
+        *,
+        incremental: bool = False,
+        classes: Any = None,
+    ) -> Self:
+        self._check_arguments(incremental=incremental)
+        self._check_synchronous()
+        begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        template = clone(self._local(**self._plain_params()))
+        partitions = Partitions.of(self.client, template, X, y, sample_weight)
+        names = copy.copy(self)  # whose names of features are those of the partitions
+        validate_data(names, partitions.header, reset=begins, skip_check_array=True)
+        local = self.to_local()
+        vars(local).pop("feature_names_in_", None)  # the ranks have arrays
+        arguments = {} if classes is None else {"classes": classes}
+        if holdout is not None:
+            X_val, y_val, weight_val = needs_dask().compute(*holdout)
+            with _validation.naming("X_val and y_val"):
+                validate_data(names, X_val, reset=False, skip_check_array=True)
+            holdout = X_val if sparse.issparse(X_val) else np.asarray(X_val), np.asarray(y_val), weight_val
+        method = "partial_fit" if incremental else "fit"
+        fitted = fit_on_ranks(partitions, Call(local, method, arguments, holdout, partitions.dtype))
+        self._take_over(fitted.est)
+        if hasattr(self, "coefs_") and (known := vars(names).get("feature_names_in_")) is not None:
+            self.feature_names_in_ = known
+        for message, category in fitted.warned:
+            warn(message, category)
+        if fitted.error is not None:
+            raise fitted.error
+        return self
+
+    def _take_over(self, local: Any) -> None:
+        """Have the fitted attributes of an estimator for data in memory, and no other ones."""
+        own = {*self.get_params(deep=False), "_client"}
+        for name in [name for name in vars(self) if name not in own]:
+            delattr(self, name)
+        self.__dict__.update({name: value for name, value in vars(local).items() if name not in own})
+        if isinstance(self.random_state, np.random.RandomState):
+            self.random_state.set_state(local.random_state.get_state())
+
+    def _check_synchronous(self) -> None:
+        """ValueError for arguments that have no meaning in synchronous steps."""
+        for name in ("local_epochs", "n_groups"):
+            if getattr(self, name) != ARGUMENTS[name]:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is for rounds of local steps, and synchronous=True "
+                    "makes none."
+                )
+        if self.resume is not None:
+            raise ValueError(f"resume is not supported by {type(self).__name__}.")
+        if self.callbacks:
+            raise ValueError(
+                "callbacks are not supported with synchronous=True: they would run on the workers."
+            )
 
     def _check_distributed(self, holdout: Any) -> None:
         """ValueError for arguments that have no meaning on a cluster."""
