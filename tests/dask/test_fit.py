@@ -147,7 +147,7 @@ def test_it_learns() -> None:
 def test_rounds_of_a_part_pass_over_every_row_once(rounds: float) -> None:
     """With one step to a round, from the same weights: the gradients of the rounds add up to one pass's."""
     parts = int(1 / rounds)
-    arguments = {**SMALL, **PLAIN, "momentum": 0.0, "alpha": 0.0, "batch_size": 1000, "shuffle": True}
+    arguments = {**SMALL, **PLAIN, "momentum": 0.0, "alpha": 0.0, "batch_size": len(X), "shuffle": True}
     # Next to no rate: all gradients are at the first weights.
     arguments.update(learning_rate_init=1e-7, n_iter_no_change=100, tol=0.0)
     ours = DaskMLPClassifier(**{**arguments, "max_iter": parts}, local_epochs=rounds).fit(*cut(X, Y))
@@ -429,7 +429,9 @@ def test_constructor() -> None:
     assert est.get_params()["hidden_layer_sizes"] == 20
     assert repr(est) == "DaskMLPClassifier(activation='tanh', hidden_layer_sizes=20, n_groups=2)"
     for ours, theirs in ((est, gdfast.MLPClassifier()), (DaskMLPRegressor(), gdfast.MLPRegressor())):
-        assert [*ours.get_params()] == sorted([*theirs.get_params(), "local_epochs", "n_groups"])
+        assert [*ours.get_params()] == sorted(
+            [*theirs.get_params(), "local_epochs", "n_groups", "synchronous"]
+        )
     with pytest.raises(TypeError, match=r"DaskMLPClassifier.__init__\(\) got an unexpected.*'n_group'"):
         DaskMLPClassifier(n_group=2)
 

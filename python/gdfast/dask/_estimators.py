@@ -8,14 +8,12 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Collection
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -25,18 +23,16 @@ from gdfast.dask._arguments import ARGUMENTS, like
 from gdfast.dask._needs import is_array, is_collection, needs_dask
 from gdfast.dask._partitions import Partitions
 from gdfast.dask._predict import lazily
-from gdfast.dask._rounds import Cluster, ClusterMLP, RoundOrder, parts_of
+from gdfast.dask._rounds import parts_of
+from gdfast.dask._samples import ClusterSamples
 from gdfast.dask._synchronous import Call, fit_on_ranks
 from gdfast.estimators import MLPClassifier, MLPRegressor, _holdout, _ranks, _solvers, _validation
-from gdfast.estimators._attributes import records_of
 from gdfast.estimators._feed_forward import FeedForward
-from gdfast.estimators._network_estimator import Holdout, Plan, _Run
+from gdfast.estimators._network_estimator import Holdout, Plan
 from gdfast.estimators._outcome import warn_of
-from gdfast.estimators._scoring import check_scores
-from gdfast.estimators._task import data_for
+from gdfast.estimators._samples import Samples
+from gdfast.estimators._task import Task
 from gdfast.estimators._warnings import warn
-from gdfast.training.data import Data
-from gdfast.training.state import TrainingState
 
 
 class DaskNetwork(FeedForward):
@@ -230,7 +226,6 @@ n_outputs)
         classes: Any = None,
     ) -> Self:
         self._check_arguments(incremental=incremental)
-        self._check_synchronous()
         begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         template = clone(self._local(**self._plain_params()))
         partitions = Partitions.of(self.client, template, X, y, sample_weight)
@@ -279,8 +274,8 @@ n_outputs)
                 "callbacks are not supported with synchronous=True: they would run on the workers."
             )
 
-    def _check_distributed(self, holdout: Any) -> None:
-        """ValueError for arguments that have no meaning on a cluster."""
+    def _check_rounds(self) -> None:
+        """ValueError for arguments that have no meaning in rounds."""
         name = type(self).__name__
         rounds = self.local_epochs
         if rounds >= 1 and rounds != round(rounds):
@@ -306,8 +301,6 @@ n_outputs)
             )
         if self.clip_norm == "auto":
             raise ValueError(f"clip_norm='auto' is not supported by {name}. Give a number.")
-        if self.early_stopping and holdout is None:
-            raise ValueError(f"early_stopping takes a validation set of {name}: give X_val and y_val.")
         if self.resume is not None or any(isinstance(c, ModelCheckpoint) for c in self.callbacks or ()):
             raise ValueError(f"ModelCheckpoint and resume are not supported by {name}.")
         if any(hasattr(callback, "on_gradient") for callback in self.callbacks or ()):
@@ -315,81 +308,26 @@ n_outputs)
                 f"A callback has on_gradient, which is not supported by {name}: workers take the steps."
             )
 
-    def _prepare(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        holdout: Holdout | None,
-        incremental: bool,
-        classes: Any,
-        plan: Plan,
-    ) -> _Run:
-        """Check all inputs, and create the objects of a fit."""
-        sizes = self._check_arguments(incremental=incremental)
-        self._check_distributed(holdout)
-        begins = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+    def _check_arguments(self, *, incremental: bool = False) -> list[int]:
+        sizes = super()._check_arguments(incremental=incremental)
+        if self.synchronous:
+            self._check_synchronous()
+        else:
+            self._check_rounds()
+        return sizes
+
+    def _check_holdout(self, task: Task, X: Any, y: Any, sample_weight: Any) -> Holdout:
+        return super()._check_holdout(task, *needs_dask().compute(X, y, sample_weight))
+
+    def _samples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool, **how: Any) -> Samples:
         template = clone(self._local(**self._plain_params()))
         partitions = Partitions.of(self.client, template, X, y, sample_weight)
-        validate_data(self, partitions.header, reset=begins, skip_check_array=True)
-        task = self._task(partitions.targets(), incremental=incremental, classes=classes)
-        if getattr(self, "class_weight", None) == "balanced":
-            task = replace(task, class_weight=partitions.balanced())  # type: ignore[call-arg]
-        random_state = check_random_state(self.random_state)
-        self.n_outputs_ = task.n_outputs
-        if holdout is not None:
-            holdout = self._check_holdout(task, *needs_dask().compute(*holdout))
-        layer_units = [self.n_features_in_, *sizes, self.n_outputs_]
-        if begins:
-            self._begin(layer_units, [], task, partitions.dtype, random_state)
-        weights = self._take_weights(layer_units, [])
-        before = vars(self).get("_training")
-        state = TrainingState(weights, random_state, records_of(self))
-        state.scored_by = getattr(before, "scored_by", None)
-        self._training = state
-        n_samples = sum(partitions.n_rows)
-        kept = getattr(before, "order", None)
-        state.order, kept = self._round_order(n_samples, random_state, incremental, kept)
-        cluster = Cluster(
-            partitions.client,
-            partitions.encoded(task, weights.dtype),
-            partitions.numbers,
-            partitions.n_rows,
-            self.n_groups,
-            self.local_epochs,
-            self.n_jobs,
-            bool(self.shuffle),
-        )
-        network = ClusterMLP(**vars(self._network(training=True)), cluster=cluster)
-        options = self._options(len(sizes), incremental, plan)
-        validation = None
-        if holdout is not None:
-            held_out = data_for(task, *holdout, weights.dtype)
-            validation = self._validation(network, task, held_out, None, *holdout[:2])
-        _, loss = task.for_training(np.zeros((1, task.n_outputs), weights.dtype))
-        state.records.begin(by_score=self.early_stopping, validates=validation is not None)
-        draws = network.is_random or options.step.gradient_noise > 0
-        state.optimizer = self._start_optimizer(before, incremental, len(sizes), draws, random_state)
-        if validation is not None:
-            check_scores(self, lambda: validation.measure(state))
-        data = Data(X, np.empty(0), None)
-        return _Run(network, loss, data, None, state, options, validation, None, kept, sample_weight, None)
+        return ClusterSamples(self, partitions, reset=reset, incremental=how["incremental"])
 
     def _plain_params(self) -> dict[str, Any]:
         """The arguments by which partitions are checked."""
         left_out = (*ARGUMENTS, "callbacks", "scoring", "coefs_init", "intercepts_init")
         return {name: value for name, value in self.get_params(False).items() if name not in left_out}
-
-    def _round_order(
-        self, n_samples: int, random_state: np.random.RandomState, incremental: bool, kept: Any
-    ) -> tuple[RoundOrder, Any]:
-        """The order of this fit, and the one to keep for the next."""
-        if incremental or not self.keep_optimizer_state:
-            return RoundOrder(n_samples, random_state, self.local_epochs), kept
-        alike = isinstance(kept, RoundOrder) and kept.n_samples == n_samples
-        if not alike or kept.local_epochs != self.local_epochs:
-            kept = RoundOrder(n_samples, random_state, self.local_epochs)
-        return kept, kept
 
     # Prediction.
 

@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from gdfast._convertible import Convertible
 from gdfast._model_file import checkpoints
 from gdfast.callbacks import ModelCheckpoint
 from gdfast.data import Stream
 from gdfast.estimators import (
-    _holdout,
     _ineffective,
     _ranks,
     _schedules,
@@ -31,9 +29,10 @@ from gdfast.estimators._divergence import diagnose
 from gdfast.estimators._listeners import FitListeners, check_callbacks
 from gdfast.estimators._outcome import warn_of
 from gdfast.estimators._poor_fit import shortcoming
+from gdfast.estimators._samples import Samples
 from gdfast.estimators._scoring import Score, check_scorer, check_scores, scorer_of
 from gdfast.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
-from gdfast.estimators._streams import Source
+from gdfast.estimators._streams import StreamSamples
 from gdfast.estimators._task import Task, data_for
 from gdfast.estimators._transaction import transaction
 from gdfast.estimators._warnings import warn
@@ -42,7 +41,6 @@ from gdfast.training.annealing import Energy
 from gdfast.training.arrays import Array, check_mean_weight
 from gdfast.training.blocks import BlockedData, BlockedValidation
 from gdfast.training.data import Data
-from gdfast.training.fingerprint import fingerprint
 from gdfast.training.lm import check_size
 from gdfast.training.losses import Loss
 from gdfast.training.monitor import Monitor, RanksValidation, Validation
@@ -51,6 +49,7 @@ from gdfast.training.optimizer import Optimizer
 from gdfast.training.options import AUTO_BATCH_SIZE, StepOptions, TrainingOptions
 from gdfast.training.order import RowOrder
 from gdfast.training.outcome import Outcome
+from gdfast.training.ranks import Ranks
 from gdfast.training.rate_range import rate_range
 from gdfast.training.scheduled import Scheduled
 from gdfast.training.state import TrainingState
@@ -83,7 +82,7 @@ _DEFAULT_PLAN = Plan()
 
 
 class _Run(NamedTuple):
-    """The checked inputs of a fit. Of a stream the data are the first block."""
+    """The checked inputs of a fit. Of a stream the data are the first block; it is trained on the blocks."""
 
     network: Network
     loss: Loss
@@ -94,7 +93,7 @@ class _Run(NamedTuple):
     validation: Validation | BlockedValidation | RanksValidation | None
     energy: Energy | None
     kept_order: RowOrder | None
-    weight_given: Array | None
+    samples: Samples
     checkpoint: checkpoints.Checkpoint | None
 
 
@@ -235,6 +234,27 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
 
     # Translate.
 
+    def _samples(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        reset: bool,
+        incremental: bool,
+        sets_aside: bool,
+        ranks: Ranks | None,
+        seed: int,
+    ) -> Samples:
+        """The checked samples of the kind that X is of."""
+        if isinstance(X, Stream):
+            self._check_takes_streams(incremental)
+            return StreamSamples(self, X, reset=reset, sets_aside=sets_aside)
+        given: dict[str, Any] = {"reset": reset, "incremental": incremental}
+        if ranks is not None:
+            return _ranks.RankSamples(self, X, y, sample_weight, ranks=ranks, seed=seed, **given)
+        return Samples(self, X, y, sample_weight, **given)
+
     def _prepare(
         self,
         X: Any,
@@ -246,128 +266,67 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         plan: Plan,
     ) -> _Run:
         """Check all inputs, and create the objects of a fit."""
-        ranks = _ranks.current()
-        seed = 0
+        ranks, seed = _ranks.current(), 0
         if ranks is not None:
             given = {"sample_weight": sample_weight is not None, "X_val": holdout is not None}
             given["sample_weight_val"] = holdout is not None and holdout[2] is not None
             seed = _ranks.begin(self, ranks, "partial_fit" if incremental else "fit", given, classes)
         sizes = self._check_arguments(incremental=incremental)
-        checkpoint = None
-        if self.resume is not None and not incremental:
-            checkpoint = (
-                checkpoints.find(self.resume, self) if ranks is None else _ranks.find_checkpoint(self, ranks)
-            )
+        checkpoint = None if incremental else self._find_checkpoint(ranks)
         begins = checkpoint is not None or not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         sets_aside = holdout is None and self.early_stopping and self.solver != "lbfgs"
-        source = None
-        if isinstance(X, Stream):
-            self._check_takes_streams(incremental)
-            source = Source(self, X, reset=begins, sets_aside=sets_aside)
-            X, y, sample_weight = source.head
-            labels = source.known_y
-        else:
-            X, y = self._check_data(X, y, reset=begins)
-            labels = y
-        if ranks is not None:
-            X, y = _ranks.samples(self, X, y, ranks)
-            labels = _ranks.labels(y, ranks, numeric=self._has_numeric_targets)
-        task = self._task(labels, incremental=incremental, classes=classes)
-        if source is not None:
-            task = source.with_class_weights(task)
-        elif sample_weight is not None:
-            sample_weight = self._check_weights(sample_weight, X)
-            # Checked by scikit-learn 1.9, but not by 1.7.
-            if not _ranks.any_rank(ranks, "sample weights", bool(sample_weight.any())):
-                raise ValueError("Sample weights must contain at least one non-zero number.")
-        weight_given = sample_weight
-        if ranks is not None:
-            task = _ranks.balanced(task, y, sample_weight, ranks)
-        sample_weight = task.weigh(y, sample_weight)
-        whole = source is None and not incremental
-        if whole and sample_weight is not None:
-            weighs = _ranks.any_rank(ranks, "class weights", bool(sample_weight.any()))
-            if not weighs:
-                raise ValueError("class_weight and sample_weight leave no sample a weight other than zero.")
-        # A run that continues has its own random numbers, also if they came from NumPy's generator.
-        own = checkpoint is not None and self.random_state is None
-        random_state = np.random.RandomState() if own else check_random_state(self.random_state)
-        if ranks is not None and self.random_state is None:
-            random_state = np.random.RandomState(seed)
+        samples = self._samples(
+            X,
+            y,
+            sample_weight,
+            reset=begins,
+            incremental=incremental,
+            sets_aside=sets_aside,
+            ranks=ranks,
+            seed=seed,
+        )
+        task = self._task(samples.labels, incremental=incremental, classes=classes)
+        task, sample_weight = samples.weighed(task)
+        random_state = samples.random_state(resumes=checkpoint is not None)
         self.n_outputs_ = task.n_outputs
+        embedded = _validation.embedding_shapes(samples.X)
         if holdout is not None:
             holdout = self._check_holdout(task, *holdout)
-        embedded = _validation.embedding_shapes(X)
-        if holdout is not None and _validation.embedding_shapes(holdout[0]) != embedded:
-            raise ValueError("X_val must have the same embedded columns as X.")
-        layer_units = [X.shape[1], *sizes, self.n_outputs_]
+            if _validation.embedding_shapes(holdout[0]) != embedded:
+                raise ValueError("X_val must have the same embedded columns as X.")
+
+        layer_units = [samples.n_features, *sizes, self.n_outputs_]
         if self.solver == "lm":
             check_size(layer_units)
         if begins:
-            self._begin(layer_units, embedded, task, X.dtype, random_state)
+            self._begin(layer_units, embedded, task, samples.dtype, random_state)
         # The weights determine the dtype: training that continues from float32 stays in float32.
         weights = self._take_weights(layer_units, embedded)
-        if ranks is not None:
-            _ranks.check_weights(weights, ranks)
-        data = data_for(task, X, y, sample_weight, weights.dtype)
+        samples.check_begin(weights)
+        data = samples.data(task, sample_weight, weights.dtype)
         if not _solvers.takes_rows_anywhere(self.solver):
             data = data.apart()
         before = vars(self).get("_training")
-        state = TrainingState(weights, random_state, records_of(self))
+        state = self._training = TrainingState(weights, random_state, records_of(self))
         state.scored_by = getattr(before, "scored_by", None)
-        self._training = state
-        network = self._network(training=True)
+        network = samples.network(self._network(training=True))
         _solvers.check_factors(self.solver, network, weights, task.loss, data.X)
         options = self._options(len(sizes), incremental, plan)
 
-        kept = getattr(before, "order", None)
         held_out = None if holdout is None else data_for(task, *holdout, weights.dtype)
         saves = any(isinstance(c, ModelCheckpoint) for c in self.callbacks or ())
-        if ranks is not None:
-            state.n_ranks = ranks.size
-            if checkpoint is not None or _ranks.any_rank(ranks, "checkpoints", saves):
-                _ranks.set_fingerprint(state, ranks, data, held_out)
-        elif checkpoint is not None or saves:
-            state.fingerprint = fingerprint(data, held_out, sizes=() if source is None else source.sizes)
-        if ranks is None:
-            n_rows, draws_order = X.shape[0], random_state
-            if source is not None:
-                n_rows = source.n_rows
-                if source.stream.random_state is not None:
-                    draws_order = check_random_state(source.stream.random_state)
-            splits = sets_aside and source is None
-            state.order, kept = self._row_order(n_rows, draws_order, splits, incremental, kept)
-        if checkpoint is not None:
-            checkpoint.restore(state)
-        if ranks is not None:
-            state.order = _ranks.order(state, X.shape[0], ranks, kept if self.keep_optimizer_state else None)
-        assert state.order is not None
-        if self.keep_optimizer_state and (checkpoint is not None or ranks is not None):
-            kept = state.order
-        blocks = None if source is None else source.data(task, data, weights.dtype)
-        validation: Validation | BlockedValidation | RanksValidation | None = None
-        if held_out is not None:
-            assert holdout is not None
+        samples.take_fingerprint(state, data, held_out, wanted=saves or checkpoint is not None)
+        kept = samples.begin_order(state, getattr(before, "order", None), checkpoint, sets_aside)
+        blocks = samples.blocks(task, data, weights.dtype)
+        validation = None
+        if held_out is not None and holdout is not None:
             validation = self._validation(network, task, held_out, None, *holdout[:2])
-        elif sets_aside and source is not None:
-            validation = self._streamed_validation(network, task, source, weights.dtype)
         elif sets_aside:
-            if plan.split is not None:
-                state.order.set_aside(*plan.split)
-            rows = _holdout.set_aside(
-                state.order,
-                data,
-                fraction=self.validation_fraction,
-                stratify=task.stratifies,
-                random_state=random_state,
-            )
-            validation = self._validation(network, task, data, rows, X, y)
-        _, trained = data.targets_of(state.order.training)
-        # Class weights may leave a batch no weight, and a stream's weights are not known.
-        if whole or (incremental and sample_weight is weight_given):
-            check_mean_weight(trained, "sample_weight", ranks=ranks)
+            validation = samples.set_aside(network, task, data, state, plan.split)
+        samples.check_mean_weight(data, state, weighs_classes=sample_weight is not samples.sample_weight)
         targets, loss = task.for_training(data.y)
         data = data._replace(y=targets)
+
         if not options.bayesian_regularization:
             state.records.forget_evidence()
         if options.solver != "lbfgs":
@@ -386,33 +345,21 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         if options.solver == "annealing":
             # Of a weighted validation set the scorer has warned already.
             warns = validation is None or not validation.is_weighted
-            energy = self._energy(network, loss, data, state, options, X, y, warns)
-        n = len(state.order)
-        if ranks is not None:
-            parts = _ranks.parts(n, options.batch_size, ranks)
-            options, n = replace(options, parts=parts), parts.n_rows
-        clips = options.solver == "stochastic" and self.batch_size != "auto"
-        if clips and options.batch_size > n:
+            energy = self._energy(network, loss, data, state, options, samples.X, samples.y, warns)
+        options, n_rows = samples.batches(state, options)
+        if options.solver == "stochastic" and self.batch_size != "auto" and options.batch_size > n_rows:
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
-            options = replace(options, batch_size=n)
-        if ranks is not None:
-            random_state.randint(2**31)  # the next fit has other orders of rows
-        run = _Run(
-            network,
-            loss,
-            data,
-            blocks,
-            state,
-            options,
-            validation,
-            energy,
-            kept,
-            weight_given,
-            checkpoint,
-        )
+            options = replace(options, batch_size=n_rows)
+        run = _Run(network, loss, data, blocks, state, options, validation, energy, kept, samples, checkpoint)
         if state.optimizer is not None:
             self._find_learning_rate(run, getattr(before, "optimizer", None))
         return run
+
+    def _find_checkpoint(self, ranks: Ranks | None) -> checkpoints.Checkpoint | None:
+        """The checkpoint that training resumes from."""
+        if self.resume is None:
+            return None
+        return checkpoints.find(self.resume, self) if ranks is None else _ranks.find_checkpoint(self, ranks)
 
     def _begin(
         self,
@@ -532,27 +479,6 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             score = scorer_of(self, _validation.for_scorer(X, rows), y if rows is None else y[rows], weight)
         return Validation(network, data, rows, task.loss, task.n_outputs, score)
 
-    def _streamed_validation(
-        self, network: Network, task: Task, source: Source, dtype: np.dtype[Any]
-    ) -> BlockedValidation:
-        """The validation set of a stream's blocks that are set aside."""
-        read, y, targets, weight = source.validation(task, dtype)
-        check_mean_weight(weight, "sample_weight", " over the validation set")
-        score: Score | None
-        if self.scoring is None:
-            score = task.scorer(targets, weight)
-        elif self.scoring == "loss":
-            score = None
-        elif isinstance(self.scoring, str):
-            score = scorer_of(self, np.empty((len(y), 0)), y, weight)  # of outputs, whatever X is
-        else:
-            raise ValueError(
-                "A callable as scoring takes X, which is not in memory. Give X_val and y_val, or the name of "
-                "a scorer."
-            )
-        prefetch = source.stream.prefetch
-        return BlockedValidation(network, read, targets, weight, task.loss, task.n_outputs, score, prefetch)
-
     def _energy(
         self,
         network: Network,
@@ -575,22 +501,6 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         if score is not None:
             check_scores(self, lambda: score(energy.outputs()))
         return energy
-
-    def _row_order(
-        self,
-        n_samples: int,
-        random_state: np.random.RandomState,
-        sets_aside: bool,
-        incremental: bool,
-        kept: RowOrder | None,
-    ) -> tuple[RowOrder, RowOrder | None]:
-        """The order of this fit, and the one to keep for the next."""
-        if incremental or not self.keep_optimizer_state:
-            return RowOrder(n_samples, random_state), kept
-        fits = type(kept) is RowOrder and kept.n_samples == n_samples
-        if kept is None or not fits or (kept.validation is not None) != sets_aside:
-            kept = RowOrder(n_samples, random_state)
-        return kept, kept
 
     def _start_optimizer(
         self,
@@ -684,7 +594,8 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
             rows = None if run.state.order is None else run.state.order.training
             if not incremental:
                 in_memory = run.blocks is None
-                task = FitTask(self, X, y, run.weight_given, rows) if in_memory else FitTask(self)
+                weight = run.samples.sample_weight
+                task = FitTask(self, X, y, weight, rows) if in_memory else FitTask(self)
             takes_edits = run.options.solver == "stochastic"
             listeners = FitListeners(
                 self, run.state, task, attempt, takes_edits=takes_edits, checkpoint=run.checkpoint
@@ -708,8 +619,7 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
                     run.state.order = run.kept_order
                     publish(self, run.state)
                 if plan.warns:
-                    # No rank has all rows, which the messages are about, nor has the first block of a stream.
-                    has_all = run.options.parts is None and run.blocks is None
+                    has_all = run.samples.are_all_here  # which the messages are about
                     warn_of(
                         outcome,
                         run.state,

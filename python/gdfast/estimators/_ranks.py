@@ -20,14 +20,16 @@ from sklearn.utils import check_random_state
 from gdfast import _core, optim
 from gdfast._model_file import checkpoints
 from gdfast.estimators import _solvers
+from gdfast.estimators._samples import Samples
 from gdfast.estimators._task import Task
 from gdfast.optim._whole import WholeRule
 from gdfast.training import ranks
-from gdfast.training.arrays import Array
-from gdfast.training.data import is_sparse
+from gdfast.training.arrays import Array, check_mean_weight
+from gdfast.training.data import Data, is_sparse
 from gdfast.training.encoding import EncodedRows
 from gdfast.training.fingerprint import fingerprint
 from gdfast.training.monitor import RanksValidation, Validation
+from gdfast.training.options import TrainingOptions
 from gdfast.training.order import RankOrder, RowOrder
 from gdfast.training.parts import Parts
 from gdfast.training.ranks import Ranks, digest
@@ -195,7 +197,7 @@ def may_be_empty(y: Any) -> bool:
     return current() is not None and np.shape(y)[:1] == (0,)
 
 
-def samples(est: Any, X: Any, y: Any, now: Ranks) -> tuple[Any, Any]:
+def _compared(est: Any, X: Any, y: Any, now: Ranks) -> tuple[Any, Any]:
     """Compare the samples of all ranks; those without rows take the dtypes and shapes of the others."""
     if isinstance(X, EncodedRows):
         raise ValueError("gdfast.distributed.mpi() does not support rows of a TableEncoder.")
@@ -227,7 +229,7 @@ def samples(est: Any, X: Any, y: Any, now: Ranks) -> tuple[Any, Any]:
     )
 
 
-def labels(y: Any, now: Ranks, *, numeric: bool) -> Any:
+def _labels(y: Any, now: Ranks, *, numeric: bool) -> Any:
     """Targets from which each rank makes the same task: all classes of all ranks, or its own rows."""
     if not numeric and y.ndim == 1:
         return np.unique(np.concatenate(now.gather("the classes", np.unique(y))))
@@ -237,11 +239,7 @@ def labels(y: Any, now: Ranks, *, numeric: bool) -> Any:
     return np.ones((1, *y.shape[1:]), y.dtype)
 
 
-def any_rank(now: Ranks | None, what: str, fact: bool) -> bool:
-    return fact if now is None else any(now.gather(what, fact))
-
-
-def balanced(task: Task, y: Any, sample_weight: Array | None, now: Ranks) -> Task:
+def _balanced(task: Task, y: Any, sample_weight: Array | None, now: Ranks) -> Task:
     """A task with class_weight="balanced" by the classes of all ranks."""
     if getattr(task, "class_weight", None) != "balanced":
         return task
@@ -272,39 +270,10 @@ def balanced(task: Task, y: Any, sample_weight: Array | None, now: Ranks) -> Tas
     return replace(task, class_weight=columns)  # type: ignore[call-arg]
 
 
-def check_weights(weights: Weights, now: Ranks) -> None:
-    """ValueError if the weights to begin with differ."""
-    now.check_same("The initial weights", now.gather("the weights", digest(list(weights))), ValueError)
-
-
-def order(state: TrainingState, n_samples: int, now: Ranks, kept: RowOrder | None) -> RankOrder:
-    """The order of this rank's rows; it goes on from the run of a checkpoint, and differs from ``kept``."""
-    # Looked at, and not drawn: whatever else is drawn is what one rank draws that trains alone.
-    seed = int(copy.deepcopy(state.random_state).randint(2**31))
-    if isinstance(kept, RankOrder):
-        seed = (seed + kept.seed + kept.epoch) % 2**31
-    found = RankOrder(n_samples, seed if state.order_seed is None else state.order_seed, now.rank)
-    found.epoch, state.order_seed = state.epoch, found.seed
-    return found
-
-
-def parts(n_rows: int, batch_size: int, now: Ranks) -> Parts:
-    """The parts of all ranks, of which this one has so many training rows."""
-    found = Parts(tuple(now.gather("the training rows", n_rows)), batch_size, now)
-    if not found.n_rows:
-        raise now.known(ValueError("No rank has any rows to train on."))
-    return found
-
-
 def is_first() -> bool:
     """Whether this rank speaks for all: it warns, prints and writes."""
     now = current()
     return now is None or now.rank == 0
-
-
-def set_fingerprint(state: TrainingState, now: Ranks, *parts: Any) -> None:
-    """Set the fingerprint of the data of all ranks."""
-    state.fingerprint = digest(now.gather("a fingerprint", fingerprint(*parts))).hex()
 
 
 def validation(now: Ranks, own: Validation | None, weight: Array | None, n_rows: int) -> RanksValidation:
@@ -324,3 +293,88 @@ def end(state: TrainingState) -> None:
     """Check that all ranks have trained the same weights."""
     if (now := current()) is not None:
         now.check_same("The weights", now.gather("the end of training", digest(list(state.weights))))
+
+
+class RankSamples(Samples):
+    """The samples of one of several ranks that train together.
+
+    Parameters
+    ----------
+    est, X, y, sample_weight, reset, incremental
+        As for `Samples`.
+    ranks : Ranks
+    seed : int
+        Seed of the random numbers if the estimator has none: the same on all ranks.
+    """
+
+    are_all_here = False
+
+    def __init__(
+        self,
+        est: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        reset: bool,
+        incremental: bool,
+        ranks: Ranks,
+        seed: int,
+    ) -> None:
+        super().__init__(est, X, y, sample_weight, reset=reset, incremental=incremental)
+        self._ranks, self._seed = ranks, seed
+        self.X, self.y = _compared(est, self.X, self.y, ranks)
+        self.labels = _labels(self.y, ranks, numeric=est._has_numeric_targets)
+
+    def _any(self, what: str, fact: bool) -> bool:
+        return any(self._ranks.gather(what, fact))
+
+    def _balanced(self, task: Task) -> Task:
+        return _balanced(task, self.y, self.sample_weight, self._ranks)
+
+    def random_state(self, resumes: bool) -> np.random.RandomState:
+        given = self._est.random_state
+        found: np.random.RandomState = check_random_state(self._seed if given is None else given)
+        return found
+
+    def check_begin(self, weights: Weights) -> None:
+        found = self._ranks.gather("the weights", digest(list(weights)))
+        self._ranks.check_same("The initial weights", found, ValueError)
+
+    def take_fingerprint(self, state: TrainingState, data: Data, held_out: Data | None, wanted: bool) -> None:
+        state.n_ranks = self._ranks.size
+        if self._any("checkpoints", wanted):
+            own = fingerprint(data, held_out)
+            state.fingerprint = digest(self._ranks.gather("a fingerprint", own)).hex()
+
+    def begin_order(
+        self, state: TrainingState, kept: Any, checkpoint: checkpoints.Checkpoint | None, sets_aside: bool
+    ) -> RowOrder | None:
+        if checkpoint is not None:
+            checkpoint.restore(state)
+        # Looked at, and not drawn: whatever else is drawn is what one rank draws that trains alone.
+        seed = int(copy.deepcopy(state.random_state).randint(2**31))
+        keeps = self._est.keep_optimizer_state
+        if keeps and isinstance(kept, RankOrder):  # another order than that of the fit before
+            seed = (seed + kept.seed + kept.epoch) % 2**31
+        order = RankOrder(
+            self.X.shape[0], seed if state.order_seed is None else state.order_seed, self._ranks.rank
+        )
+        order.epoch, state.order_seed = state.epoch, order.seed
+        state.order = order
+        return order if keeps else kept
+
+    def check_mean_weight(self, data: Data, state: TrainingState, *, weighs_classes: bool) -> None:
+        assert state.order is not None
+        if not self._incremental or not weighs_classes:
+            weight = data.targets_of(state.order.training)[1]
+            check_mean_weight(weight, "sample_weight", ranks=self._ranks)
+
+    def batches(self, state: TrainingState, options: TrainingOptions) -> tuple[TrainingOptions, int]:
+        assert state.order is not None
+        n_rows = self._ranks.gather("the training rows", len(state.order))
+        parts = Parts(tuple(n_rows), options.batch_size, self._ranks)
+        if not parts.n_rows:
+            raise self._ranks.known(ValueError("No rank has any rows to train on."))
+        state.random_state.randint(2**31)  # the next fit has other orders of rows
+        return replace(options, parts=parts), parts.n_rows

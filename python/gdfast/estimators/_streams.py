@@ -10,18 +10,24 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from scipy import sparse
 from sklearn import config_context, get_config
-from sklearn.utils import compute_class_weight
+from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.validation import _get_feature_names
 
 from gdfast.data import Stream
 from gdfast.data._reader import Block
 from gdfast.estimators import _validation
 from gdfast.estimators._classification import ClassificationTask
+from gdfast.estimators._samples import Samples
+from gdfast.estimators._scoring import Score, scorer_of
 from gdfast.estimators._task import Task, data_for
-from gdfast.training.arrays import Array
-from gdfast.training.blocks import BlockedData, Blocks
+from gdfast.training.arrays import Array, check_mean_weight
+from gdfast.training.blocks import BlockedData, BlockedValidation, Blocks
 from gdfast.training.data import Data
 from gdfast.training.encoding import EncodedRows
+from gdfast.training.fingerprint import fingerprint
+from gdfast.training.network import Network
+from gdfast.training.order import RowOrder
+from gdfast.training.state import TrainingState
 
 T = TypeVar("T", bound=Task)
 
@@ -248,3 +254,67 @@ class Source:
         with _validation.naming(name):
             task.check(rows.y)
             return data_for(task, rows.X, rows.y, task.weigh(rows.y, rows.sample_weight), dtype)
+
+
+class StreamSamples(Samples):
+    """The samples of a stream: those that are in memory are its first block.
+
+    Parameters
+    ----------
+    est, stream, reset, sets_aside
+        As for `Source`.
+    """
+
+    are_all_here = False
+
+    def __init__(self, est: Any, stream: Stream, *, reset: bool, sets_aside: bool) -> None:
+        self._est, self._incremental = est, False
+        self._source = Source(est, stream, reset=reset, sets_aside=sets_aside)
+        self.X, self.y, self.sample_weight = self._source.head
+        self.labels = self._source.known_y
+
+    def weighed(self, task: Task) -> tuple[Task, Array | None]:
+        task = self._source.with_class_weights(task)
+        return task, task.weigh(self.y, self.sample_weight)
+
+    def blocks(self, task: Task, data: Data, dtype: np.dtype[Any]) -> BlockedData:
+        return self._source.data(task, data, dtype)
+
+    def take_fingerprint(self, state: TrainingState, data: Data, held_out: Data | None, wanted: bool) -> None:
+        if wanted:
+            state.fingerprint = fingerprint(data, held_out, sizes=self._source.sizes)
+
+    def _new_order(self, state: TrainingState, kept: Any, sets_aside: bool) -> RowOrder:
+        n_rows, seed = self._source.n_rows, self._source.stream.random_state
+        if type(kept) is RowOrder and kept.n_samples == n_rows and kept.validation is None:
+            return kept
+        return RowOrder(n_rows, state.random_state if seed is None else check_random_state(seed))
+
+    def set_aside(
+        self,
+        network: Network,
+        task: Task,
+        data: Data,
+        state: TrainingState,
+        split: tuple[Array, Array] | None,
+    ) -> BlockedValidation:
+        read, y, targets, weight = self._source.validation(task, state.weights.dtype)
+        check_mean_weight(weight, "sample_weight", " over the validation set")
+        scoring = self._est.scoring
+        score: Score | None
+        if scoring is None:
+            score = task.scorer(targets, weight)
+        elif scoring == "loss":
+            score = None
+        elif isinstance(scoring, str):
+            score = scorer_of(self._est, np.empty((len(y), 0)), y, weight)  # of outputs, whatever X is
+        else:
+            raise ValueError(
+                "A callable as scoring takes X, which is not in memory. Give X_val and y_val, or the name of "
+                "a scorer."
+            )
+        prefetch = self._source.stream.prefetch
+        return BlockedValidation(network, read, targets, weight, task.loss, task.n_outputs, score, prefetch)
+
+    def check_mean_weight(self, data: Data, state: TrainingState, *, weighs_classes: bool) -> None:
+        """The weights of a stream are not known before they are read."""
