@@ -505,7 +505,11 @@ def test_an_error_before_the_first_step_changes_nothing() -> None:
             TypeError,
             "RNNRegressor takes no stream",
         ),
-        (lambda: gdfast.TabularRegressor().fit(Stream(X, NUMBERS), 0), TypeError, "takes no stream"),
+        (
+            lambda: gdfast.TabularRegressor().fit(Stream(X, NUMBERS), 0),
+            TypeError,
+            "in memory here, and is a Stream",
+        ),
         (lambda: regressor().fit(X), ValueError, "requires y to be passed"),
         (lambda: regressor().fit(Stream(X, "y")), ValueError, "y='y' names a column"),
         (lambda: Stream("a", "y", features=["p", "p"]), ValueError, "each column once"),
@@ -526,6 +530,34 @@ def test_an_error_before_the_first_step_changes_nothing() -> None:
 def test_clear_errors(call: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", ["a path", "a PosixPath", "a Stream", "a FileSystemDataset"])
+def test_rows_that_must_be_in_memory(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    elsewhere: Any = {"a path": str(path), "a PosixPath": path, "a Stream": Stream(X, NUMBERS)}.get(kind)
+    if elsewhere is None:
+        pq = pytest.importorskip("pyarrow.parquet")
+        frame = pytest.importorskip("pandas").DataFrame(X)
+        frame.columns = [f"x{i}" for i in range(X.shape[1])]
+        frame.to_parquet(path)
+        assert pq.read_table(path).num_rows == len(X)
+        elsewhere = pytest.importorskip("pyarrow.dataset").dataset(path)
+    message = f"X must be rows in memory here, and is {kind.replace('PosixPath', 'path')}"
+    est = regressor().fit(X, NUMBERS)
+    tabular = gdfast.TabularRegressor(preset="fast").fit(X, NUMBERS)
+    calls = [
+        lambda: est.predict(elsewhere),
+        lambda: est.score(elsewhere, NUMBERS),
+        lambda: regressor().fit(X, NUMBERS, X_val=elsewhere, y_val=NUMBERS),
+        lambda: gdfast.TabularRegressor().fit(elsewhere, "y"),
+        lambda: tabular.predict(elsewhere),
+    ]
+    if kind != "a Stream":
+        calls.append(lambda: regressor().partial_fit(elsewhere, NUMBERS))
+    for call in calls:
+        with pytest.raises(TypeError, match=message):
+            call()
 
 
 def test_balanced_weights_of_indicators_are_refused() -> None:

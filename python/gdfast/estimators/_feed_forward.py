@@ -187,7 +187,7 @@ class FeedForward(NetworkEstimator):
             y = _check_y(y, **checks)
             check_consistent_length(X, y)
         else:
-            inputs.check_no_dates(X)
+            inputs.check_kind(X)
             of_X: dict[str, Any] = {
                 "accept_sparse": ["csr", "csc"],
                 "dtype": (np.float64, np.float32),
@@ -347,7 +347,7 @@ class FeedForward(NetworkEstimator):
 
     def _outputs_after_checks(self, X: Any) -> Array:
         check_is_fitted(self)
-        inputs.check_no_dates(X)
+        inputs.check_kind(X)
         network, weights = self._network_and_weights()
         if isinstance(X, EncodedRows):
             _validation.check_encoded(self, X, reset=False)

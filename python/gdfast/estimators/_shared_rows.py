@@ -37,7 +37,7 @@ class SharedRows:
         """All rows of a matrix, checked as ``fit`` checks it."""
         if isinstance(X, EncodedRows):
             return cls(X, X)
-        inputs.check_no_dates(X)
+        inputs.check_kind(X)
         matrix = check_array(
             X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), order="C", input_name="X"
         )

@@ -31,7 +31,6 @@ from gdfast._constraints import StrOptions, checks_arguments
 from gdfast._convertible import Convertible
 from gdfast._described import Described
 from gdfast._model_file.models import Savable
-from gdfast.data import Stream
 from gdfast.estimators import _ranks, _validation
 from gdfast.estimators._arguments import Arguments
 from gdfast.estimators._feed_forward import FeedForward
@@ -205,8 +204,7 @@ class BaseTabular(Savable, Convertible, Described, BaseEstimator, ABC):
         _ranks.refuse(self)
         self._check_arguments()
         n_threads = _validation.n_threads(self.n_jobs) or _core.max_threads()
-        if isinstance(X, Stream):
-            raise TypeError(f"{type(self).__name__} takes no stream. Give a table.")
+        inputs.check_in_memory(X)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Give the target."
@@ -331,9 +329,10 @@ class BaseTabular(Savable, Convertible, Described, BaseEstimator, ABC):
         """X as the members take it."""
         check_is_fitted(self)
         if isinstance(self.encoder_, MaxAbsScaler):
-            inputs.check_no_dates(X)
+            inputs.check_kind(X)
             X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
             return self.encoder_.transform(sparse.csr_array(X))
+        inputs.check_in_memory(X)
         if sparse.issparse(X):
             X = check_array(X, accept_sparse="csr").toarray()
         return self.encoder_.encode(X, owner=self)

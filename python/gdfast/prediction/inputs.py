@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,23 @@ from gdfast.training.data import is_sparse
 from gdfast.training.encoding import EncodedRows
 
 
-def check_no_dates(X: Any) -> None:
-    """TypeError if X holds dates, which NumPy would convert to numbers in an arbitrary unit."""
+def check_in_memory(X: Any) -> None:
+    """TypeError if X is where rows are read from."""
+    if isinstance(X, str | os.PathLike):
+        kind = "a path"
+    elif type(X).__module__.startswith(("gdfast.data.", "pyarrow._dataset")):
+        kind = f"a {type(X).__name__}"
+    else:
+        return
+    raise TypeError(
+        f"X must be rows in memory here, and is {kind}. Only fit of MLPClassifier and MLPRegressor reads it "
+        "block by block: read rows, or blocks of them, and hand those over."
+    )
+
+
+def check_kind(X: Any) -> None:
+    """TypeError if X is no rows in memory, or holds dates, of which NumPy would make numbers in any unit."""
+    check_in_memory(X)
     if is_sparse(X) or isinstance(X, EncodedRows) or not hasattr(X, "__getitem__"):
         return
     try:
@@ -63,7 +79,7 @@ def checked_rows(X: Any, features: Features, dtype: DTypeLike | None = None) -> 
 
     ValueError or TypeError if X is none of these, is not finite, or has other features than those of the fit.
     """
-    check_no_dates(X)
+    check_kind(X)
     if isinstance(X, EncodedRows):
         check_n_features(X.shape[1], features.kind, features.n_features)
         return X
