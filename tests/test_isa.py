@@ -50,6 +50,7 @@ def test_the_best_one_is_listed_and_active_by_default(
     assert result.stdout.strip() == available[0], result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ISAS)
 def test_all_numerical_tests_on(isa: str, run_on_isa: RunOnIsa, request: pytest.FixtureRequest) -> None:
     if isa not in _core.available_isas():
