@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, count
-from typing import Any
+from typing import Any, Unpack
 from uuid import uuid4
 
 import numpy as np
@@ -16,7 +16,7 @@ from gdfast.training.losses import Loss
 from gdfast.training.network import MLP
 from gdfast.training.options import StepOptions
 from gdfast.training.order import RowOrder
-from gdfast.training.trainer import CoreTrainer
+from gdfast.training.trainer import CoreEpochOptions, CoreTrainer
 from gdfast.training.weights import Weights
 
 # Models that a task averages at most.
@@ -248,25 +248,19 @@ class RoundsTrainer:
         y: Array,
         order: Array | None = None,
         sample_weight: Array | None = None,
-        *,
-        learning_rate: Any,
-        backprop_depth: int,
-        on_gradient: Callable[[list[Array]], None] | None = None,
-        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
-        dropout: Sequence[float] | None = None,
-        weight_decay: float | None = None,
+        **options: Unpack[CoreEpochOptions],
     ) -> tuple[float, bool]:
         assert order is not None
-        given = {"dropout": dropout, "weight_decay": weight_decay}
+        given = {name: options.get(name) for name in ("dropout", "weight_decay")}
         settings = Settings(
             **self._settings,  # type: ignore[arg-type]
             n_jobs=self._cluster.n_jobs,
             shuffle=self._cluster.shuffle,
-            backprop_depth=backprop_depth,
+            backprop_depth=options["backprop_depth"],
             of_epoch={name: value for name, value in given.items() if value is not None},
         )
         start = Model(self._weights.lists, self._state)
-        done = self._cluster.run_round(start, settings, learning_rate, order, self._seed)
+        done = self._cluster.run_round(start, settings, options["learning_rate"], order, self._seed)
         self.not_finite = done.not_finite
         self.records = {name: values.tolist() for name, values in (done.records or {}).items()}
         if done.diverged:

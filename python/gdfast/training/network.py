@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from gdfast.training.activations import Activation
 from gdfast.training.arrays import Array, as_weights, check_shapes
 from gdfast.training.data import Sequences, as_matrix
 from gdfast.training.options import StepOptions
-from gdfast.training.trainer import CoreTrainer
+from gdfast.training.trainer import CoreEpochOptions, CoreTrainer
 from gdfast.training.weights import Weights
 
 if TYPE_CHECKING:  # the losses need scipy, which outputs do without
@@ -316,13 +316,7 @@ class SequenceTrainer:
         y: Array,
         order: Array | None = None,
         sample_weight: Array | None = None,
-        *,
-        learning_rate: Any,
-        backprop_depth: int,
-        on_gradient: Callable[[list[Array]], None] | None = None,
-        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
-        dropout: Sequence[float] | None = None,
-        weight_decay: float | None = None,
+        **options: Unpack[CoreEpochOptions],
     ) -> tuple[float, bool]:
         states = None
         if X.carried is not None:
@@ -331,17 +325,10 @@ class SequenceTrainer:
                 states = [np.zeros((len(X), width), self._dtype) for width in self._widths]
             else:
                 states = [np.array(state, self._dtype, order="C") for state in before]
+        # All layers are trained.
+        of_core = {name: value for name, value in options.items() if name != "backprop_depth"}
         loss, finite = self._core.run_epoch(
-            X.steps,
-            X.starts,
-            y,
-            order,
-            sample_weight,
-            learning_rate=learning_rate,
-            states=states,
-            on_gradient=on_gradient,
-            on_step=on_step,
-            weight_decay=weight_decay,
+            X.steps, X.starts, y, order, sample_weight, **of_core, states=states
         )
         if X.carried is not None and finite:
             X.carried.arrays = states

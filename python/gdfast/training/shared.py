@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from gdfast.training.arrays import Array, weight_sums
 from gdfast.training.options import StepOptions
 from gdfast.training.parts import Parts
 from gdfast.training.ranks import Ranks, digest
-from gdfast.training.trainer import CoreTrainer
+from gdfast.training.trainer import CoreEpochOptions, CoreTrainer
 from gdfast.training.weights import Weights
 
 _EPOCH = "the begin of an epoch"
@@ -50,12 +50,15 @@ class _OfRanks:
         found: tuple[str, int] | None = self._not_finite or self._core.not_finite
         return found
 
-    def _begin(self, on_gradient: Any, *of_epoch: Any) -> bool:
+    def _begin(self, options: CoreEpochOptions) -> bool:
         """Check that all ranks begin the same epoch; whether any of them has a hook."""
-        own = digest(self._arrays), digest(*of_epoch), on_gradient is not None
-        weights, options, hooks = zip(*self._ranks.gather(_EPOCH, own), strict=True)
+        numbers = [
+            options.get(name) for name in ("learning_rate", "backprop_depth", "dropout", "weight_decay")
+        ]
+        own = digest(self._arrays), digest(*numbers), options.get("on_gradient") is not None
+        weights, of_epoch, hooks = zip(*self._ranks.gather(_EPOCH, own), strict=True)
         self._ranks.check_same("The weights", weights)
-        self._ranks.check_same("The learning rates or other options of the epoch", options)
+        self._ranks.check_same("The learning rates or other options of the epoch", of_epoch)
         return any(hooks)
 
     def _end(self, loss: float, finite: bool) -> None:
@@ -83,41 +86,27 @@ class SharedTrainer(_OfRanks):
         y: Array,
         order: Array | None = None,
         sample_weight: Array | None = None,
-        *,
-        learning_rate: Any,
-        backprop_depth: int,
-        on_gradient: Callable[[list[Array]], None] | None = None,
-        dropout: Sequence[float] | None = None,
-        weight_decay: float | None = None,
-        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
+        **options: Unpack[CoreEpochOptions],
     ) -> tuple[float, bool]:
         own = self._own_weights(order, sample_weight)
         terms, first_rows = self._parts.of_steps()
-        looks = self._begin(on_gradient, learning_rate, backprop_depth, dropout, weight_decay)
+        looks = self._begin(options)
         if own is None:
             sums = terms.astype(np.float64)
         else:
             self._ranks.add_up(own)
             sums = weight_sums(own[0], own[1], self._arrays[0].dtype)
         self._to_come = int(np.count_nonzero(sums))
-        options: dict[str, Any] = {} if dropout is None else {"dropout": dropout}
+        if looks:
+            options["on_gradient"] = self._agreeing("on_gradient", options.get("on_gradient"))
+        if (on_step := options.get("on_step")) is not None:
+            options["on_step"] = self._agreeing("the rule", on_step)
+        shared = sums, terms, first_rows, self._add_up
         try:
-            loss, finite = self._core.run_epoch(
-                X,
-                y,
-                order,
-                sample_weight,
-                learning_rate=learning_rate,
-                backprop_depth=backprop_depth,
-                on_gradient=self._agreeing("on_gradient", on_gradient) if looks else None,
-                on_step=None if on_step is None else self._agreeing("the rule", on_step),
-                weight_decay=weight_decay,
-                shared=(sums, terms, first_rows, self._add_up),
-                **options,
-            )
+            loss, finite = self._core.run_epoch(X, y, order, sample_weight, **options, shared=shared)
         except BaseException as error:
             if not self._ranks.is_known(error) and self._to_come:
-                self._refuse_step(backprop_depth)
+                self._refuse_step(options["backprop_depth"])
             self._ranks.fail(error, _STEP)
             raise
         self._end(loss, finite)
@@ -188,18 +177,11 @@ class LocalTrainer(_OfRanks):
         y: Array,
         order: Array | None = None,
         sample_weight: Array | None = None,
-        *,
-        learning_rate: Any,
-        backprop_depth: int,
-        on_gradient: Callable[[list[Array]], None] | None = None,
-        dropout: Sequence[float] | None = None,
-        weight_decay: float | None = None,
-        on_step: Callable[[list[Array], list[Array], float, int], None] | None = None,
+        **options: Unpack[CoreEpochOptions],
     ) -> tuple[float, bool]:
-        self._begin(None, learning_rate, backprop_depth, dropout, weight_decay)
-        options: dict[str, Any] = {"backprop_depth": backprop_depth, "weight_decay": weight_decay}
-        if dropout is not None:
-            options["dropout"] = dropout
+        on_gradient = options.pop("on_gradient", None)
+        self._begin(options)
+        learning_rate = options["learning_rate"]
         rows = np.arange(self._parts.own_rows, dtype=np.int64) if order is None else order
         size, k = self._parts.own_batch_size, self._ranks.sync_every
         total = seen = 0.0
@@ -214,8 +196,9 @@ class LocalTrainer(_OfRanks):
             try:
                 before = self._core.step
                 if steps:
+                    options["learning_rate"] = rates
                     loss, finite = self._core.run_epoch(
-                        X, y, now, sample_weight, learning_rate=rates, on_gradient=on_gradient, **options
+                        X, y, now, sample_weight, **options, on_gradient=on_gradient
                     )
                 if self._core.step > before:
                     weight = len(now) if sample_weight is None else float(np.abs(sample_weight[now]).sum())

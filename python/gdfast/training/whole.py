@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from gdfast.training.blas import on_threads
 from gdfast.training.losses import Loss
 from gdfast.training.network import MLP, Network
 from gdfast.training.options import StepOptions
-from gdfast.training.trainer import CoreTrainer, Trainer
+from gdfast.training.trainer import CoreTrainer, EpochOptions, Trainer
 from gdfast.training.weights import NORMS, Weights
 
 
@@ -109,16 +109,12 @@ class WholeTrainer:
         y: Array,
         order: Array | None = None,
         sample_weight: Array | None = None,
-        *,
-        learning_rate: Any,
-        backprop_depth: int,
-        on_gradient: Callable[[list[Array]], None] | None = None,
-        dropout: Sequence[float] | None = None,
-        weight_decay: float | None = None,
+        **options: Unpack[EpochOptions],
     ) -> tuple[float, bool]:
-        decay = self._weight_decay if weight_decay is None else weight_decay
+        of_epoch = options.pop("weight_decay", None)
+        decay = self._weight_decay if of_epoch is None else of_epoch
         decay += self._rule.params["weight_decay"]
-        first_layer = self._n_layers - backprop_depth
+        first_layer = self._n_layers - options["backprop_depth"]
         trained = [layer >= first_layer for layer in self._layers]
         is_matrix = [array.ndim == 2 for array in self._arrays]
         hidden = [i < self._n_layers - 1 for i in range(len(self._arrays))]
@@ -137,24 +133,13 @@ class WholeTrainer:
 
         steps_before = self._core.step
         outside = self._rule.slots_now
-        arguments: dict[str, Any] = {} if dropout is None else {"dropout": dropout}
         if self._has_modes:
             self._begin_mode()
             outside = self._rule.slots_now
         finite = False
         try:
             with _blas_threads(self._arrays, self._network.n_threads):
-                loss, finite = self._core.run_epoch(
-                    X,
-                    y,
-                    order,
-                    sample_weight,
-                    learning_rate=learning_rate,
-                    backprop_depth=backprop_depth,
-                    on_gradient=on_gradient,
-                    on_step=take_step,
-                    **arguments,
-                )
+                loss, finite = self._core.run_epoch(X, y, order, sample_weight, **options, on_step=take_step)
         finally:
             # A step that has been given up leaves the rule as it was.
             if self._rule.steps < self._core.step:
