@@ -211,6 +211,106 @@ say(after=float(DaskMLPClassifier(**SMALL, synchronous=True).fit(DX, Dy).loss_))
         assert found["unchanged"]
         assert found["after"] > 0
 
+    def test_what_only_some_workers_have(self) -> None:
+        """Validation sets of any kind, parts without weight, errors of a single worker: nothing hangs."""
+        found = end(
+            start("""
+from scipy import sparse
+warnings.simplefilter("ignore")
+DX, Dy = cut(X, y)
+
+def fit(**holdout):
+    return DaskMLPClassifier(**SMALL, synchronous=True).fit(DX, Dy, **holdout).validation_scores_[-1]
+
+kinds = [X, X.tolist(), sparse.coo_matrix(X), DX]
+say(kinds=[fit(X_val=kind, y_val=y) for kind in kinds], weighted=fit(X_val=X, y_val=y, sample_weight_val=1.0))
+
+labels = np.stack([y > 0, y > 1], axis=1).astype(int)
+DL, = cut(labels)
+est = DaskMLPClassifier(**SMALL, synchronous=True).fit(DX, DL, X_val=X, y_val=sparse.csr_matrix(labels))
+say(multilabel=len(est.validation_loss_curve_))
+
+w = np.repeat([0.0, 1.0], 120)
+est = DaskMLPClassifier(**SMALL, synchronous=True).fit(DX, Dy, cut(w)[0])
+say(zeros=far(est, MLPClassifier(**SMALL).fit(X[order], y[order], w[order])))
+
+mixed = da.concatenate([DX[:70].map_blocks(sparse.csr_array, meta=sparse.csr_array((0, 8))), DX[70:]])
+one, other = (DaskMLPClassifier(**SMALL, synchronous=True).fit(given, Dy) for given in (mixed, DX))
+say(mixed=far(one, other))
+
+# Seeds of the orders of three fits that continue one another.
+going_on = {"warm_start": True, "keep_optimizer_state": True, "shuffle": True}
+on = DaskMLPClassifier(**{**SMALL, **going_on}, synchronous=True)
+say(seeds=len({on.fit(DX, Dy)._training.order.seed for _ in range(3)}))
+
+frame = pd.DataFrame(X, columns=list("abcdefgh"))
+D = dd.from_pandas(frame, npartitions=2)
+other = dd.from_pandas(frame.iloc[:, :6].rename(columns=str.upper), npartitions=2)
+target = dd.from_pandas(pd.Series(X[:, 0]), npartitions=2)
+reg = DaskMLPRegressor(**SMALL, synchronous=True).fit(D, target)
+arrays = weights(reg)
+for data in (other, da.from_array(X, chunks=(120, 8))):
+    try:
+        reg.set_params(batch_norm=True).fit(data, target)
+    except ValueError as error:
+        say(refused="batch_norm" in str(error))
+say(names=reg.feature_names_in_.tolist(), same=all(a is b for a, b in zip(arrays, weights(reg))))
+""")
+        )
+        assert len(set(found["kinds"])) == 1
+        assert found["weighted"] == found["kinds"][0]
+        assert found["multilabel"] == 20
+        assert found["zeros"] < 1e-10
+        assert found["mixed"] < 1e-10
+        assert found["seeds"] == 3
+        assert found["refused"]
+        assert found["names"] == list("abcdefgh")
+        assert found["same"]
+
+    def test_ctrl_c_at_any_time(self) -> None:
+        """Between two tasks, and before all ranks have begun: none waits for ever for the others."""
+        found = end(
+            start("""
+import signal
+warnings.simplefilter("ignore")
+DX, Dy = cut(X, y)
+endless = {**SMALL, "max_iter": 10**8, "tol": 0.0, "n_iter_no_change": 10**8}
+
+def outcome(stop):
+    est = DaskMLPClassifier(**endless, synchronous=True)
+    stop()
+    try:
+        est.fit(DX, Dy)
+    except KeyboardInterrupt:
+        return "raised"
+    return "ended"
+
+submit = client.submit
+
+def second_is_interrupted(function, *arguments, **options):
+    if options.get("key", "").startswith("gdfast-rank") and options["key"].endswith("-1"):
+        client.submit = submit
+        raise KeyboardInterrupt
+    return submit(function, *arguments, **options)
+
+def between():
+    client.submit = second_is_interrupted
+
+say(between=outcome(between))
+
+def early():
+    # One worker is busy while Ctrl-C comes.
+    submit(time.sleep, 4, workers=[workers[1]], allow_other_workers=False, pure=False)
+    threading.Timer(2, signal.raise_signal, [signal.SIGINT]).start()
+
+say(early=outcome(early))
+say(works=DaskMLPClassifier(**SMALL, synchronous=True).fit(DX, Dy).n_iter_)
+""")
+        )
+        assert found["between"] in ("raised", "ended")
+        assert found["early"] in ("raised", "ended")
+        assert found["works"] == 20
+
     def test_ctrl_c_ends_training(self) -> None:
         process = start("""
 DX, Dy = cut(X, y)
@@ -235,6 +335,14 @@ say(works=DaskMLPClassifier(**SMALL, synchronous=True).fit(DX, Dy).n_iter_)
         assert found["n_iter"] > 1
         assert "interrupted" in found["warned"][0]
         assert found["works"] == 20
+
+
+def test_callbacks_of_scikit_learn_are_refused(client: Any) -> None:
+    X, y = (da.from_array(array) for array in ARRAYS)
+    est = DaskMLPClassifier(synchronous=True)
+    est._skl_callbacks = [object()]  # as set_callbacks of scikit-learn 1.9 does
+    with pytest.raises(ValueError, match="callbacks are not supported"):
+        est.fit(X, y)
 
 
 @pytest.mark.parametrize(

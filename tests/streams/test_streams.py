@@ -535,6 +535,7 @@ def test_clear_errors(call: Any, error: Any, message: str) -> None:
 @pytest.mark.parametrize("kind", ["a path", "a PosixPath", "a Stream", "a FileSystemDataset"])
 def test_rows_that_must_be_in_memory(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
+    path.touch()
     elsewhere: Any = {"a path": str(path), "a PosixPath": path, "a Stream": Stream(X, NUMBERS)}.get(kind)
     if elsewhere is None:
         pq = pytest.importorskip("pyarrow.parquet")

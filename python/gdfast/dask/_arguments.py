@@ -47,8 +47,8 @@ the ranks of :func:`gdfast.distributed.mpi` do: ``batch_size`` is the batch of a
 is one pass over the data, and the result is that of one process, up to the order in which numbers are added.
 Workers get about as many rows each, of which as few as possible travel; so results depend on the number of
 workers, but not on where the partitions lie. ``n_jobs=None`` is each worker's share of the cores of its
-machine. What is supported is what ``mpi`` supports, but no callbacks, which would run on the workers. One
-such fit runs at a time on a cluster. A worker that dies ends the MPI job.
+machine. What is supported is what ``mpi`` supports, but no ``resume``, and no callbacks, which would run on
+the workers. One such fit runs at a time on a cluster. A worker that dies ends the MPI job.
 
 Not supported in rounds: solvers without steps over batches and those that see whole gradients ("muon",
 "soap", "kfac", "prodigy", "schedulefree"), ``learning_rate_init="auto"``, ``clip_norm="auto"``,

@@ -23,7 +23,7 @@ from gdfast.dask._arguments import ARGUMENTS, like
 from gdfast.dask._needs import is_array, is_collection, needs_dask
 from gdfast.dask._partitions import Partitions
 from gdfast.dask._predict import lazily
-from gdfast.dask._rounds import parts_of
+from gdfast.dask._rounds import RoundOrder, parts_of
 from gdfast.dask._samples import ClusterSamples
 from gdfast.dask._synchronous import Call, fit_on_ranks
 from gdfast.estimators import MLPClassifier, MLPRegressor, _holdout, _ranks, _solvers, _validation
@@ -100,7 +100,8 @@ class DaskNetwork(FeedForward):
         local = self._without_training()
         if (training := vars(self).get("_training")) is not None:
             local._training = copy.deepcopy(training)
-            local._training.order = None  # it is one of rounds
+            if isinstance(training.order, RoundOrder):
+                local._training.order = None
         return local
 
     def _without_training(self) -> Any:
@@ -151,8 +152,8 @@ n_outputs)
         sample_weight : dask.array.Array or dask.dataframe.Series of shape (n_samples,), default=None
             Weight of each sample, at least 0, cut like X.
         X_val : array-like or a collection of Dask, of shape (n_val, n_features), default=None
-            Validation set, which the client evaluates: a collection is brought into its memory. It is
-            required for ``early_stopping``.
+            Validation set, which the client evaluates, in synchronous steps a worker: a collection is brought
+            into its memory. Rounds require it for ``early_stopping``.
         y_val : array-like or a collection of Dask, of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of the validation set.
         sample_weight_val : array-like or a collection of Dask, of shape (n_val,), default=None
@@ -194,6 +195,10 @@ n_outputs)
         incremental = arguments.get("incremental", False)
         if self.synchronous:
             return self._fit_synchronously(X, y, sample_weight, holdout, **arguments)
+        if self.early_stopping and holdout is None and not incremental:
+            raise ValueError(
+                f"early_stopping takes a validation set of {type(self).__name__}: give X_val and y_val."
+            )
         try:
             # The warnings of a poor fit are measured on rows, and those are on the workers.
             outcome = self._fit(X, y, sample_weight, holdout, plan=Plan(warns=False), **arguments)
@@ -238,12 +243,19 @@ n_outputs)
             X_val, y_val, weight_val = needs_dask().compute(*holdout)
             with _validation.naming("X_val and y_val"):
                 validate_data(names, X_val, reset=False, skip_check_array=True)
-            holdout = X_val if sparse.issparse(X_val) else np.asarray(X_val), np.asarray(y_val), weight_val
+            if np.ndim(weight_val) == 0 and weight_val is not None:
+                weight_val = np.full(len(y_val), weight_val)
+            holdout = (
+                _sliceable(X_val),
+                _sliceable(y_val),
+                None if weight_val is None else np.asarray(weight_val),
+            )
         method = "partial_fit" if incremental else "fit"
-        fitted = fit_on_ranks(partitions, Call(local, method, arguments, holdout, partitions.dtype))
-        self._take_over(fitted.est)
-        if hasattr(self, "coefs_") and (known := vars(names).get("feature_names_in_")) is not None:
-            self.feature_names_in_ = known
+        fitted = fit_on_ranks(partitions, Call(local, method, arguments), holdout)
+        if fitted.est is not None:
+            self._take_over(fitted.est)
+            if (known := vars(names).get("feature_names_in_")) is not None:
+                self.feature_names_in_ = known
         for message, category in fitted.warned:
             warn(message, category)
         if fitted.error is not None:
@@ -269,7 +281,7 @@ n_outputs)
                 )
         if self.resume is not None:
             raise ValueError(f"resume is not supported by {type(self).__name__}.")
-        if self.callbacks:
+        if self.callbacks or vars(self).get("_skl_callbacks"):
             raise ValueError(
                 "callbacks are not supported with synchronous=True: they would run on the workers."
             )
@@ -322,7 +334,7 @@ n_outputs)
     def _samples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool, **how: Any) -> Samples:
         template = clone(self._local(**self._plain_params()))
         partitions = Partitions.of(self.client, template, X, y, sample_weight)
-        return ClusterSamples(self, partitions, reset=reset, incremental=how["incremental"])
+        return ClusterSamples(self, partitions, sample_weight, reset=reset, incremental=how["incremental"])
 
     def _plain_params(self) -> dict[str, Any]:
         """The arguments by which partitions are checked."""
@@ -382,6 +394,10 @@ n_outputs)
         """
         predicted, y, weight = needs_dask().compute(self.predict(X), y, sample_weight)
         return self._score_of(np.asarray(y), np.asarray(predicted), weight)
+
+
+def _sliceable(array: Any) -> Any:
+    return sparse.csr_array(array) if sparse.issparse(array) else np.asarray(array)
 
 
 @like(MLPClassifier)

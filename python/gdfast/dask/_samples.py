@@ -27,15 +27,18 @@ class ClusterSamples(Samples):
     ----------
     est : NetworkEstimator
     partitions : Partitions
+    sample_weight : collection of Dask or None
     reset, incremental : bool
         As for `Samples`.
     """
 
     are_all_here = False
 
-    def __init__(self, est: Any, partitions: Partitions, *, reset: bool, incremental: bool) -> None:
+    def __init__(
+        self, est: Any, partitions: Partitions, sample_weight: Any, *, reset: bool, incremental: bool
+    ) -> None:
         self._est, self._incremental, self._partitions = est, incremental, partitions
-        self.X, self.y, self.sample_weight = partitions.header, None, None
+        self.X, self.y, self.sample_weight = partitions.header, None, sample_weight
         self.labels = partitions.targets()
         self._encoded: list[Any] = []
         validate_data(est, self.X, reset=reset, skip_check_array=True)
@@ -76,17 +79,6 @@ class ClusterSamples(Samples):
         if isinstance(kept, RoundOrder) and (kept.n_samples, kept.local_epochs) == wanted:
             return kept
         return RoundOrder(n_samples, state.random_state, local_epochs)
-
-    def set_aside(
-        self,
-        network: Network,
-        task: Task,
-        data: Data,
-        state: TrainingState,
-        split: tuple[Array, Array] | None,
-    ) -> Any:
-        name = type(self._est).__name__
-        raise ValueError(f"early_stopping takes a validation set of {name}: give X_val and y_val.")
 
     def check_mean_weight(self, data: Data, state: TrainingState, *, weighs_classes: bool) -> None:
         """The partitions have been checked when they were encoded."""

@@ -29,7 +29,7 @@ from gdfast.prediction import inputs
 from gdfast.schedules import Schedule
 from gdfast.training import activations, init
 from gdfast.training.arrays import Array, check_addressable, check_mean_weight
-from gdfast.training.data import Data
+from gdfast.training.data import Data, is_sparse
 from gdfast.training.encoding import EncodedRows
 from gdfast.training.losses import Loss
 from gdfast.training.network import MLP
@@ -195,7 +195,8 @@ class FeedForward(NetworkEstimator):
                 "reset": reset,
             }
             if _ranks.may_be_empty(y):
-                X, y = validate_data(self, X, ensure_min_samples=0, **of_X), np.asarray(y)
+                X = validate_data(self, X, ensure_min_samples=0, **of_X)
+                y = y if is_sparse(y) else np.asarray(y)
                 check_consistent_length(X, y)
             else:
                 X, y = validate_data(self, X, y, **of_X, **checks)
@@ -339,7 +340,7 @@ class FeedForward(NetworkEstimator):
                 None,
                 _validation.n_threads(self.n_jobs),
                 norms,
-                float(self.bn_epsilon),
+                1e-5 if norms is None else float(self.bn_epsilon),
             )
         except (TypeError, ValueError, KeyError):  # unaligned rows, or weights that a user has set
             return None

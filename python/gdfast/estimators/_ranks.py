@@ -22,6 +22,7 @@ from gdfast._model_file import checkpoints
 from gdfast.estimators import _solvers
 from gdfast.estimators._samples import Samples
 from gdfast.estimators._task import Task
+from gdfast.estimators._validation import check_weights_of_part
 from gdfast.optim._whole import WholeRule
 from gdfast.training import ranks
 from gdfast.training.arrays import Array, check_mean_weight
@@ -325,6 +326,9 @@ class RankSamples(Samples):
         self._ranks, self._seed = ranks, seed
         self.X, self.y = _compared(est, self.X, self.y, ranks)
         self.labels = _labels(self.y, ranks, numeric=est._has_numeric_targets)
+
+    def _checked_weight(self, weight: Any) -> Array:
+        return check_weights_of_part(self._est, weight, self.X)
 
     def _any(self, what: str, fact: bool) -> bool:
         return any(self._ranks.gather(what, fact))

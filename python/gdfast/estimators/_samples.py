@@ -76,7 +76,7 @@ class Samples:
         """
         weight = self.sample_weight
         if weight is not None:
-            weight = self.sample_weight = self._est._check_weights(weight, self.X)
+            weight = self.sample_weight = self._checked_weight(weight)
             # Checked by scikit-learn 1.9, but not by 1.7.
             if not self._any("sample weights", bool(weight.any())):
                 raise ValueError("Sample weights must contain at least one non-zero number.")
@@ -86,6 +86,10 @@ class Samples:
         if whole is not None and not self._any("class weights", bool(whole.any())):
             raise ValueError("class_weight and sample_weight leave no sample a weight other than zero.")
         return task, weight
+
+    def _checked_weight(self, weight: Any) -> Array:
+        checked: Array = self._est._check_weights(weight, self.X)
+        return checked
 
     def _any(self, what: str, fact: bool) -> bool:
         """Whether it is so for any of the samples."""

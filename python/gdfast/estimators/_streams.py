@@ -178,10 +178,7 @@ class Source:
             X, y = est._check_data(X, y, reset=reset)
             weight = block.sample_weight
             if weight is not None:
-                # scikit-learn refuses weights that are all zero; those of a block may be.
-                weightless = np.asarray(weight).dtype.kind in "fiu" and not np.any(weight)
-                weight = est._check_weights(np.add(weight, 1.0) if weightless else weight, X)
-                weight = np.zeros_like(weight) if weightless else weight
+                weight = _validation.check_weights_of_part(est, weight, X)
             rows = Rows(X, y, weight)
             if self._reader.may_refill:
                 rows = Rows(X.copy(), y.copy(), None if weight is None else weight.copy())

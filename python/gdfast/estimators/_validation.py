@@ -68,6 +68,13 @@ def check_weights(sample_weight: Any, X: Any) -> Array:
     return weights
 
 
+def check_weights_of_part(est: Any, sample_weight: Any, X: Any) -> Array:
+    """Weights of a part of the rows, checked by ``est``. scikit-learn refuses zeros, which it may have."""
+    is_zero = np.asarray(sample_weight).dtype.kind in "fiu" and not np.any(sample_weight)
+    weights: Array = est._check_weights(np.add(sample_weight, 1.0) if is_zero else sample_weight, X)
+    return np.zeros_like(weights) if is_zero else weights
+
+
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
     """``hidden_layer_sizes`` as a list of positive ints; ValueError or TypeError if invalid."""
     sizes = list(hidden_layer_sizes) if isinstance(hidden_layer_sizes, Iterable) else [hidden_layer_sizes]

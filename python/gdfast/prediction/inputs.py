@@ -20,7 +20,7 @@ from gdfast.training.encoding import EncodedRows
 
 def check_in_memory(X: Any) -> None:
     """TypeError if X is where rows are read from."""
-    if isinstance(X, str | os.PathLike):
+    if isinstance(X, os.PathLike) or (isinstance(X, str) and os.path.exists(X)):
         kind = "a path"
     elif type(X).__module__.startswith(("gdfast.data.", "pyarrow._dataset")):
         kind = f"a {type(X).__name__}"
@@ -28,7 +28,7 @@ def check_in_memory(X: Any) -> None:
         return
     raise TypeError(
         f"X must be rows in memory here, and is {kind}. Only fit of MLPClassifier and MLPRegressor reads it "
-        "block by block: read rows, or blocks of them, and hand those over."
+        "block by block, from files with the name of a column as y. Read rows or blocks, and hand those over."
     )
 
 
