@@ -343,7 +343,7 @@ def test_reaching_max_iter_warns() -> None:
         {"backprop_depth": lambda epoch: 1 + epoch // 2},
         {"label_smoothing": 0.1, "verbose": True},
     ],
-    ids=str,
+    ids=" ".join,  # of the names
 )
 def test_arguments(arguments: dict[str, Any]) -> None:
     est = DaskMLPClassifier(**SMALL, **arguments).fit(*cut(X, Y))
