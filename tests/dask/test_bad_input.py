@@ -200,7 +200,7 @@ class OnGradient:
         ({"n_groups": 0}, "'n_groups' parameter"),
         ({"batch_size": 0}, "'batch_size' parameter"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
