@@ -453,6 +453,7 @@ def test_annealing_lowers_the_loss_without_a_gradient() -> None:
     assert same_bits(weights(est), weights(again))
 
 
+@pytest.mark.slow
 def test_annealing_takes_a_scorer_that_has_no_gradient() -> None:
     moons, y = make_moons(120, noise=0.1, random_state=0)
     est = MLPClassifier((8,), solver="annealing", scoring="accuracy", max_iter=40, random_state=0).fit(

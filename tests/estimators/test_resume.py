@@ -348,6 +348,7 @@ def epochs_of(path: Path) -> int:
     return len(gdfast.load(path).loss_curve_)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 on this system")
 def test_killed_again_and_again_it_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     path, rng = tmp_path / "run", np.random.default_rng(0)
@@ -377,6 +378,7 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_been(tmp_path: Path) -
 LAG = 60
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGTERM on this system")
 @pytest.mark.parametrize("waits", [True, False])
 def test_sigterm_saves_the_last_epoch(waits: bool, tmp_path: Path) -> None:

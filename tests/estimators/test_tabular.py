@@ -56,6 +56,7 @@ def frame(n: int = 300) -> tuple[pd.DataFrame, np.ndarray]:
 # Checks of scikit-learn.
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_check_passes_but_those_that_no_such_estimator_can(kind: Any) -> None:
     reason = "validation rows, batches and their moments are other ones if rows are repeated"
