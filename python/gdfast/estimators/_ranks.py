@@ -25,7 +25,7 @@ from gdfast.estimators._task import Task
 from gdfast.estimators._validation import check_weights_of_part
 from gdfast.optim._whole import WholeRule
 from gdfast.training import ranks
-from gdfast.training.arrays import Array, check_mean_weight
+from gdfast.training.arrays import Array
 from gdfast.training.data import Data, is_sparse
 from gdfast.training.encoding import EncodedRows
 from gdfast.training.fingerprint import fingerprint
@@ -309,6 +309,7 @@ class RankSamples(Samples):
     """
 
     are_all_here = False
+    _ranks: Ranks
 
     def __init__(
         self,
@@ -367,12 +368,6 @@ class RankSamples(Samples):
         order.epoch, state.order_seed = state.epoch, order.seed
         state.order = order
         return order if keeps else kept
-
-    def check_mean_weight(self, data: Data, state: TrainingState, *, weighs_classes: bool) -> None:
-        assert state.order is not None
-        if not self._incremental or not weighs_classes:
-            weight = data.targets_of(state.order.training)[1]
-            check_mean_weight(weight, "sample_weight", ranks=self._ranks)
 
     def batches(self, state: TrainingState, options: TrainingOptions) -> tuple[TrainingOptions, int]:
         assert state.order is not None

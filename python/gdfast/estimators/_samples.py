@@ -17,6 +17,7 @@ from gdfast.training.fingerprint import fingerprint
 from gdfast.training.network import Network
 from gdfast.training.options import TrainingOptions
 from gdfast.training.order import RowOrder
+from gdfast.training.ranks import Ranks
 from gdfast.training.state import TrainingState
 from gdfast.training.weights import Weights
 
@@ -50,6 +51,7 @@ class Samples:
     """
 
     are_all_here = True
+    _ranks: Ranks | None = None
 
     def __init__(
         self, est: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool, incremental: bool
@@ -131,16 +133,11 @@ class Samples:
         self, state: TrainingState, kept: Any, checkpoint: Checkpoint | None, sets_aside: bool
     ) -> RowOrder | None:
         """Set the order of this fit, restore a checkpoint, and return the order to keep for the next."""
-        keeps = self._est.keep_optimizer_state
-        state.order = self._new_order(state, kept if keeps and not self._incremental else None, sets_aside)
-        if keeps and not self._incremental:
-            kept = state.order
+        keeps = self._est.keep_optimizer_state and not self._incremental
+        state.order = self._new_order(state, kept if keeps else None, sets_aside)
         if checkpoint is not None:
-            checkpoint.restore(state)
-            if keeps:
-                kept = state.order
-        order: RowOrder | None = kept
-        return order
+            checkpoint.restore(state)  # which may bring an order of its own
+        return state.order if keeps else kept
 
     def _new_order(self, state: TrainingState, kept: Any, sets_aside: bool) -> RowOrder:
         """The order of all rows: ``kept``, if it is one of such rows."""
@@ -177,7 +174,8 @@ class Samples:
         assert state.order is not None
         # Class weights may leave a batch no weight.
         if not self._incremental or not weighs_classes:
-            check_mean_weight(data.targets_of(state.order.training)[1], "sample_weight")
+            weight = data.targets_of(state.order.training)[1]
+            check_mean_weight(weight, "sample_weight", ranks=self._ranks)
 
     def batches(self, state: TrainingState, options: TrainingOptions) -> tuple[TrainingOptions, int]:
         """The options with what their batches are made of, and the number of all training rows."""
