@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -124,9 +125,15 @@ def measured(kind: str, folder: Path, threads: int) -> dict[str, float]:
                 y[rows], first = each.column("y").to_numpy(), rows.stop
             del tables
             net.fit(X, y)
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {"rows_per_second": net.t_ / clock.seconds, "peak": float(peak)}
+    return {"rows_per_second": net.t_ / clock.seconds, "peak": float(peak_bytes())}
+
+
+def peak_bytes() -> int:
+    """The peak of this process's memory. On Linux ru_maxrss begins with that of the parent."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(re.search(r"^VmHWM:\s+(\d+)", status.read_text(), re.MULTILINE)[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def text(result: dict[str, Any]) -> str:

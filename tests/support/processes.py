@@ -12,6 +12,14 @@ from pathlib import Path
 _BESIDE = Path(sys.executable).parent / "mpiexec"
 MPIEXEC = str(_BESIDE) if _BESIDE.exists() else shutil.which("mpiexec")
 
+# Code that defines the peak of its process's memory in KiB. ru_maxrss begins with the peak of the parent.
+PEAK = """
+def peak():
+    with open("/proc/self/status") as status:
+        return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+"""
+has_peak = Path("/proc/self/status").exists()
+
 
 def in_process(code: str, timeout: float = 60, **environment: str) -> str:
     """What the code prints. An error if it fails, or takes longer than ``timeout`` seconds."""

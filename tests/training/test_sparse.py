@@ -13,6 +13,7 @@ from builds import needs_threads
 from gdfast import _core
 from numpy.typing import NDArray
 from problems import Problem, norm_error, problem, same_bits
+from processes import PEAK, has_peak
 
 Array = NDArray[Any]
 
@@ -171,7 +172,6 @@ def test_outputs_and_gradients_have_the_bits_of_dense_rows(sizes: list[int], dty
 
 
 BIG = """
-import resource
 import numpy as np
 from gdfast import _core
 
@@ -184,7 +184,7 @@ X = (
 y = rng.standard_normal((rows, 1))
 coefs = [0.1 * rng.standard_normal((inputs, hidden)), rng.standard_normal((hidden, 1))]
 intercepts = [np.zeros(hidden), np.zeros(1)]
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 trainer = _core.Trainer(
     coefs, intercepts, ["relu"], "squared_error", dropout=[0.1, 0.0], batch_size=rows, rule="adam",
     rule_params={"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
@@ -195,13 +195,13 @@ grads = [np.empty_like(c) for c in coefs], [np.empty_like(b) for b in intercepts
 _core.loss_and_grad(X, y, coefs, intercepts, ["relu"], "squared_error", 0.1, None, *grads)
 _core.forward(X, coefs, intercepts, ["relu"], "identity")
 _core.forward(X, coefs, intercepts, ["relu"], "identity", rows=np.arange(3))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in kilobytes on Linux")
+@pytest.mark.skipif(not has_peak, reason="there is no /proc here")
 def test_memory_grows_with_the_entries_alone() -> None:
-    result = subprocess.run([sys.executable, "-c", BIG], capture_output=True, text=True, timeout=300)
+    result = subprocess.run([sys.executable, "-c", PEAK + BIG], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     # Dense it is 32 GB, and the 1024 rows of a batch of loss_and_grad are 1.6 GB. The weights, their moments
     # and gradient are 3.2 MB each, eightfold where a whole panel is padded; the entries are 5 MB.
