@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gdfast._waiting import SECONDS
+
 
 class BackgroundWriter:
     """Writes values to paths, one after the other, on a thread.
@@ -33,7 +35,7 @@ class BackgroundWriter:
         """Write soon. An error of an earlier write is raised."""
         with self._changed:
             while self._waiting is not None and self._waiting[0] != path and self._error is None:
-                self._changed.wait()
+                self._changed.wait(SECONDS)
             self._raise()
             self._waiting = path, value
             self._changed.notify_all()

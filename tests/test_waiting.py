@@ -1,0 +1,56 @@
+"""Waits for other threads end after Ctrl-C, also where no system call does."""
+
+from __future__ import annotations
+
+import _thread
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gdfast._waiting import acquire, get, wait_for
+from gdfast._writer import BackgroundWriter
+
+
+def put_twice_behind_a_write_that_takes_long() -> None:
+    ends = threading.Event()
+    writer = BackgroundWriter(lambda path, value: ends.wait(60))
+    try:
+        for name in "abc":
+            writer.put(Path(name), None)
+    finally:
+        ends.set()
+
+
+WAITS: dict[str, Callable[[], Any]] = {
+    "semaphore": lambda: acquire(threading.Semaphore(0)),
+    "queue": lambda: get(queue.Queue()),
+    "futures": lambda: wait_for([Future()]),
+    "first future": lambda: wait_for([Future(), Future()], all_of_them=False),
+    "writer": put_twice_behind_a_write_that_takes_long,
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_signal_that_interrupts_no_system_call_ends_a_wait(name: str) -> None:
+    """As one that comes just before the call, or whose handler has calls restarted."""
+    # A wait that misses it ends by another signal, and too late.
+    timer = threading.Timer(0.2, _thread.interrupt_main)
+    begun = time.perf_counter()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        WAITS[name]()
+    assert time.perf_counter() - begun < 10
+
+
+def test_a_wait_ends_with_what_it_waits_for() -> None:
+    done: Future[int] = Future()
+    threading.Timer(0.2, done.set_result, [1]).start()
+    wait_for([done])
+    items: queue.Queue[int] = queue.Queue()
+    threading.Timer(0.2, items.put, [3]).start()
+    assert get(items) == 3
