@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from fits import ctrl_c_after
 from gdfast import CurvatureDisplay, MLPClassifier, MLPRegressor
 from gdfast.inspect import curvature, gauss_newton_vector_product, hessian_vector_product
 from gdfast.preprocessing import TableEncoder
@@ -404,14 +402,8 @@ def test_ctrl_c() -> None:
     rng = np.random.RandomState(0)
     big, y = rng.normal(size=(20_000, 50)), rng.normal(size=20_000)
     est = MLPRegressor(hidden_layer_sizes=(200, 200), max_iter=1, random_state=0).fit(big[:200], y[:200])
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            curvature(est, big, y, n_probes=1000, random_state=0)
-    finally:
-        timer.cancel()
-        timer.join()
+    with ctrl_c_after(0.5), pytest.raises(KeyboardInterrupt):
+        curvature(est, big, y, n_probes=1000, random_state=0)
 
 
 # What does not fit.

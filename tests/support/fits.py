@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gdfast
@@ -39,6 +41,21 @@ def assert_same_bits(left: list[np.ndarray], right: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@contextmanager
+def ctrl_c_after(seconds: float) -> Iterator[None]:
+    """Send SIGINT to this process after ``seconds``, unless the block has ended by then."""
+    # Python drops a KeyboardInterrupt in what it calls while it frees a Thread, such as the timer of another
+    # test, which it may do at any time where a cycle holds the Thread.
+    gc.collect()
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
 def fit_until_ctrl_c(fit: Callable[[], Any]) -> None:
     """Interrupt a fit that would take very long, once it trains; expects the warning that has to come of it.
 
@@ -46,15 +63,10 @@ def fit_until_ctrl_c(fit: Callable[[], Any]) -> None:
     and is made again with more time.
     """
     for seconds in (0.3, 2.0, 15.0):
-        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         try:
-            with pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
+            with ctrl_c_after(seconds), pytest.warns(UserWarning, match=r"^Training interrupted by user\.$"):
                 fit()
         except KeyboardInterrupt:
             continue
-        finally:
-            timer.cancel()
-            timer.join()
         return
     pytest.fail("no step was taken in 15 seconds")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 import reference
+from fits import ctrl_c_after
 from numpy.typing import NDArray
 from problems import (
     ACTIVATIONS,
@@ -306,11 +304,8 @@ def test_an_interrupt_leaves_the_last_whole_step() -> None:
     p = problem("squared_error", [64, 512, 512, 1], 512, np.float32, activation="relu")
     order = np.tile(np.arange(512, dtype=np.int64), 4000)
     run = Run(p, "nesterov", batch_size=64)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with ctrl_c_after(0.5), pytest.raises(KeyboardInterrupt):
         run.epoch(order, learning_rate=1e-4)
-    timer.join()
     steps = run.trainer.state_dict()["step"]
     assert 0 < steps < len(order) // 64
     again = Run(p, "nesterov", batch_size=64)
