@@ -12,16 +12,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gdfast._waiting import acquire, get, wait_for
+from gdfast._waiting import acquire, get, join, wait_for
 from gdfast._writer import BackgroundWriter
 
 
-def put_twice_behind_a_write_that_takes_long() -> None:
+def put_twice(writer: BackgroundWriter) -> None:
+    for name in "abc":
+        writer.put(Path(name), None)
+
+
+def close(writer: BackgroundWriter) -> None:
+    writer.put(Path("a"), None)
+    writer.close()
+
+
+def behind_a_write_that_takes_long(use: Callable[[BackgroundWriter], None]) -> None:
     ends = threading.Event()
-    writer = BackgroundWriter(lambda path, value: ends.wait(60))
     try:
-        for name in "abc":
-            writer.put(Path(name), None)
+        use(BackgroundWriter(lambda path, value: ends.wait(60)))
+    finally:
+        ends.set()
+
+
+def join_a_thread_that_takes_long() -> None:
+    ends = threading.Event()
+    thread = threading.Thread(target=ends.wait, args=[60])
+    thread.start()
+    try:
+        join(thread)
     finally:
         ends.set()
 
@@ -31,7 +49,9 @@ WAITS: dict[str, Callable[[], Any]] = {
     "queue": lambda: get(queue.Queue()),
     "futures": lambda: wait_for([Future()]),
     "first future": lambda: wait_for([Future(), Future()], all_of_them=False),
-    "writer": put_twice_behind_a_write_that_takes_long,
+    "thread": join_a_thread_that_takes_long,
+    "writer": lambda: behind_a_write_that_takes_long(put_twice),
+    "writer's end": lambda: behind_a_write_that_takes_long(close),
 }
 
 

@@ -31,6 +31,11 @@ def get(items: queue.Queue[T]) -> T:
             continue
 
 
+def join(thread: threading.Thread) -> None:
+    while thread.is_alive():
+        thread.join(SECONDS)
+
+
 def wait_for(futures: Sequence[Future[Any]], *, all_of_them: bool = True) -> None:
     """Until all are done, or else one has failed."""
     while True:

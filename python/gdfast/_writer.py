@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gdfast._waiting import SECONDS
+from gdfast._waiting import SECONDS, join
 
 
 class BackgroundWriter:
@@ -45,7 +45,7 @@ class BackgroundWriter:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        join(self._thread)
         self._raise()
 
     def _raise(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gdfast._waiting import get
+from gdfast._waiting import get, join
 from gdfast.training.arrays import Array
 from gdfast.training.data import Data
 from gdfast.training.losses import Loss, mean_loss
@@ -214,7 +214,7 @@ def read_ahead(items: Blocks[T], n_ahead: int) -> Blocks[T]:
     finally:
         ended.set()
         room.release()
-        thread.join()
+        join(thread)
 
 
 def joined(blocks: Sequence[Data]) -> Data:
