@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _num_samples
 
 from gdfast import _core
+from gdfast.callbacks import ModelCheckpoint
 from gdfast.data import Stream
 from gdfast.estimators import _validation
 from gdfast.estimators._feed_forward import FeedForward
@@ -139,7 +141,13 @@ def fit_many(
     each_weight = _for_each(sample_weight, len(nets), "sample_weight", n_samples, _weights)
     if not nets:
         return nets
-    shared = SharedRows.of(X) if any(map(_shares_rows, nets)) else None
+    sharing = [i for i, net in enumerate(nets) if _shares_rows(net)]
+    try:
+        shared = SharedRows.of(X) if sharing else None
+    except Exception as error:
+        if len(sharing) == len(nets):
+            raise
+        raise _named(error, sharing[0]) from error  # it may suit the others
 
     at_a_time = min(len(nets), n_threads)
     reports = [Collected() for _ in nets]
@@ -230,6 +238,7 @@ def _check_estimators(estimators: Sequence[Any]) -> None:
                 f"{_name(first)} and {_name(i)} are the same object. Fit clones of it (sklearn.base.clone)."
             )
     shared: dict[int, int] = {}
+    paths: dict[str, int] = {}
     errors: dict[int, Exception] = {}
     for i, est in enumerate(estimators):
         for what, part in _changed_by_training(est):
@@ -237,6 +246,12 @@ def _check_estimators(estimators: Sequence[Any]) -> None:
                 raise ValueError(
                     f"{_name(first)} and {_name(i)} share {what}, which training changes. Give each its own "
                     "(sklearn.base.clone makes an estimator with its own)."
+                )
+        for path in _checkpoints_of(est):
+            if (first := paths.setdefault(path, i)) != i:
+                raise ValueError(
+                    f"{_name(first)} and {_name(i)} save checkpoints to the same path, {path!r}. Give each "
+                    "its own."
                 )
     for i, est in enumerate(estimators):
         try:
@@ -247,6 +262,14 @@ def _check_estimators(estimators: Sequence[Any]) -> None:
             errors[i] = error
     if errors:
         _raise_first(errors)
+
+
+def _checkpoints_of(est: Any) -> Iterator[str]:
+    """The paths that its checkpoints are saved to."""
+    if isinstance(est.callbacks, list | tuple):
+        for callback in est.callbacks:
+            if isinstance(callback, ModelCheckpoint):
+                yield os.path.abspath(callback.path)
 
 
 def _changed_by_training(est: Any) -> Iterator[tuple[str, Any]]:

@@ -106,6 +106,20 @@ def test_a_part_of_a_figure_will_do(display: Any, fitted: Any) -> None:
     figure.canvas.draw()
 
 
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_the_title_of_given_axes_is_kept(display: Any, fitted: Any) -> None:
+    _, ax = plt.subplots()
+    ax.set_title("mine")
+    assert display.from_estimator(fitted, ax=ax).ax_.get_title() == "mine"
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize("ax", [3, np.array([None])])
+def test_what_is_no_axes(display: Any, fitted: Any, ax: Any) -> None:
+    with pytest.raises(TypeError, match=r"^ax must be a matplotlib Axes or None, got (int|ndarray)\.$"):
+        display.from_estimator(fitted, ax=ax)
+
+
 def test_a_display_keeps_what_it_was_made_of() -> None:
     """A later fit adds to the estimator's lists and changes its weights, not those of the picture."""
     est = network().fit(X, Y, X_val=X, y_val=Y)

@@ -209,3 +209,13 @@ def test_one_rank_is_a_fit_alone():
         assert current() is None
     with pytest.raises(ValueError, match="sync_every must be"), mpi(sync_every=0):
         pass
+
+
+def test_what_is_no_communicator():
+    from gdfast.distributed import mpi
+    from mpi4py import MPI
+
+    with pytest.raises(TypeError, match="comm must be a communicator of mpi4py or None, got int"), mpi(3):
+        pass
+    with pytest.raises(ValueError, match=r"^comm is MPI\.COMM_NULL"), mpi(MPI.COMM_NULL):
+        pass

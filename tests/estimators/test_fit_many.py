@@ -436,6 +436,11 @@ def test_estimators_share_nothing_that_training_changes() -> None:
     history = History()
     with pytest.raises(ValueError, match=r"estimators\[0\] and estimators\[1\] share the callback"):
         fit_many([net(callbacks=[history]), net(callbacks=[history])], X, Y)
+    one, same = (net(callbacks=[ModelCheckpoint(path)]) for path in ("m.safetensors", "./m.safetensors"))
+    with pytest.raises(
+        ValueError, match=r"estimators\[0\] and estimators\[2\] save checkpoints to the same path"
+    ):
+        fit_many([one, net(), same], X, Y)
     first, second = net(warm_start=True).fit(X, Y), net(warm_start=True).fit(X, Y)
     second.coefs_ = first.coefs_
     with pytest.raises(ValueError, match="share the arrays of coefs_"):
@@ -451,6 +456,12 @@ class Fails:
     def on_epoch_end(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
         if epoch == self.epoch:
             raise self.error
+
+
+def test_an_x_that_suits_some_estimators_only() -> None:
+    X3 = np.zeros((6, 4, 2))
+    with pytest.raises(ValueError, match=r"^In estimators\[1\]: Found array with dim 3"):
+        fit_many([RNNClassifier(4), net()], X3, [0, 1] * 3)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

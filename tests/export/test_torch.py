@@ -384,6 +384,7 @@ A = ["a", "b", "c"]
         ([L(4, 5), nn.LayerNorm(5), L(5, 3)], {}, TypeError, r"module\[1\] is LayerNorm"),
         ([nn.Conv1d(1, 2, 3), L(5, 3)], {}, TypeError, r"module\[0\] is Conv1d"),
         ([L(4, 5), nn.Softplus(2.0), L(5, 3)], {}, TypeError, "Softplus"),
+        ([L(4, 5), nn.Softplus(threshold=1), L(5, 3)], {}, TypeError, "Softplus"),
         ([L(4, 5), nn.Hardtanh(0, 1), L(5, 3)], {}, TypeError, "Hardtanh"),
         ([L(4, 5), nn.ReLU(), L(6, 3)], {}, ValueError, r"module\[2\] takes 6 inputs, .* before it has 5"),
         ([L(4, 5), nn.ReLU()], {}, ValueError, "module ends with relu"),

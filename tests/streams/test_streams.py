@@ -467,6 +467,62 @@ def test_labels_that_cannot_be_compared() -> None:
         classifier().fit([(X, np.where(np.arange(N) == 3, None, LABELS.astype(object)))])
 
 
+@pytest.mark.parametrize("as_objects", [False, True])
+def test_texts_and_numbers_are_no_labels_of_one_kind(as_objects: bool) -> None:
+    texts, numbers = (np.array(y, object if as_objects else None) for y in (["1", "2"], [1, 2]))
+    with pytest.raises(ValueError, match="In block 1: y holds numbers, but texts in block 0"):
+        classifier().fit([(X[:2], texts), (X[:2], numbers)])
+
+
+class Broken:
+    """Its third block cannot be read in the second epoch."""
+
+    def __init__(self) -> None:
+        self.walks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.walks += 1
+        for number, block in enumerate(blocks(50, X, NUMBERS)):
+            if number == 2 and self.walks > 3:
+                raise OSError("disk gone")
+            yield block
+
+
+class BrokenSequence(Broken):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, number: int) -> Any:
+        self.walks += number == 2
+        if number == 2 and self.walks > 3:
+            raise OSError("disk gone")
+        return blocks(50, X, NUMBERS)[number]
+
+
+@pytest.mark.parametrize("source", [Broken, BrokenSequence])
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_an_error_of_the_source_says_at_which_block(source: Any, prefetch: int) -> None:
+    with pytest.raises(OSError, match="disk gone") as error:
+        regressor().fit(Stream(source(), prefetch=prefetch))
+    assert error.value.__notes__ == ["In block 2."]
+
+
+def test_a_sequence_needs_no_iter() -> None:
+    class Blocks:
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, number: int) -> Any:
+            return (X, NUMBERS)
+
+    assert_same_fit(regressor().fit(Blocks()), regressor().fit([(X, NUMBERS)] * 2))
+
+
+def test_a_block_may_be_a_list() -> None:
+    assert_same_fit(regressor().fit([[X, NUMBERS]]), regressor().fit([(X, NUMBERS)]))
+    assert_same_fit(regressor().fit(Stream([[X, NUMBERS]])), regressor().fit([(X, NUMBERS)]))
+
+
 def test_an_error_before_the_first_step_changes_nothing() -> None:
     model = regressor().fit(X, NUMBERS)
     before = trained_arrays(model)
@@ -479,7 +535,24 @@ def test_an_error_before_the_first_step_changes_nothing() -> None:
     ("call", "error", "message"),
     [
         (lambda: regressor().fit(iter([(X, NUMBERS)])), TypeError, "can be read once only"),
-        (lambda: regressor().fit(Stream([])), (ValueError, TypeError), "no rows|iterable of blocks"),
+        (lambda: regressor().fit(Stream([])), ValueError, "The stream has no rows"),
+        (lambda: regressor().fit([(X, NUMBERS, WEIGHTS, WEIGHTS)]), TypeError, "block 0 is a tuple of 4"),
+        (lambda: regressor().fit([(X,)]), TypeError, "block 0 is a tuple of 1"),
+        (lambda: regressor().fit([[1.0, 2.0], [3.0, 4.0]]), ValueError, "requires y to be passed"),
+        (lambda: regressor().fit([(1.0, 2.0), (3.0, 4.0)]), ValueError, "requires y to be passed"),
+        (lambda: regressor().fit(X, "price"), ValueError, "y='price' names a column, which files"),
+        (lambda: regressor().fit([], "price"), ValueError, "y='price' names a column, which files"),
+        (
+            lambda: regressor(early_stopping=True, validation_fraction=0.0).fit(blocks(20, X, NUMBERS)),
+            ValueError,
+            "validation_fraction=0.0 sets no rows aside",
+        ),
+        (
+            lambda: regressor(early_stopping=True, validation_fraction=0.0).fit(X, NUMBERS),
+            ValueError,
+            "validation_fraction=0.0 sets no rows aside",
+        ),
+        (lambda: gdfast.TabularRegressor().fit([(X, NUMBERS)]), ValueError, "requires y to be passed"),
         (lambda: regressor().fit(Stream(3)), TypeError, "got int"),
         (lambda: regressor().fit(Stream(X)), ValueError, "y is missing"),
         (

@@ -40,18 +40,26 @@ def name_of(estimator: Any, name: str | None) -> str:
 
 
 def axes_for(display: Any, ax: Any) -> Any:
-    """The axes on which a display is plotted, new ones if `ax` is None; ImportError without matplotlib."""
+    """The axes on which a display is plotted, new ones if `ax` is None.
+
+    ImportError without matplotlib, TypeError if `ax` is something else.
+    """
     check_matplotlib_support(f"{type(display).__name__}.plot")
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
 
     if ax is None:
         _, ax = plt.subplots(layout="tight")  # long names of features are not cut off
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}.")
     display.ax_, display.figure_ = ax, ax.figure
     return ax
 
 
 def set_title(display: Any, name: str | None) -> None:
-    name = display.estimator_name if name is None else name
+    """Title the axes by ``name``, else by the estimator, unless they have a title."""
+    if name is None and not display.ax_.get_title():
+        name = display.estimator_name
     if name:
         display.ax_.set_title(name)
 

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from gdfast.data._reader import Block, Reader
 
+NO_COLUMN = "y={y!r} names a column, which files, data sets and frames of Dask have. Give the target."
+
 
 def is_iterable_of_blocks(source: Any) -> bool:
     """Whether it looks like blocks rather than like a table."""
     if isinstance(source, list | tuple):
-        return bool(source) and all(isinstance(item, tuple) and len(item) in (2, 3) for item in source)
+        return bool(source) and _is_like_a_block(source[0])
     is_table = any(hasattr(source, name) for name in ("shape", "__array__", "__dataframe__", "columns"))
-    return hasattr(source, "__iter__") and not is_table and not isinstance(source, str | bytes | dict)
+    iterates = hasattr(source, "__iter__") or _is_sequence(source)
+    return iterates and not is_table and not isinstance(source, str | bytes | dict)
+
+
+def _is_like_a_block(item: Any) -> bool:
+    """Whether it holds X and y, rather than the numbers of a row, though there may be too many or few."""
+    if not isinstance(item, tuple | list) or not item:
+        return False
+    if isinstance(item, tuple) and isinstance(item[0], list | tuple):
+        return True
+    return bool(getattr(item[0], "shape", ()))
+
+
+def _is_sequence(source: Any) -> bool:
+    return hasattr(source, "__getitem__") and hasattr(source, "__len__")
 
 
 class IterableReader(Reader):
@@ -36,12 +54,14 @@ class IterableReader(Reader):
         self._source = source
         self._walk: Any = None
         self.may_refill = not isinstance(source, list | tuple)
-        self._is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        self._is_sequence = _is_sequence(source)
         self.n_parts = len(source) if self._is_sequence else 1
 
     def blocks(self, part: int) -> Iterator[Block]:
         if self._is_sequence:
-            yield _block(part, self._source[part])
+            with _reading(part):
+                item = self._source[part]
+            yield _block(part, item)
             return
         walk = iter(self._source)
         if walk is self._walk:
@@ -50,8 +70,25 @@ class IterableReader(Reader):
                 "once only. Its __iter__ must begin again."
             )
         self._walk = walk
-        for number, item in enumerate(walk):
+        for number in count():
+            with _reading(number):
+                item = next(walk, _END)
+            if item is _END:
+                return
             yield _block(number, item)
+
+
+_END = object()
+
+
+@contextmanager
+def _reading(number: int) -> Iterator[None]:
+    """Adds to a source's own error which block was read."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"In block {number}.")
+        raise
 
 
 def _block(number: int, item: Any) -> Block:
@@ -82,9 +119,7 @@ class ArrayReader(Reader):
     def __init__(self, X: Any, y: Any, sample_weight: Any, block_size: int) -> None:
         n_rows = int(X.shape[0])
         if isinstance(y, str):
-            raise ValueError(
-                f"y={y!r} names a column, which files, data sets and frames of Dask have. Give the target."
-            )
+            raise ValueError(NO_COLUMN.format(y=y))
         for name, array in (("y", y), ("sample_weight", sample_weight)):
             if array is not None and np.shape(array)[:1] != (n_rows,):
                 raise ValueError(

@@ -53,9 +53,9 @@ class Stream:
     Raises
     ------
     TypeError
-        If ``source`` is none of these, or can be read once only.
+        If a size is no integer; from ``fit`` if ``source`` is none of these, or can be read once only.
     ValueError
-        If a column is missing, a file cannot be read, or a size is less than 1.
+        If a size is less than 1; from ``fit`` if a column is missing or a file cannot be read.
 
     Examples
     --------
@@ -128,26 +128,30 @@ class Stream:
             or (_arrow.are_files(X) and (y is None or isinstance(y, str)))
             or (y is None and _memory.is_iterable_of_blocks(X))
         )
-        return cls(X, y, sample_weight) if is_stream else None
+        if is_stream:
+            return cls(X, y, sample_weight)
+        if isinstance(y, str):
+            raise ValueError(_memory.NO_COLUMN.format(y=y))
+        return None
 
     def open(self) -> Reader:
         """A reader of the source, whose columns and files have been checked."""
         source, y, weight = self.source, self.y, self.sample_weight
         if _arrow.is_dataset(source) or _arrow.are_files(source):
-            self._check_target("data set")
+            self._check_target("a data set")
             return _arrow.ArrowReader(source, y, weight, self.features, self.block_size)
         if _dask.is_collection(source):
-            self._check_target("collection")
+            self._check_target("a collection")
             return _dask.DaskReader(source, y, weight, self.features)
         if self.features is not None:
             raise ValueError("features names columns, but the blocks of this source are arrays.")
-        if _memory.is_iterable_of_blocks(source):
+        if isinstance(source, list | tuple) or _memory.is_iterable_of_blocks(source):
             for name, value in (("y", y), ("sample_weight", weight)):
                 if value is not None:
                     raise ValueError(f"{name} must be in the blocks of an iterable, and not beside it.")
             return _memory.IterableReader(source)
         if hasattr(source, "shape") and hasattr(source, "__getitem__"):
-            self._check_target("array")
+            self._check_target("an array")
             return _memory.ArrayReader(source, y, weight, self.block_size)
         raise TypeError(
             "source must be an iterable of blocks, an array, paths of Parquet files, a pyarrow Dataset or a "
@@ -156,5 +160,5 @@ class Stream:
 
     def _check_target(self, kind: str) -> None:
         if self.y is None:
-            name = "the name of its column" if kind == "data set" else "its target"
-            raise ValueError(f"y is missing: a {kind} takes {name} as y.")
+            name = "the name of its column" if kind == "a data set" else "its target"
+            raise ValueError(f"y is missing: {kind} takes {name} as y.")

@@ -87,9 +87,12 @@ def mpi(comm: Any = None, *, sync_every: int = 1) -> Iterator[Any]:
     ------
     ImportError
         Without mpi4py.
+    TypeError
+        If ``comm`` is no communicator.
     ValueError
-        If ``sync_every`` is not a positive integer. By ``fit``, on all ranks: if arguments, features, dtypes,
-        kinds of targets or initial weights differ, or an option is not supported.
+        If ``sync_every`` is not a positive integer, or ``comm`` is ``MPI.COMM_NULL``. By ``fit``, on all
+        ranks: if arguments, features, dtypes, kinds of targets or initial weights differ, or an option is not
+        supported.
     RuntimeError
         If a block is within another one.
     RankError
@@ -138,6 +141,10 @@ def mpi(comm: Any = None, *, sync_every: int = 1) -> Iterator[Any]:
         ) from error
     # A communicator of its own: what the user sends in other threads or callbacks does not mix with it.
     comm = MPI.COMM_WORLD if comm is None else comm
+    if not isinstance(comm, MPI.Comm):
+        raise TypeError(f"comm must be a communicator of mpi4py or None, got {type(comm).__name__}.")
+    if comm == MPI.COMM_NULL:
+        raise ValueError("comm is MPI.COMM_NULL: this process is none of the communicator's.")
     if comm.Get_size() == 1:
         yield comm
         return

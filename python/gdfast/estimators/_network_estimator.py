@@ -275,6 +275,11 @@ class NetworkEstimator(CallbackSupportMixin, Convertible, Arguments, ABC):
         checkpoint = None if incremental else self._find_checkpoint(ranks)
         begins = checkpoint is not None or not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         sets_aside = holdout is None and self.early_stopping and self.solver != "lbfgs"
+        if sets_aside and not self.validation_fraction:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction} sets no rows aside for early_stopping. "
+                "Increase it, or give X_val and y_val."
+            )
         samples = self._samples(
             X,
             y,

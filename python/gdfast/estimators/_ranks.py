@@ -83,7 +83,7 @@ def begin(est: Any, now: Ranks, call: str, given: Mapping[str, bool], classes: A
         "instruction set (GDFAST_ISA sets it)": _core.active_isa(),
         "sync_every": now.sync_every,
         **{f"presence of {name}": is_given for name, is_given in given.items()},
-        "classes": _description(classes),
+        "argument classes": _description(classes),
         "state of being fitted": hasattr(est, "coefs_"),
         **{f"argument {n}": _description(value) for n, value in arguments.items() if n not in _OWN},
     }
@@ -203,10 +203,11 @@ def _compared(est: Any, X: Any, y: Any, now: Ranks) -> tuple[Any, Any]:
     if isinstance(X, EncodedRows):
         raise ValueError("gdfast.distributed.mpi() does not support rows of a TableEncoder.")
     sparse_y = is_sparse(y)
+    names = getattr(est, "feature_names_in_", None)
     own = {
         "rows": X.shape[0],
         "number of features": X.shape[1],
-        "feature names": None if (names := getattr(est, "feature_names_in_", None)) is None else list(names),
+        "list of feature names": None if names is None else list(names),
         "dtype of X": X.dtype,
         "number of columns of y": y.shape[1] if y.ndim == 2 else None,
         "kind of y": "sparse"
@@ -220,7 +221,7 @@ def _compared(est: Any, X: Any, y: Any, now: Ranks) -> tuple[Any, Any]:
     if not full:
         raise now.known(ValueError("No rank has any rows."))
     like = full[0][1]
-    for name in ("feature names", "dtype of X", "number of columns of y", "kind of y"):
+    for name in ("list of feature names", "dtype of X", "number of columns of y", "kind of y"):
         _check_same(now, name, [of_rank[name] for _, of_rank in full], [rank for rank, _ in full])
     if own["rows"]:
         return X, y

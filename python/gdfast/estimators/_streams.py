@@ -115,6 +115,7 @@ class Source:
         """Read the targets of all blocks."""
         self.n_rows = n_validation = 0
         labels: list[Array] = []
+        kinds: tuple[str, str] | None = None  # of the first block
         for held_out, parts in ((False, self._training_parts), (True, self._validation_parts)):
             if held_out and not sets_aside:
                 continue
@@ -134,6 +135,10 @@ class Source:
                     raise TypeError(
                         f"In {block.name}: y holds missing values, or labels of several types ({error})."
                     ) from error
+                kind = "texts" if isinstance(found.flat[0], str) else "numbers"
+                kinds = kinds or (kind, block.name)
+                if kind != kinds[0]:
+                    raise ValueError(f"In {block.name}: y holds {kind}, but {kinds[0]} in {kinds[1]}.")
                 if found.dtype.kind == "f" and np.isnan(found).any():
                     raise ValueError(f"In {block.name}: Input y contains NaN.")
                 labels.append(found)

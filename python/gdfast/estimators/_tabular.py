@@ -176,7 +176,7 @@ class BaseTabular(Savable, Convertible, Described, BaseEstimator, ABC):
     # Training.
 
     @checks_arguments
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the members to a table and its target.
 
         Parameters

@@ -307,7 +307,8 @@ def _name_of(part: Any, where: str) -> tuple[str, float | None]:
         return "elu", float(part.alpha)
     if kind is nn.GELU:
         return ("gelu" if part.approximate == "none" else "gelu_tanh"), None
-    if kind is nn.Softplus and part.beta == 1:
+    # Above its threshold torch's is linear: from 20 on, that is the same number.
+    if kind is nn.Softplus and part.beta == 1 and part.threshold >= 20:
         return "softplus", None
     if kind is nn.Hardtanh and (part.min_val, part.max_val) == (-1, 1):
         return "hard_tanh", None
