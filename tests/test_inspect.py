@@ -330,6 +330,13 @@ def test_density(matrix: Any) -> None:
     assert values.shape == (7,)
 
 
+def test_a_density_too_narrow_for_a_grid() -> None:
+    est, y = fitted("squared error")
+    found = curvature(est, X, y, n_probes=1, random_state=0)
+    with pytest.raises(ValueError, match=r"^width=1e-300 takes .* points from .*\. Increase it, or give a"):
+        found.density(width=1e-300)
+
+
 def test_lanczos_steps_beyond_the_size() -> None:
     est, y = fitted("without hidden layers")
     expected = np.linalg.eigvalsh(matrix_of(est, y))

@@ -74,3 +74,18 @@ def test_a_wait_ends_with_what_it_waits_for() -> None:
     items: queue.Queue[int] = queue.Queue()
     threading.Timer(0.2, items.put, [3]).start()
     assert get(items) == 3
+
+
+def test_a_writer_without_a_thread_writes_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    written: list[Any] = []
+    writer = BackgroundWriter(lambda path, value: written.append((path, value)))
+    writer.put(tmp_path, 1)
+    assert written == [(tmp_path, 1)]
+    writer.close()
+    failing = BackgroundWriter(lambda path, value: path.read_bytes())
+    with pytest.raises(OSError, match=r"folder|directory"):
+        failing.put(tmp_path, 1)

@@ -126,25 +126,27 @@ struct LossArguments {
     }
 };
 
-// A list of layers: its arrays must not share memory with those of the other list that have its place.
-void check_layers_apart(const py::tuple& written, const char* name, const py::tuple& read,
-                        const char* other) {
-    for (size_t i = 0; i < written.size(); ++i)
-        for (size_t j = 0; j < read.size(); ++j)
-            check_apart(py::object(written[i]), Name(name, i), py::object(read[j]), Name(other, j));
-}
+using NamedList = std::pair<const py::tuple&, const char*>;
 
-// Arrays that are all written must not share memory.
-void check_out_apart(const py::tuple& coefs, const py::tuple& intercepts) {
-    for (size_t i = 0; i < coefs.size(); ++i) {
-        for (size_t j = 0; j < i; ++j) {
-            check_apart(py::object(coefs[i]), Name("out[0]", i), py::object(coefs[j]), Name("out[0]", j));
-            check_apart(py::object(intercepts[i]), Name("out[1]", i), py::object(intercepts[j]),
-                        Name("out[1]", j));
+// The arrays of `out` must not share memory with each other, nor with what is read.
+void check_out_apart(const py::tuple& coefs, const py::tuple& intercepts, const py::object& x,
+                     const py::object& y, const py::object& sample_weight,
+                     std::initializer_list<NamedList> layers_read) {
+    for (const auto& [written, name] : {NamedList(coefs, "out[0]"), NamedList(intercepts, "out[1]")}) {
+        for (size_t i = 0; i < written.size(); ++i) {
+            const py::object out = written[i];
+            const Name of_out(name, i);
+            for (size_t j = 0; j < i; ++j) check_apart(out, of_out, py::object(written[j]), Name(name, j));
+            if (&written == &coefs)
+                for (size_t j = 0; j < intercepts.size(); ++j)
+                    check_apart(out, of_out, py::object(intercepts[j]), Name("out[1]", j));
+            check_apart(out, of_out, x, "X");
+            check_apart(out, of_out, y, "y");
+            check_apart(out, of_out, sample_weight, "sample_weight");
+            for (const auto& [read, other] : layers_read)
+                for (size_t j = 0; j < read.size(); ++j)
+                    check_apart(out, of_out, py::object(read[j]), Name(other, j));
         }
-        for (size_t j = 0; j < intercepts.size(); ++j)
-            check_apart(py::object(coefs[i]), Name("out[0]", i), py::object(intercepts[j]),
-                        Name("out[1]", j));
     }
 }
 
@@ -155,9 +157,8 @@ double loss_and_grad_typed(const py::object& x, const py::object& y, const py::t
                            const py::tuple& coef_grads, const py::tuple& intercept_grads, int n_threads) {
     const LossArguments<T> of(x, y, coefs, intercepts, activations, loss, alpha, sample_weight);
     const PlainArrays<T> gradient = of.checked_layers(coef_grads, intercept_grads, "out", Access::write);
-    check_out_apart(coef_grads, intercept_grads);
-    check_layers_apart(coef_grads, "out[0]", coefs, "weights");
-    check_layers_apart(intercept_grads, "out[1]", intercepts, "biases");
+    check_out_apart(coef_grads, intercept_grads, x, y, sample_weight,
+                    {{coefs, "weights"}, {intercepts, "biases"}});
     const int limit = thread_limit(n_threads);
     double value = 0;
     interruptible([&] {
@@ -280,11 +281,11 @@ void product_typed(const py::object& x, const py::object& y, const py::tuple& co
     const PlainArrays<T> direction =
         of.checked_layers(coef_direction, intercept_direction, "direction", Access::read);
     const PlainArrays<T> product = of.checked_layers(coef_products, intercept_products, "out", Access::write);
-    check_out_apart(coef_products, intercept_products);
-    check_layers_apart(coef_products, "out[0]", coefs, "weights");
-    check_layers_apart(intercept_products, "out[1]", intercepts, "biases");
-    check_layers_apart(coef_products, "out[0]", coef_direction, "direction[0]");
-    check_layers_apart(intercept_products, "out[1]", intercept_direction, "direction[1]");
+    check_out_apart(coef_products, intercept_products, x, y, sample_weight,
+                    {{coefs, "weights"},
+                     {intercepts, "biases"},
+                     {coef_direction, "direction[0]"},
+                     {intercept_direction, "direction[1]"}});
     const CurvatureArguments<T> arguments = of.curvature(n_threads);
     const ConstPlainArrays<T> along = direction;
     interruptible([&] { function(arguments, along, product); });
@@ -311,9 +312,8 @@ void diagonal_typed(const py::object& x, const py::object& y, const py::tuple& c
     if (gauss_newton) check_not_straight(of.loss.kind);
     const PlainArrays<T> diagonal =
         of.checked_layers(coef_diagonals, intercept_diagonals, "out", Access::write);
-    check_out_apart(coef_diagonals, intercept_diagonals);
-    check_layers_apart(coef_diagonals, "out[0]", coefs, "weights");
-    check_layers_apart(intercept_diagonals, "out[1]", intercepts, "biases");
+    check_out_apart(coef_diagonals, intercept_diagonals, x, y, sample_weight,
+                    {{coefs, "weights"}, {intercepts, "biases"}});
     const CurvatureArguments<T> arguments = of.curvature(n_threads);
     interruptible([&] { function(arguments, diagonal); });
 }

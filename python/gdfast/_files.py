@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -27,7 +28,9 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 
     A pipe or a device is written to as it is.
     """
-    path = path.resolve()  # of a link the file is replaced, and not the link
+    path = Path(os.path.realpath(path))  # of a link the file is replaced, and not the link
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     if path.exists() and not path.is_file():  # a pipe or a device, such as /dev/null
         with path.open("wb") as special:
             yield special

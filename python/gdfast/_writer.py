@@ -11,7 +11,7 @@ from gdfast._waiting import SECONDS, join
 
 
 class BackgroundWriter:
-    """Writes values to paths, one after the other, on a thread.
+    """Writes values to paths, one after the other, on a thread, or at once where none can be started.
 
     What waits is replaced by a newer value for the same path. A value for another path waits until that one
     is being written, so that at most two are kept.
@@ -28,11 +28,18 @@ class BackgroundWriter:
         self._waiting: tuple[Path, Any] | None = None
         self._closed = False
         self._error: BaseException | None = None
+        self._thread: threading.Thread | None
         self._thread = threading.Thread(target=self._run, name="gdfast-writer", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there is no memory for it, for instance
+            self._thread = None
 
     def put(self, path: Path, value: Any) -> None:
         """Write soon. An error of an earlier write is raised."""
+        if self._thread is None:
+            self._write(path, value)
+            return
         with self._changed:
             while self._waiting is not None and self._waiting[0] != path and self._error is None:
                 self._changed.wait(SECONDS)
@@ -42,6 +49,8 @@ class BackgroundWriter:
 
     def close(self) -> None:
         """Wait until all is written. An error of a write is raised."""
+        if self._thread is None:
+            return
         with self._changed:
             self._closed = True
             self._changed.notify_all()

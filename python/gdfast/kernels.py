@@ -36,6 +36,7 @@ __all__ = [
     "mlp_gauss_newton_vector_product",
     "mlp_hessian_vector_product",
     "mlp_jacobian",
+    "mlp_kronecker_factors",
     "mlp_loss_and_grad",
     "nadam_update",
     "rmsprop_update",

@@ -171,6 +171,46 @@ def test_written_arrays_must_not_overlap_what_is_read() -> None:
         check_refused(adam_update, arguments, ValueError, *pair)
 
 
+WITH_OUT = [
+    mlp_loss_and_grad,
+    mlp_hessian_vector_product,
+    mlp_gauss_newton_vector_product,
+    mlp_gauss_newton_diagonal,
+    mlp_fisher_diagonal,
+]
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("function", WITH_OUT, ids=lambda function: function.__name__)
+def test_out_must_not_overlap_what_is_read(function: Any, part: int) -> None:
+    arguments = product_arguments()
+    if "vector_product" not in function.__name__:
+        del arguments["direction"]
+    arena = np.ones(60)
+
+    def in_arena(array: np.ndarray) -> np.ndarray:
+        view = arena[: array.size].reshape(array.shape)
+        view[...] = array
+        return view
+
+    layer = 2
+    out = [list(arrays) for arrays in arguments["out"]]
+    out[part][layer] = arena[: out[part][layer].size].reshape(out[part][layer].shape)
+    for name in ("X", "y", "sample_weight"):
+        changed = {**arguments, "out": tuple(out), name: in_arena(arguments[name])}
+        check_refused(function, changed, ValueError, f"out[{part}][{layer}]", name)
+    for name in ("weights", "biases"):
+        lists = list(arguments[name])
+        lists[1] = in_arena(lists[1])
+        changed = {**arguments, "out": tuple(out), name: lists}
+        check_refused(function, changed, ValueError, f"out[{part}][{layer}]", f"{name}[1]")
+    for number in (0, 1) if "direction" in arguments else ():
+        both = [list(arrays) for arrays in arguments["direction"]]
+        both[number][1] = in_arena(both[number][1])
+        changed = {**arguments, "out": tuple(out), "direction": tuple(both)}
+        check_refused(function, changed, ValueError, f"out[{part}][{layer}]", f"direction[{number}][1]")
+
+
 # ---------------------------------------------------------------------------------------- layers
 
 

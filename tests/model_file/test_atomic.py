@@ -163,3 +163,10 @@ def test_killed_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             is_moved = (moment, after) == ("replace", True)
             assert (path.read_bytes() == old) is not is_moved
             assert_alike(fitted("lstm, stateful" if is_moved else "gru"), gdfast.load(path))
+
+
+def test_links_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(OSError, match="symbolic links"):
+        fitted("classes of strings").save(tmp_path / "a")

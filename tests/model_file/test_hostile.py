@@ -17,6 +17,7 @@ import gdfast
 import numpy as np
 import pytest
 from gdfast import ModelFormatError
+from gdfast.callbacks import ModelCheckpoint
 from hostile import Parts, mutate, with_header, with_tree
 from hypothesis import given
 from hypothesis import strategies as st
@@ -374,6 +375,56 @@ def test_states_of_training(case: str, path: Path) -> None:
     path.write_bytes(parts.whole())
     with pytest.raises(ModelFormatError, match=match):
         gdfast.load(path)
+
+
+def infinite(part: str) -> Change:
+    return array(f"{part}.coefs_.0", put(np.inf))
+
+
+def without(name: str) -> Change:
+    return lambda parts: parts.tree["attributes"].pop(name)
+
+
+OF_RUNS: dict[str, tuple[Change, str]] = {
+    "best weights that are infinite": (infinite("best_weights"), "run of the checkpoint is not one"),
+    "averages that are infinite": (infinite("average"), "run of the checkpoint is not one"),
+    **{
+        f"no {name}": (without(name), f"run of the checkpoint lacks {name}")
+        for name in ("t_", "validation_scores_", "best_validation_score_", "validation_loss_curve_")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("case", OF_RUNS)
+def test_runs(case: str, path: Path) -> None:
+    change, match = OF_RUNS[case]
+    X, y = rows(), np.arange(len(rows())) % 2
+    arguments: dict[str, Any] = {"max_iter": 3, "early_stopping": True, "ema_decay": 0.5, "random_state": 0}
+    gdfast.MLPClassifier(callbacks=[ModelCheckpoint(path)], **arguments).fit(X, y)
+    parts = Parts(path.read_bytes())
+    change(parts)
+    path.write_bytes(parts.whole())
+    est = gdfast.MLPClassifier(resume=path, **arguments)
+    with pytest.raises(ModelFormatError, match=match):
+        est.fit(X, y)
+    assert not hasattr(est, "coefs_")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "kfac"])
+def test_moments_of_a_run_are_finite(solver: str, path: Path) -> None:
+    X, y = rows(), np.arange(len(rows())) % 2
+    arguments: dict[str, Any] = {"solver": solver, "random_state": 0}
+    gdfast.MLPClassifier(max_iter=3, callbacks=[ModelCheckpoint(path)], **arguments).fit(X, y)
+    parts = Parts(path.read_bytes())
+    array("optimizer.state.slots." + {"adam": "m.0", "kfac": "numbers.0"}[solver], put(np.inf))(parts)
+    parts.tree["run"]["ended_by"] = None
+    path.write_bytes(parts.whole())
+    est = gdfast.MLPClassifier(max_iter=5, resume=path, **arguments)
+    with pytest.raises(ValueError, match="the moments of its optimizer are not finite"):
+        est.fit(X, y)
+    assert not hasattr(est, "coefs_")
 
 
 @pytest.mark.parametrize("case", ["classes of strings", "table of numbers"])

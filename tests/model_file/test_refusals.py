@@ -141,6 +141,26 @@ def test_drop_is_checked(drop: list[str], message: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("drop", [None, 3, ["training", 3], b"training"])
+def test_drop_holds_names(drop: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"^drop must be a name or a collection of names, got "):
+        fitted("classes of strings").save(tmp_path / "model", drop=drop)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["t_", "_no_improvement_count", "loss_curve_", "best_loss_", "validation_scores_"]
+)
+def test_records_that_are_left_out_begin_again(name: str, tmp_path: Path) -> None:
+    X, y = rows(), classes(str)
+    est = gdfast.MLPClassifier(max_iter=3, random_state=0, warm_start=True)
+    est.fit(X, y, X_val=X, y_val=y).save(tmp_path / "model", drop=name)
+    gdfast.load(tmp_path / "model").partial_fit(X, y)
+    loaded = gdfast.load(tmp_path / "model").fit(X, y, X_val=X, y_val=y)
+    assert len(loaded.validation_scores_) == len(loaded.validation_loss_curve_)
+    assert loaded.t_ == (3 if name == "t_" else 6) * len(X)
+
+
 def test_the_state_of_training_can_be_left_out(tmp_path: Path) -> None:
     est = fitted("everything")
     est.save(tmp_path / "whole")

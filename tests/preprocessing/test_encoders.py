@@ -192,3 +192,23 @@ def test_many_columns_get_few_bins() -> None:
 def test_trees_need_a_target(encoder: Any) -> None:
     with pytest.raises(ValueError, match=r"bins='(mixed|tree)' requires y to be passed.*bins='quantile'"):
         encoder.fit(np.zeros((5, 1)))
+
+
+FAILS: dict[str, tuple[Any, Any]] = {
+    "TableEncoder without y": (lambda: TableEncoder(), pd.DataFrame({"a": [1.0, 2.0]})),
+    "TableEncoder of lists": (lambda: TableEncoder(bins=None), pd.DataFrame({"a": [[1], [2]]})),
+    "PiecewiseLinearEncoder": (lambda: PiecewiseLinearEncoder(), pd.DataFrame({"a": ["x", "y"]})),
+    "RobustClipper": (lambda: RobustClipper(), pd.DataFrame({"a": ["x", "y"]})),
+    "CategoricalEncoder": (lambda: CategoricalEncoder(), pd.DataFrame({"a": [[1], [2]]})),
+}
+
+
+@pytest.mark.parametrize("case", FAILS)
+def test_a_fit_that_fails_changes_nothing(case: str) -> None:
+    make, X = FAILS[case]
+    new, fitted = make(), make().fit(pd.DataFrame({"b": [1.0, 2.0, 3.0]}), [0.0, 1.0, 0.0])
+    for encoder in (new, fitted):
+        before = dict(vars(encoder))
+        with pytest.raises((TypeError, ValueError)):
+            encoder.fit(X)
+        assert vars(encoder) == before

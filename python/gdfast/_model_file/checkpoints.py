@@ -53,13 +53,15 @@ class Checkpoint:
 
     @contextmanager
     def _continuing(self) -> Iterator[None]:
-        """ValueErrors name the path."""
+        """ValueErrors name the path; others, of what cannot be put together, are ModelFormatErrors."""
         try:
             yield
         except ValueError as error:
             raise ValueError(
                 f"resume={self.path!r} has a run that this fit cannot continue: {error}"
             ) from error
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            raise ModelFormatError(f"resume={self.path!r} has a run that is none: {error}") from error
 
     def check_arguments(self, est: Any) -> None:
         """ValueError that names an argument of an estimator which the run did not have."""
@@ -75,8 +77,12 @@ class Checkpoint:
             _restore(self.run, self._before, state)
 
     def restore_optimizer(self, optimizer: Optimizer) -> None:
-        if self._before.optimizer is not None:
-            optimizer.load_training_state_dict(self._before.optimizer.training_state_dict())
+        with self._continuing():
+            if (before := self._before.optimizer) is None:
+                return
+            if self.run["ended_by"] is None and not before.is_finite():
+                raise ValueError("the moments of its optimizer are not finite.")
+            optimizer.load_training_state_dict(before.training_state_dict())
 
     def restore_callbacks(self, callbacks: Sequence[Any]) -> None:
         """Load the states of callbacks of each kind of which there are as many as in the run, in order."""

@@ -50,7 +50,7 @@ class Savable:
         Raises
         ------
         TypeError
-            If an argument or attribute cannot be saved; the message names it.
+            If an argument or attribute cannot be saved; the message names it. If ``drop`` holds no names.
         ValueError
             If ``drop`` names what does not exist or what predictions need, or fitted attributes do not fit
             each other.
@@ -94,7 +94,10 @@ class Savable:
 def save(est: Any, path: str | os.PathLike[str], drop: Collection[str]) -> None:
     """Write an estimator to a file."""
     name = name_in_file(est)
-    drop = frozenset({drop} if isinstance(drop, str) else drop)
+    names = [drop] if isinstance(drop, str) else drop
+    if not isinstance(names, Collection) or not all(isinstance(given, str) for given in names):
+        raise TypeError(f"drop must be a name or a collection of names, got {shortened(drop)}.")
+    drop = frozenset(names)
     _check_drop(est, name, drop)
     try:
         stored = objects.store(est, drop)

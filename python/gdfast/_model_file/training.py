@@ -13,6 +13,7 @@ from gdfast._model_file.attributes import (
     is_array,
     is_count,
     is_dict_of,
+    is_finite,
     is_list_of,
     is_number,
     is_numbers,
@@ -172,7 +173,7 @@ def check(stored: Any) -> None:
 
 
 def _is_weights(value: Any) -> bool:
-    lists = is_dict_of(is_list_of(is_array("f", None)))
+    lists = is_dict_of(is_list_of(is_finite))
     return value is None or (lists(value) and {"coefs_", "intercepts_"} <= value.keys() <= {*NAMES})
 
 
@@ -225,6 +226,11 @@ def check_run(parts: dict[str, Any]) -> None:
         run = {name: value for name, value in run.items() if name != "ranks"}
     if parts.get("training") is None or not _is_run(run):
         raise ModelFormatError("the run of the checkpoint is not one.")
+    needed = {"n_iter_", "t_"}
+    if run["best_weights"] is not None:
+        needed |= {"best_validation_score_", "validation_loss_curve_", "validation_scores_"}
+    if missing := needed - parts["attributes"].keys():
+        raise ModelFormatError(f"the run of the checkpoint lacks {min(missing)}.")
 
 
 def build(est: Any, stored: dict[str, Any]) -> TrainingState:

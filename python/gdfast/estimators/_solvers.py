@@ -79,7 +79,8 @@ def check_factors(solver: Any, network: Network, weights: Weights, loss: Loss, X
     elif is_random(solver) and not has_likelihood(loss):
         name = loss if isinstance(loss, str) else loss[0]
         why = (
-            f"has no true Fisher matrix for loss={name!r}, which is no likelihood: choose fisher='empirical'"
+            f"has no true Fisher matrix for loss={name!r}, which is no likelihood: choose "
+            "solver=optim.KFAC(fisher='empirical')"
         )
     if why is not None:
         raise ValueError(f"solver={solver!r} {why}.")

@@ -19,6 +19,7 @@ from gdfast.training.blas import on_threads
 WIDTH = 0.01
 # Points of a grid to a standard deviation: the trapezoidal rule is exact to rounding from about one on.
 POINTS = 10
+MOST_POINTS = 10**6
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,8 @@ class Curvature:
         Raises
         ------
         ValueError
-            If there were no probes, ``width`` is not positive, or ``grid`` is not a vector of finite numbers.
+            If there were no probes, ``width`` is not positive or, without a grid, so small that a million
+            points would not show it, or ``grid`` is not a vector of finite numbers.
         """
         if not self.ritz_values.size:
             raise ValueError("There is no density without probes: set n_probes to at least 1.")
@@ -103,7 +105,13 @@ class Curvature:
         if grid is None:
             low, high = self._range()
             low, high = low - 6 * width, high + 6 * width  # beyond are 2e-9 of a normal density
-            points = np.linspace(low, high, 1 + int(np.ceil(POINTS * (high - low) / width)))
+            n_points = POINTS * (high - low) / width
+            if n_points > MOST_POINTS:
+                raise ValueError(
+                    f"width={width:.6g} takes {n_points:.2g} points from {low:.6g} to {high:.6g}. Increase "
+                    "it, or give a grid."
+                )
+            points = np.linspace(low, high, 1 + int(np.ceil(n_points)))
         else:
             points = np.asarray(grid, dtype=np.float64)
             if points.ndim != 1 or not points.size or not np.isfinite(points).all():

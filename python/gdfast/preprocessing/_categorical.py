@@ -19,6 +19,7 @@ from gdfast._constraints import checks_arguments
 from gdfast._convertible import Convertible
 from gdfast._described import Described
 from gdfast._model_file.models import Savable
+from gdfast.preprocessing._attempt import all_or_nothing
 from gdfast.preprocessing._categories import Categories
 from gdfast.preprocessing._columns import as_categories, columns_of, is_known
 from gdfast.preprocessing._names import check_columns
@@ -79,6 +80,7 @@ class CategoricalEncoder(TransformerMixin, Savable, Convertible, Described, Base
         self.sparse_output = sparse_output
 
     @checks_arguments
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the categories of each column.
 

@@ -20,6 +20,7 @@ from gdfast._convertible import Convertible
 from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing import _bins
+from gdfast.preprocessing._attempt import all_or_nothing
 from gdfast.training.arrays import Array
 from gdfast.training.encoding import Encoding, NumberColumn
 
@@ -96,6 +97,7 @@ class PiecewiseLinearEncoder(TransformerMixin, Savable, Convertible, Described, 
         self.random_state = random_state
 
     @checks_arguments
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the edges.
 

@@ -17,6 +17,7 @@ from gdfast._constraints import checks_arguments
 from gdfast._convertible import Convertible
 from gdfast._described import Described
 from gdfast._model_file.models import Savable
+from gdfast.preprocessing._attempt import all_or_nothing
 from gdfast.preprocessing._encoder import scaled
 from gdfast.training.arrays import Array
 
@@ -66,6 +67,7 @@ class RobustClipper(OneToOneFeatureMixin, TransformerMixin, Savable, Convertible
         self.limit = limit
 
     @checks_arguments
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find median and interquartile range of each column.
 

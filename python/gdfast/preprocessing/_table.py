@@ -22,6 +22,7 @@ from gdfast._convertible import Convertible
 from gdfast._described import Described
 from gdfast._model_file.models import Savable
 from gdfast.preprocessing import _piecewise
+from gdfast.preprocessing._attempt import all_or_nothing
 from gdfast.preprocessing._categorical import CategoricalEncoder
 from gdfast.preprocessing._columns import Column, as_categories, as_numbers, columns_of, in_order
 from gdfast.preprocessing._encoder import ColumnEncoder, scaled
@@ -143,6 +144,7 @@ class TableEncoder(TransformerMixin, Savable, Convertible, Described, BaseEstima
         self.random_state = random_state
 
     @checks_arguments
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find scales, edges and categories.
 

@@ -134,7 +134,8 @@ class Monitor:
             return
         state.best_weights = state.weights.copy()
         records = state.records
-        if getattr(records, "validation_scores", None) is None or state.scored_by != scored_by:
+        has_scores = getattr(records, "validation_scores", None) is not None
+        if not has_scores or not hasattr(records, "validation_loss_curve") or state.scored_by != scored_by:
             records.validation_scores, records.best_validation_score = [], -np.inf
             records.validation_loss_curve = []
         else:

@@ -56,11 +56,10 @@ class Records:
 
     def begin(self, *, by_score: bool, validates: bool) -> None:
         """Create the records that a fit extends, unless an earlier fit has created them."""
-        if not hasattr(self, "loss_curve"):
-            self.loss_curve = []
-            self.no_improvement_count = 0
-        if not hasattr(self, "learning_rate_curve"):  # not an attribute of scikit-learn, so it may be missing
-            self.learning_rate_curve = []
+        # What a user has deleted, or left out of a model file, begins again.
+        begun: dict[str, Any] = {"loss_curve": [], "learning_rate_curve": [], "no_improvement_count": 0}
+        for name, value in {**begun, "t": 0}.items():
+            vars(self).setdefault(name, value)
         if by_score:
             self.best_loss = None
         elif getattr(self, "best_loss", None) is None:
