@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
 import os
 import signal
 import subprocess
@@ -143,8 +144,12 @@ def test_help_has_the_networks_of_the_presets() -> None:
                 ("--test-size", "1"),
                 ("--test-size", "a"),
                 ("--seed", "-1"),
+                ("--decimal", ";"),
+                ("--plot", ""),
             )
         ),
+        ["train", "", "--target", "y", "--out", "m"],
+        ["predict", "m", ""],
         ["bench", "--rows", "0"],
     ],
     ids=lambda arguments: " ".join(arguments[-2:]),
@@ -292,6 +297,24 @@ def test_a_class_of_one_row_is_trained_and_not_held_out(say: Say) -> None:
         status, *_ = say("train", "rare.csv", "--target", "churn", "--out", "m", "--seed", str(seed), *FAST)
         assert status == 0
         assert gdfast.load("m").classes_.tolist() == ["no", "perhaps", "yes"]
+
+
+def test_without_rows_held_out_the_reason_is_printed(say: Say) -> None:
+    frame(30).assign(churn=[f"c{i}" for i in range(30)]).to_csv("data.csv", index=False)
+    arguments = ("train", "data.csv", "--target", "churn", "--out", "m", *FAST)
+    assert (
+        values_of(say(*arguments)[1])["score on"] == "no rows: those drawn are needed to train their classes"
+    )
+    assert values_of(say(*arguments, "--test-size", "0")[1])["score on"] == "no rows: none are held out"
+
+
+def test_rows_held_out_may_have_no_weight(say: Say) -> None:
+    from sklearn.model_selection import train_test_split
+
+    held_out = train_test_split(np.arange(120), test_size=24, random_state=0)[1]
+    frame().assign(importance=1 - np.isin(np.arange(120), held_out)).to_csv("data.csv", index=False)
+    _, out, _ = say(*TRAIN, "--weight", "importance", *FAST)
+    assert values_of(out)["score on"] == "no rows: those held out have no weight"
 
 
 def test_time_ends_training(say: Say) -> None:
@@ -584,16 +607,24 @@ def change(column: str, row: int, text: str) -> Callable[[], None]:
         (
             None,
             (*TRAIN[:3], "cost", *TRAIN[4:]),
-            "data.csv has no column 'cost' (--target): it has age, city, member, day, price, churn, rooms, "
-            "importance.",
+            "data.csv has no column 'cost' (--target): it has 'age', 'city', 'member', 'day', 'price', "
+            "'churn', 'rooms', 'importance'.",
         ),
-        (None, (*TRAIN, "--drop", "romes"), "data.csv has no column 'romes' (--drop): it has rooms, age, "),
-        (None, (*TRAIN, "--drop", "CITY"), "data.csv has no column 'CITY' (--drop): it has city, age, "),
-        (None, (*TRAIN, "--weight", "cost"), "data.csv has no column 'cost' (--weight): it has age, city, "),
+        (
+            None,
+            (*TRAIN, "--drop", "romes"),
+            "data.csv has no column 'romes' (--drop): it has 'rooms', 'age', ",
+        ),
+        (None, (*TRAIN, "--drop", "CITY"), "data.csv has no column 'CITY' (--drop): it has 'city', 'age', "),
+        (
+            None,
+            (*TRAIN, "--weight", "cost"),
+            "data.csv has no column 'cost' (--weight): it has 'age', 'city', ",
+        ),
         (
             None,
             (*TRAIN, "--categorical", "x"),
-            "data.csv has no column 'x' (--categorical): it has age, ",
+            "data.csv has no column 'x' (--categorical): it has 'age', ",
         ),
         (None, (*TRAIN, "--drop", "price"), "--target price is also given as --weight or --drop."),
         (None, (*TRAIN, "--weight", "city"), "data.csv: column 'city' has the text "),
@@ -612,8 +643,29 @@ def change(column: str, row: int, text: str) -> Callable[[], None]:
         (write("a,price\n"), TRAIN, "data.csv has no rows."),
         (write("a,a,price\n1,2,3\n"), TRAIN, "data.csv has several columns of the name 'a'."),
         (write("price\n1\n2\n"), TRAIN, "data.csv has no columns beside 'price'."),
+        (
+            write("b,price,k,a\n1,1,1,1\n2,2,2,2\n"),
+            (*TRAIN, "--drop", "k", "--drop", "b", "--weight", "a"),
+            "data.csv has no columns beside 'b', 'price', 'k', 'a'.",
+        ),
         (write("a,price\n1,\n2,3\n"), TRAIN, "data.csv: column 'price' has 1 value, and 2 are the fewest."),
         (write("a,price\n1,x\n2,x\n"), TRAIN, "data.csv: column 'price' has one class only, 'x'."),
+        (write("a,price\n1,2\n2,2\n"), TRAIN, "data.csv: column 'price' has one value only, 2.0."),
+        (
+            write("a,price\n1,2026-01-01\n2,2026-01-01\n"),
+            TRAIN,
+            "data.csv: column 'price' has one value only, 2026-01-01T00:00:00.",
+        ),
+        (
+            write("a,price\n1,2\n1,\0\n1,2\n"),
+            TRAIN,
+            "data.csv, line 3 has a NUL byte: the file is damaged, or no text.",
+        ),
+        (
+            write(gzip.compress(b"a,price\n1,2\n")),
+            TRAIN,
+            "data.csv is compressed by gzip: give <(zcat FILE), or uncompress it.",
+        ),
         (
             write("a,price\n1,2,3\n"),
             TRAIN,
@@ -645,7 +697,7 @@ def change(column: str, row: int, text: str) -> Callable[[], None]:
         (
             change("importance", 0, "-1"),
             (*TRAIN, "--weight", "importance"),
-            "data.csv: column 'importance' must have weights of at least 0, and not 0 alone.",
+            "data.csv: column 'importance' has the weight -1.0 in row 1, and 0 is the least.",
         ),
     ],
     ids=lambda value: value[:50] if isinstance(value, str) else "",
@@ -669,7 +721,7 @@ def test_of_many_columns_the_close_ones_are_named(say: Say) -> None:
     write(",".join(names) + "\n" + "1," * 2999 + "1\n")()
     _, _, err = say("train", "data.csv", "--target", "x_2718", "--out", "m")
     said = err.partition(": it has ")[2]
-    assert said.startswith("x2718, ")
+    assert said.startswith("'x2718', ")
     assert said.count(", ") == 9
     assert said.endswith(" and 2,990 more.\n")
 
@@ -775,13 +827,17 @@ def test_sequences_are_refused(say: Say) -> None:
 # As processes.
 
 
-def command(*arguments: str, stdout: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+def command(
+    *arguments: str, stdout: Any = subprocess.PIPE, stderr: Any = subprocess.PIPE, unbuffered: bool = False
+) -> subprocess.Popen[str]:
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    if unbuffered:
+        inherited["PYTHONUNBUFFERED"] = "1"
     return subprocess.Popen(
         [sys.executable, "-m", "gdfast", *arguments],
         env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -813,6 +869,55 @@ def test_what_cannot_be_printed_names_standard_output(trained: Say, arguments: t
         _, err = process.communicate(timeout=120)
     assert err == "gdfast: error: standard output: No space left on device\n"
     assert process.returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
+def test_help_that_cannot_be_printed_is_an_error(unbuffered: bool) -> None:
+    with open("/dev/full", "w") as full, command("--help", stdout=full, unbuffered=unbuffered) as process:
+        _, err = process.communicate(timeout=120)
+    assert err == "gdfast: error: standard output: No space left on device\n"
+    assert process.returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", [("nothing",), ("info", "no")], ids=" ".join)
+def test_an_error_that_cannot_be_printed_ends_with_status_2(
+    folder: Path, arguments: tuple[str, ...], unbuffered: bool
+) -> None:
+    with open("/dev/full", "w") as full, command(*arguments, stderr=full, unbuffered=unbuffered) as process:
+        assert process.communicate(timeout=120)[0] == ""
+    assert process.returncode == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sh closes the stream")
+@pytest.mark.parametrize("arguments", ["nothing", "info no"])
+def test_an_error_for_a_closed_stream_ends_with_status_2(folder: Path, arguments: str) -> None:
+    close = f"exec '{sys.executable}' -m gdfast {arguments} 2>&-"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["sh", "-c", close], env=env, stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [("predict", "m", "data.csv"), TRAIN[:4]], ids=" ".join)
+def test_a_pipe_without_a_path_is_refused(trained: Say, arguments: tuple[str, ...]) -> None:
+    with command(*arguments, "--out", "/dev/stdout") as process:
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    assert err == "gdfast: error: --out /dev/stdout cannot be written: it is a pipe that has no path.\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="a device of POSIX")
+def test_a_device_is_written_to(trained: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder need not be writable."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert trained("predict", "m", "data.csv", "--out", "/dev/null") == (0, "", "")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is another on Windows")

@@ -82,8 +82,8 @@ REFUSED: dict[str, tuple[dict[str, Any], Change, str]] = {
 }
 
 
-# What a later partial_fit does not read: its optimizer is under way, and it calls no callbacks.
-RULES_OF_A_RUN = ("no rate", "an impossible rate", "no solver", "a callback that fails")
+# A later partial_fit is under way with its schedule and calls no callbacks; with that solver there is none.
+NOT_OF_PARTIAL_FIT = ("an impossible rate", "a callback that fails", "no solver")
 
 
 @pytest.mark.parametrize("call", ["fit", "warm fit", "partial_fit", "first fit", "first partial_fit"])
@@ -92,8 +92,8 @@ def test_a_refused_call_changes_nothing(name: str, refused: str, call: str) -> N
     arguments, change, named = REFUSED[refused]
     if call in ("fit", "first fit") and refused == "other features":
         pytest.skip("such a fit begins anew")
-    if "partial" in call and refused in RULES_OF_A_RUN:
-        pytest.skip("these are those of the first call, or of no call")
+    if "partial" in call and refused in NOT_OF_PARTIAL_FIT:
+        pytest.skip("of no partial_fit")
     est = KINDS[name](**ARGUMENTS)
     good = data(name)
     first = call.startswith("first")
@@ -119,6 +119,40 @@ def test_a_refused_call_changes_nothing(name: str, refused: str, call: str) -> N
     if first and refused != "other features":
         with pytest.raises(NotFittedError):
             est.predict(good[0])
+
+
+WRONG: dict[str, Any] = {
+    "tol": "a",
+    "n_iter_no_change": [1],
+    "epsilon": "x",
+    "beta_1": None,
+    "batch_size": "b",
+    "max_iter": "c",
+    "n_jobs": "d",
+    "gradient_noise": "e",
+    "verbose": "f",
+    "resume": 5,
+    "coefs_init": 5,
+    "callbacks": 5,
+    "learning_rate_init": [1],
+    "record_gradients": "g",
+}
+
+
+@pytest.mark.parametrize("argument", WRONG)
+def test_partial_fit_checks_arguments_that_have_been_set_since(name: str, argument: str) -> None:
+    est, good = KINDS[name](**ARGUMENTS), data(name)
+    est.fit(*good)
+    for _ in range(2):
+        est.partial_fit(*good)
+        before, weights = dict(vars(est)), [array.copy() for array in est.coefs_]
+        est.set_params(**{argument: WRONG[argument]})
+        for _ in range(2):
+            with pytest.raises((ValueError, TypeError), match=f"The '{argument}' parameter of"):
+                est.partial_fit(*good)
+        est.set_params(**{argument: before[argument]})
+        assert all(vars(est)[key] is value for key, value in before.items())
+        np.testing.assert_equal(est.coefs_, weights)
 
 
 def interrupt(epoch: int) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from gdfast._cli.errors import STANDARD_OUTPUT, CommandError, naming
 from gdfast._core import __version__
@@ -20,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status."""
     if sys.stdout is None:  # it is closed
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     # The encoding of a pipe may have no letter of a name, above all on Windows.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -33,16 +37,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _refused(str(error))
     except BrokenPipeError:
-        _end_output()
+        _end(sys.stdout)
         return _PIPE_CLOSED
     except OSError as error:
         if error.filename == STANDARD_OUTPUT:
-            _end_output()
+            _end(sys.stdout)
         named = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         return _refused(f"{named}{error.strerror or error}")
     except KeyboardInterrupt:
-        print("gdfast: interrupted", file=sys.stderr)
+        _say("gdfast: interrupted")
         return _INTERRUPTED
+    finally:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _end(sys.stderr)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -70,18 +79,31 @@ def _run(arguments: argparse.Namespace) -> None:
             report.run()
 
 
-def _end_output() -> None:
+def _end(stream: IO[str]) -> None:
     # Python flushes once more at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _refused(message: str) -> int:
-    print(f"gdfast: error: {message}", file=sys.stderr)
+    _say(f"gdfast: error: {message}")
     return 2
 
 
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # the status says it as well
+        print(line, file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse drops errors of printing."""
+
+    def print_help(self, file: Any = None) -> None:
+        with naming(STANDARD_OUTPUT):
+            print(self.format_help(), end="", file=file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="gdfast",
         description="Neural networks for tables, from a file to a model and to predictions. "
         "Without a command: the information for a bug report.",
@@ -112,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         "say what a model file holds",
         "The kind of model, its columns, classes, networks and arguments are printed; no code is run.",
     )
-    info.add_argument("model", type=Path, help="model file")
+    info.add_argument("model", type=_path, help="model file")
     bench = command(
         "bench",
         "measure this machine: its peak, and seconds of six networks",
@@ -126,9 +148,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("data", type=Path, help="CSV (UTF-8, names in the first line; , ; | or tabs) or Parquet file")
+    add("data", type=_path, help="CSV (UTF-8, names in the first line; , ; | or tabs) or Parquet file")
     add("--target", required=True, metavar="COLUMN", help="what is to be predicted")
-    add("--out", required=True, type=Path, metavar="FILE", help="model file to write, .safetensors")
+    add("--out", required=True, type=_path, metavar="FILE", help="model file to write, .safetensors")
     add(
         "--task",
         choices=("classification", "regression"),
@@ -161,15 +183,32 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help="take a column of numbers as categories; may be repeated",
     )
     add("--weight", metavar="COLUMN", help="weights of the rows")
-    add("--plot", type=Path, metavar="FILE", help="draw the losses by epoch (.png, .pdf or .svg)")
+    _add_decimal(parser)
+    add("--plot", type=_path, metavar="FILE", help="draw the losses by epoch (.png, .pdf or .svg)")
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", type=Path, help="model file")
-    add("data", type=Path, help="CSV or Parquet file with the columns that the model was trained on")
-    add("--out", type=Path, metavar="FILE", help="CSV file to write (default: standard output)")
+    add("model", type=_path, help="model file")
+    add("data", type=_path, help="CSV or Parquet file with the columns that the model was trained on")
+    _add_decimal(parser)
+    add("--out", type=_path, metavar="FILE", help="CSV file to write (default: standard output)")
     add("--proba", action="store_true", help="the probability of each class as well")
+
+
+def _add_decimal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        default=".",
+        help="decimal mark of numbers in CSV (default: %(default)s)",
+    )
+
+
+def _path(text: str) -> Path:
+    if not text:  # it would be the working directory
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def _count(text: str) -> int:

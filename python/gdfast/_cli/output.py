@@ -13,6 +13,7 @@ from gdfast._files import check_place
 
 _MOST_NAMES = 8
 _MOST_CHOICES = 10
+_MOST_LETTERS = 40
 
 
 def show(facts: Iterable[tuple[str, str]]) -> None:
@@ -45,6 +46,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def quoted(text: str) -> str:
+    """A text as errors show it, the beginning of a long one."""
+    return repr(text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}...")
+
+
 def option(name: str, value: str) -> str:
     """An option as it is typed in a shell."""
     return name + ("=" if value.startswith("-") else " ") + shlex.quote(value)
@@ -57,6 +63,10 @@ def check_writable(path: Path, option: str, *inputs: Path) -> None:
         for read in inputs:
             if path.exists() and read.exists() and os.path.samefile(path, read):
                 raise CommandError(f"{option} {path} is the file that is read: name another one.")
+        if path.exists() and not path.is_file():  # a pipe or a device is written to as it is
+            if not path.resolve().exists():  # /dev/stdout leads to a pipe without a name
+                raise CommandError(f"{option} {path} cannot be written: it is a pipe that has no path.")
+            return
         with tempfile.TemporaryFile(dir=path.parent):  # permissions alone do not tell, for instance of root
             pass
     except OSError as error:

@@ -14,11 +14,12 @@ from typing import IO, Any
 import numpy as np
 
 from gdfast._cli import models, tables
+from gdfast._cli.columns import CATEGORY, UNUSED, Kinds
 from gdfast._cli.errors import STANDARD_OUTPUT, CommandError, naming
 from gdfast._cli.output import check_writable, counted, first_of
 from gdfast._files import written_whole
 from gdfast._model_file.tree import Stored
-from gdfast.preprocessing._columns import Column, Kind
+from gdfast.preprocessing._columns import Column
 from gdfast.training.arrays import Array
 
 
@@ -36,13 +37,13 @@ def run(arguments: Namespace) -> None:
 
     names = getattr(predictor, "feature_names_in_", None)
     known = categories_of(stored)
-    kinds: list[Kind] = ["number" if values is None else "category" for values in known]
 
-    def kinds_of(found: Sequence[str]) -> dict[str, Kind]:
-        _check_features(arguments.data, found, names, len(kinds))
-        return dict(zip(found if names is None else names, kinds, strict=True))
+    def kinds_of(found: Sequence[str]) -> dict[str, Kinds]:
+        _check_features(arguments.data, found, names, len(known))
+        kinds = zip(found if names is None else names, _kinds(stored, names, known), strict=True)
+        return {**dict.fromkeys(found, UNUSED), **dict(kinds)}
 
-    table = tables.read(arguments.data, kinds_of)
+    table = tables.read(arguments.data, kinds_of, arguments.decimal)
     columns = list(table.values()) if names is None else [table[column] for column in names]
     rows = tables.as_rows([_as_known(column, values) for column, values in zip(columns, known, strict=True)])
     if not name.startswith("Tabular"):
@@ -75,6 +76,20 @@ def categories_of(stored: Stored) -> list[Array | None]:
     fitted = encoder.parts["attributes"]
     categories = iter(fitted["_categories"].parts["attributes"]["_columns"])
     return [next(categories)["values"] if holds else None for holds in fitted["categorical_features_"]]
+
+
+def _kinds(stored: Stored, names: Array | None, known: list[Array | None]) -> list[Kinds]:
+    """What each column was in training."""
+    if not stored.name.rpartition(".")[2].startswith("Tabular"):
+        return [("number", "date")] * len(known)
+    encoder = stored.parts["attributes"].get("encoder_")
+    dates = encoder.parts["attributes"].get("date_features_", ()) if isinstance(encoder, Stored) else ()
+    # Columns without names are called as the encoder calls them.
+    called = [f"x{i}" for i in range(len(known))] if names is None else names
+    return [
+        CATEGORY if values is not None else ("date",) if name in dates else ("number",)
+        for name, values in zip(called, known, strict=True)
+    ]
 
 
 def _check_features(path: Path, found: Sequence[str], names: Array | None, n_features: int) -> None:

@@ -7,44 +7,55 @@ import difflib
 import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from gdfast._cli.columns import converted, of_texts
+from gdfast._cli.columns import ANY, Kinds, converted, of_texts
 from gdfast._cli.errors import CommandError, naming
 from gdfast._cli.output import counted, first_of
-from gdfast.preprocessing._columns import Column, Kind, columns_of
+from gdfast.preprocessing._columns import Column, columns_of
 
 Table = dict[str, Column]
 
 _MAGIC = b"PAR1"
+_MAGIC_OF_GZIP = b"\x1f\x8b"
 _CHUNK = 10_000  # rows
 _DELIMITERS = ",;\t|"
 
 
-def read(path: Path, kinds_of: Callable[[Sequence[str]], Mapping[str, Kind]]) -> Table:
+def read(path: Path, kinds_of: Callable[[Sequence[str]], Mapping[str, Kinds]], decimal: str = ".") -> Table:
     """The columns of a file by their names.
 
-    ``kinds_of`` is given the names, and returns the kinds of columns that are known; the others' are found.
-    CommandError names the file and the line or column of what is wrong.
+    ``kinds_of`` is given the names, and returns what columns may be, where that is known; what the others
+    are is found. ``decimal`` is the mark in numbers that are texts. CommandError names the file and the line
+    or column of what is wrong.
     """
     with naming(path), path.open("rb") as opened:
         # Parquet begins with its end, and the first line of CSV is read twice.
         file = opened if opened.seekable() else io.BytesIO(opened.read())
-        is_parquet = file.read(len(_MAGIC)) == _MAGIC
+        begin = file.read(len(_MAGIC))
+        is_parquet = begin == _MAGIC
         file.seek(0)
+        if begin.startswith(_MAGIC_OF_GZIP):
+            raise CommandError(f"{path} is compressed by gzip: give <(zcat FILE), or uncompress it.")
         if is_parquet or path.suffix.lower() in (".parquet", ".pq"):
             columns = {column.name: column for column in _parquet_columns(path, file)}
             kinds = kinds_of(list(columns))
-            table = {name: converted(str(path), column, kinds.get(name)) for name, column in columns.items()}
+            table = {
+                name: converted(str(path), column, kinds.get(name, ANY), decimal)
+                for name, column in columns.items()
+            }
         else:
             texts = _texts(path, file)
             kinds = kinds_of(list(texts))
-            table = {name: of_texts(str(path), name, found, kinds.get(name)) for name, found in texts.items()}
+            table = {
+                name: of_texts(str(path), name, found, kinds.get(name, ANY), decimal)
+                for name, found in texts.items()
+            }
     if n_rows(table) == 0:
         raise CommandError(f"{path} has no rows.")
     return table
@@ -60,7 +71,8 @@ def check_has(path: Path, table: Table, names: Sequence[str], option: str) -> No
         if name not in table:
             same = [other for other in table if other.casefold() == name.casefold()]
             found = dict.fromkeys([*same, *difflib.get_close_matches(name, table), *table])
-            raise CommandError(f"{path} has no column {name!r} ({option}): it has {first_of(list(found))}.")
+            names_found = first_of(list(map(repr, found)))
+            raise CommandError(f"{path} has no column {name!r} ({option}): it has {names_found}.")
 
 
 def as_rows(columns: Sequence[Column]) -> Any:
@@ -82,7 +94,7 @@ def _texts(path: Path, binary: IO[bytes]) -> dict[str, list[str]]:
         with io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
             delimiter = Counter({mark: 0 for mark in _DELIMITERS} | _marks(file.readline())).most_common(1)
             file.seek(0)
-            rows = csv.reader(file, delimiter=delimiter[0][0], strict=True)
+            rows = csv.reader(_lines(path, file), delimiter=delimiter[0][0], strict=True)
             names = next(rows, [])
             if not names:
                 raise CommandError(f"{path} is empty: its first line must have the names of columns.")
@@ -110,6 +122,13 @@ def _texts(path: Path, binary: IO[bytes]) -> dict[str, list[str]]:
             f"{path}, line {rows.line_num}: {error}: the file is cut off or malformed."
         ) from None
     return dict(zip(names, columns, strict=True))
+
+
+def _lines(path: Path, file: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
+        if "\0" in line:
+            raise CommandError(f"{path}, line {number} has a NUL byte: the file is damaged, or no text.")
+        yield line
 
 
 def _append(columns: list[list[str]], rows: list[list[str]]) -> None:

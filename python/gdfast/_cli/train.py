@@ -17,8 +17,9 @@ from sklearn.model_selection import train_test_split
 
 import gdfast
 from gdfast._cli import tables
+from gdfast._cli.columns import CATEGORY, UNUSED, MistakenTextError
 from gdfast._cli.errors import CommandError, naming
-from gdfast._cli.output import check_writable, counted, listed, show
+from gdfast._cli.output import check_writable, counted, listed, option, quoted, show
 from gdfast._cli.tables import Table
 from gdfast._files import written_whole
 from gdfast.callbacks import ProgressBar
@@ -59,14 +60,7 @@ def run(arguments: Namespace) -> None:
     check_writable(arguments.out, "--out", arguments.data)
     if arguments.plot is not None:
         _check_plot(arguments.plot, arguments.out, arguments.data)
-    kinds: dict[str, Kind] = dict.fromkeys(arguments.categorical, "category")
-    if arguments.task is not None:
-        kinds[arguments.target] = "category" if arguments.task == "classification" else "number"
-    # A column that is left out may hold anything.
-    kinds.update(dict.fromkeys(arguments.drop, "category"))
-    if arguments.weight is not None:
-        kinds[arguments.weight] = "number"
-    table = tables.read(arguments.data, lambda names: kinds)
+    table = _table(arguments)
     problem = _problem(arguments, table)
     _show_problem(arguments, table, problem)
 
@@ -76,6 +70,7 @@ def run(arguments: Namespace) -> None:
     _fit(est, problem, training)
     seconds = time.perf_counter() - begin
     scores = _scores(est, problem, held_out) if len(held_out) else []
+    scored = f"{len(held_out):,} rows held out" if scores else _why_none(arguments.test_size, held_out)
     with naming(arguments.out):
         est.save(arguments.out)
     if arguments.plot is not None:
@@ -83,12 +78,34 @@ def run(arguments: Namespace) -> None:
     show(
         [
             ("trained on", f"{len(training):,} rows in {seconds:.1f} s, epochs: {est.n_iter_.tolist()}"),
-            ("score on", f"{len(held_out):,} rows held out" if scores else "no rows: none are held out"),
+            ("score on", scored),
             *((f"  {name}", f"{score:.6g}") for name, score in scores),
             ("model", str(arguments.out)),
             *([("plot", str(arguments.plot))] if arguments.plot is not None else []),
         ]
     )
+
+
+def _table(arguments: Namespace) -> Table:
+    kinds = dict.fromkeys(arguments.categorical, CATEGORY)
+    if arguments.task is not None:
+        kinds[arguments.target] = CATEGORY if arguments.task == "classification" else ("number", "date")
+    kinds.update(dict.fromkeys(arguments.drop, UNUSED))
+    if arguments.weight is not None:
+        kinds[arguments.weight] = ("number",)
+    try:
+        return tables.read(arguments.data, lambda names: kinds, arguments.decimal)
+    except MistakenTextError as error:
+        raise CommandError(f"{error.what}: {_advice(arguments, error.column)}.") from None
+
+
+def _advice(arguments: Namespace, column: str) -> str:
+    """What to do about a mistaken text."""
+    if column == arguments.weight:
+        return "correct it"
+    if column == arguments.target:
+        return "correct it, or give --task classification"
+    return f"correct it, or give {option('--categorical', column)} or {option('--drop', column)}"
 
 
 def _problem(arguments: Namespace, table: Table) -> Problem:
@@ -103,7 +120,7 @@ def _problem(arguments: Namespace, table: Table) -> Problem:
         raise CommandError(f"--target {target} is also given as --weight or --drop.")
     features = [column for name, column in table.items() if name not in left_out]
     if not features:
-        raise CommandError(f"{path} has no columns beside {', '.join(map(repr, left_out - {None}))}.")
+        raise CommandError(f"{path} has no columns beside {', '.join(map(repr, table))}.")
 
     column = table[target]
     known = _is_known(column)
@@ -116,12 +133,29 @@ def _problem(arguments: Namespace, table: Table) -> Problem:
     if task == "classification":
         y = _classes(y)
         if len(np.unique(y)) < 2:
-            raise CommandError(f"{path}: column {target!r} has one class only, {str(y[0])!r}.")
-    weights = None if weight is None else table[weight].values[known]
-    if weights is not None and not (np.all(weights >= 0) and weights.any()):
-        raise CommandError(f"{path}: column {weight!r} must have weights of at least 0, and not 0 alone.")
+            raise CommandError(f"{path}: column {target!r} has one class only, {quoted(str(y[0]))}.")
+    elif np.ptp(y) == 0:
+        value = np.datetime64(round(86_400 * y[0]), "s") if column.kind == "date" else y[0]
+        raise CommandError(f"{path}: column {target!r} has one value only, {value}.")
+    weights = None
+    if weight is not None:
+        _check_weights(path, table[weight], np.flatnonzero(known))
+        weights = table[weight].values[known]
     rows = [Column(feature.name, feature.values[known], feature.kind) for feature in features]
     return Problem(task, rows, y, weights, int((~known).sum()))
+
+
+def _check_weights(path: Path, column: Column, rows: Array) -> None:
+    """CommandError if rows have no weights to train with."""
+    what, weights = f"{path}: column {column.name!r}", column.values[rows]
+    wrong = np.flatnonzero(~(weights >= 0))
+    if len(wrong):
+        weight, row = weights[wrong[0]], rows[wrong[0]] + 1
+        if np.isnan(weight):
+            raise CommandError(f"{what} has no weight in row {row}.")
+        raise CommandError(f"{what} has the weight {weight} in row {row}, and 0 is the least.")
+    if not weights.any():
+        raise CommandError(f"{what} has no weight other than 0.")
 
 
 def _is_known(column: Column) -> Array:
@@ -145,7 +179,7 @@ def _classes(y: Array) -> Array:
     except ValueError:
         return y.astype(str)
     # Beyond 2**53 several integers are the same float.
-    if (numbers % 1).any() or np.abs(numbers).max() >= 2**53:
+    if not np.isfinite(numbers).all() or (numbers % 1).any() or np.abs(numbers).max() >= 2**53:
         return y.astype(str)
     return numbers.astype(np.int64)
 
@@ -198,6 +232,15 @@ def _split(problem: Problem, test_size: float, seed: int) -> tuple[Array, Array]
     return training, held_out
 
 
+def _why_none(test_size: float, held_out: Array) -> str:
+    """Why no rows are scored."""
+    if len(held_out):
+        return "no rows: those held out have no weight"
+    return "no rows: " + (
+        "those drawn are needed to train their classes" if test_size else "none are held out"
+    )
+
+
 def _estimator(arguments: Namespace, task: Task) -> Any:
     kind = gdfast.TabularClassifier if task == "classification" else gdfast.TabularRegressor
     try:
@@ -231,6 +274,8 @@ def _fit(est: Any, problem: Problem, rows: Array) -> None:
     est.set_params(callbacks=None)  # a file holds none
     if not hasattr(est, "feature_names_in_"):  # of an array
         est.feature_names_in_ = np.array([column.name for column in problem.columns], dtype=object)
+    # It has seen their days only; predict asks for dates.
+    est.encoder_.date_features_ = [column.name for column in problem.columns if column.kind == "date"]
 
 
 def _rows(columns: list[Column], rows: Array) -> Any:
