@@ -14,6 +14,7 @@ import pytest
 from gdfast.dask import DaskMLPClassifier
 from numpy.testing import assert_array_equal
 
+dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
@@ -32,6 +33,7 @@ ARGUMENTS: dict[str, Any] = {
 def cluster() -> Iterator[Any]:
     # A worker that is killed comes back. A machine with other work is slow to start it.
     with (
+        dask.config.set({"distributed.scheduler.work-stealing": False}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster, timeout="120s") as client,
     ):
@@ -58,7 +60,7 @@ def test_models_travel_and_partitions_stay(cluster: Any, n_groups: int | None) -
     est = DaskMLPClassifier(**ARGUMENTS, n_groups=n_groups).fit(X, y)
     sent = transferred(cluster) - before
     assert est.n_iter_ == 12
-    # Where a worker has nothing to do, Dask moves a partition to it, the more so on a busy machine: most
+    # Where a worker has nothing to do, Dask may move a partition to it, the more so on a busy machine: most
     # visits are where the partition lies all the same. Models are a hundredth of that.
     assert sent < 12 * X.nbytes / 2
 

@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -256,6 +257,8 @@ def latency(program: str, delay: float) -> tuple[float, str]:
     """Seconds from the signal to the end of the call, and how it ended."""
     child = subprocess.Popen([sys.executable, "-c", HEAD + program + TAIL], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
+    killer = threading.Timer(120, child.kill)  # it hangs
+    killer.start()
     try:
         assert child.stdout.readline() == "begins\n"
         time.sleep(delay)
@@ -265,6 +268,7 @@ def latency(program: str, delay: float) -> tuple[float, str]:
         assert word == "ended"
         return float(ended) - pressed, how
     finally:
+        killer.cancel()
         child.kill()
         child.wait()
         child.stdout.close()

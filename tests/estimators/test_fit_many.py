@@ -10,16 +10,19 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gdfast
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from fits import assert_same_bits, trained_arrays
+from fits import assert_same_bits, trained_arrays, without_garbage
 from gdfast import MLPClassifier, MLPRegressor, RNNClassifier, TabularClassifier, fit_many
 from gdfast.callbacks import History, ModelCheckpoint
+from gdfast.estimators import _members
 from gdfast.preprocessing import TableEncoder
 from models import CASES, assert_alike, classes, rows, sequences, table
 from scipy import sparse
@@ -287,7 +290,7 @@ def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     assert of(3, 4) == {1}
     assert of(3, 1) == {1}
     assert of(2, 8, own=3) == {3}
-    assert of(2, 4, own=-1) == {min(2, os.cpu_count() or 1)}
+    assert of(2, 4, own=-1) == {min(2, joblib.cpu_count())}
     assert of(2, 2, own=8) == {1}
 
 
@@ -503,7 +506,7 @@ def test_those_that_train_meanwhile_are_trained_to_their_end() -> None:
     class Fails:
         def on_epoch_begin(self, est: Any, epoch: int, logs: dict[str, float]) -> None:
             assert begun.wait(60)
-            threading.Timer(0.1, failed.set).start()
+            threading.Timer(1, failed.set).start()
             raise RuntimeError("at once")
 
     nets = [net(0, callbacks=[Slow()]), net(1, callbacks=[Fails()]), net(2)]
@@ -549,7 +552,8 @@ def handler(request: Any) -> Iterator[None]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if request.param:
         signal.siginterrupt(signal.SIGINT, False)
-    yield
+    with without_garbage():
+        yield
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -590,6 +594,25 @@ def test_ctrl_c_ends_those_that_train(n_jobs: int) -> None:
     for est in nets[n_jobs:]:
         with pytest.raises(NotFittedError):
             est.predict(X)
+
+
+def test_ctrl_c_at_the_moment_when_all_threads_have_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(threading.Event):
+        is_new = True
+
+        def set(self) -> None:
+            super().set()
+            if self.is_new:
+                self.is_new = False
+                time.sleep(0.2)  # those that train are under way
+                raise KeyboardInterrupt
+
+    names = SimpleNamespace(Event=Interrupted, Semaphore=threading.Semaphore, Lock=threading.Lock)
+    monkeypatch.setattr(_members, "threading", names)
+    begun = time.perf_counter()
+    with pytest.warns(UserWarning, match="interrupted"):
+        fit_many([net(i, **ENDLESS, max_time=30) for i in range(2)], X, Y, n_jobs=2)
+    assert time.perf_counter() - begun < 20
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -335,6 +335,10 @@ def test_it_costs_next_to_nothing() -> None:
         for rows, tol, share in ((150, 1e-4, 0.05), (50_000, 0.1, 0.01)):
             net = MLPClassifier(random_state=0, tol=tol, max_iter=1000, n_jobs=1)
             given, y = np.resize(X, (rows, 6)), np.resize(LABELS, rows)
-            begin = time.process_time()
-            net.fit(given, y)
-            assert spent.pop() < share * (time.process_time() - begin)
+            fits = []
+            for _ in range(5):
+                begin = time.process_time()
+                net.fit(given, y)
+                fits.append(time.process_time() - begin)
+            assert min(spent) < share * min(fits)
+            spent.clear()

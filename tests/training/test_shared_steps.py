@@ -21,9 +21,9 @@ class Adder:
     def of(self, rank):
         def add_up(sums):
             self.parts[rank] = sums.copy()
-            self.barrier.wait(5)
+            self.barrier.wait(60)
             total = np.sum(self.parts, axis=0)
-            self.barrier.wait(5)
+            self.barrier.wait(60)
             sums[:] = total
 
         return add_up

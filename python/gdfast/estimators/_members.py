@@ -65,20 +65,21 @@ def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
                 return None
 
     with ThreadPoolExecutor(n_threads, "gdfast-member", begin) as pool:
+        futures: list[Future[Outcome | None]] = []
         try:
-            futures: list[Future[Outcome | None]] = [pool.submit(work, job) for job in jobs]
+            for job in jobs:
+                futures.append(pool.submit(work, job))
             for _ in range(min(n_threads, len(jobs))):
                 acquire(begun)
+            all_have_begun.set()
+            wait_for(futures, all_of_them=False)
+        except KeyboardInterrupt:
+            stop.set()
         except BaseException:
             stop.set()
             raise
         finally:
             all_have_begun.set()
-        try:
-            wait_for(futures, all_of_them=False)
-        except KeyboardInterrupt:
-            stop.set()
-        finally:
             # After an error; if all have ended there is nothing to stop.
             if not all(future.done() for future in futures) or any(f.exception() for f in futures):
                 stop.set()
@@ -87,7 +88,7 @@ def _on_threads(jobs: Sequence[Job], n_threads: int) -> list[Outcome | None]:
                     wait_for(futures)
                 except KeyboardInterrupt:
                     continue
-    return [future.result() for future in futures]
+    return [future.result() for future in futures] + [None] * (len(jobs) - len(futures))
 
 
 class SharedCallbacks:

@@ -201,8 +201,8 @@ def read_ahead(items: Blocks[T], n_ahead: int) -> Blocks[T]:
         found.put((None, error if error is not None else StopIteration()))
 
     thread = threading.Thread(target=read, name="gdfast-stream", daemon=True)
-    thread.start()
     try:
+        thread.start()
         while True:
             item, error = get(found)
             if isinstance(error, StopIteration):
