@@ -388,15 +388,35 @@ Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t output
     return targets;
 }
 
+namespace {
+
+Span span_of(py::handle object, const Name& name) {
+    const auto array = py::reinterpret_borrow<py::array>(object);
+    const char* first = static_cast<const char*>(array.data());
+    return {first, first + array.nbytes(), name};
+}
+
+}  // namespace
+
+void add_spans(py::handle arrays, const Name& name, std::vector<Span>& spans) {
+    if (py::isinstance<py::tuple>(arrays))
+        for (const py::handle member : py::reinterpret_borrow<py::tuple>(arrays))
+            add_spans(member, name, spans);
+    if (!py::isinstance<py::array>(arrays)) return;
+    spans.push_back(span_of(arrays, name));
+}
+
+void check_apart(const Span& written, const Span& read) {
+    if (written.first < read.last && read.first < written.last)
+        throw py::value_error(written.name.str() + " must not share memory with " + read.name.str());
+}
+
 void check_apart(py::handle written, const Name& name, py::handle read, const Name& other) {
     if (py::isinstance<py::tuple>(read))
         for (const py::handle member : py::reinterpret_borrow<py::tuple>(read))
             check_apart(written, name, member, other);
     if (!py::isinstance<py::array>(read)) return;
-    const auto a = py::reinterpret_borrow<py::array>(written), b = py::reinterpret_borrow<py::array>(read);
-    const char *a_first = static_cast<const char*>(a.data()), *b_first = static_cast<const char*>(b.data());
-    if (a_first < b_first + b.nbytes() && b_first < a_first + a.nbytes())
-        throw py::value_error(name.str() + " must not share memory with " + other.str());
+    check_apart(span_of(written, name), span_of(read, other));
 }
 
 namespace {

@@ -130,6 +130,15 @@ private:
 template <class T>
 Targets<T> checked_targets(py::handle y, Loss loss, int64_t rows, int64_t outputs);
 
+// The memory of an array and, of a tuple, of each array in it.
+struct Span {
+    const char *first, *last;
+    Name name;
+};
+void add_spans(py::handle arrays, const Name& name, std::vector<Span>& spans);
+// Raises ValueError where memory that is written is shared with memory that is read.
+void check_apart(const Span& written, const Span& read);
+
 // Raises ValueError where an array that is written shares memory with one that is read.
 void check_apart(py::handle written, const Name& name, py::handle read, const Name& other);
 

@@ -132,21 +132,20 @@ using NamedList = std::pair<const py::tuple&, const char*>;
 void check_out_apart(const py::tuple& coefs, const py::tuple& intercepts, const py::object& x,
                      const py::object& y, const py::object& sample_weight,
                      std::initializer_list<NamedList> layers_read) {
-    for (const auto& [written, name] : {NamedList(coefs, "out[0]"), NamedList(intercepts, "out[1]")}) {
-        for (size_t i = 0; i < written.size(); ++i) {
-            const py::object out = written[i];
-            const Name of_out(name, i);
-            for (size_t j = 0; j < i; ++j) check_apart(out, of_out, py::object(written[j]), Name(name, j));
-            if (&written == &coefs)
-                for (size_t j = 0; j < intercepts.size(); ++j)
-                    check_apart(out, of_out, py::object(intercepts[j]), Name("out[1]", j));
-            check_apart(out, of_out, x, "X");
-            check_apart(out, of_out, y, "y");
-            check_apart(out, of_out, sample_weight, "sample_weight");
-            for (const auto& [read, other] : layers_read)
-                for (size_t j = 0; j < read.size(); ++j)
-                    check_apart(out, of_out, py::object(read[j]), Name(other, j));
-        }
+    const auto add_layers = [](const NamedList& layers, std::vector<Span>& spans) {
+        for (size_t i = 0; i < layers.first.size(); ++i)
+            add_spans(py::object(layers.first[i]), Name(layers.second, i), spans);
+    };
+    std::vector<Span> written, read;
+    add_layers({coefs, "out[0]"}, written);
+    add_layers({intercepts, "out[1]"}, written);
+    add_spans(x, "X", read);
+    add_spans(y, "y", read);
+    add_spans(sample_weight, "sample_weight", read);
+    for (const NamedList& layers : layers_read) add_layers(layers, read);
+    for (size_t i = 0; i < written.size(); ++i) {
+        for (size_t j = 0; j < i; ++j) check_apart(written[i], written[j]);
+        for (const Span& span : read) check_apart(written[i], span);
     }
 }
 
