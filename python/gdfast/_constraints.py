@@ -49,9 +49,11 @@ def _check_changed(est: Any) -> None:
     """
     attributes = vars(est)
     given = tuple([id(attributes.get(name)) for name in _names_of(est.__class__)])
-    if _checked.get(est) != given:
+    is_hashable = type(est).__hash__ is not None  # a user's class with __eq__ alone is not
+    if not is_hashable or _checked.get(est) != given:
         est._validate_params()
-        _checked[est] = given
+        if is_hashable:
+            _checked[est] = given
 
 
 def available_if(check: Callable[[Any], bool]) -> Callable[[_Method], _Method]:

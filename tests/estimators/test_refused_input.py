@@ -155,6 +155,18 @@ def test_partial_fit_checks_arguments_that_have_been_set_since(name: str, argume
         np.testing.assert_equal(est.coefs_, weights)
 
 
+def test_partial_fit_of_a_class_without_a_hash(name: str) -> None:
+    class Comparable(KINDS[name]):  # type: ignore[misc]
+        def __eq__(self, other: object) -> bool:
+            return type(self) is type(other)
+
+        __hash__ = None  # type: ignore[assignment]
+
+    est = Comparable(**ARGUMENTS).fit(*data(name)).partial_fit(*data(name))
+    with pytest.raises(ValueError, match="The 'tol' parameter of"):
+        est.set_params(tol="a").partial_fit(*data(name))
+
+
 def interrupt(epoch: int) -> int:
     raise KeyboardInterrupt
 
